@@ -1,0 +1,2 @@
+//! Submit work, take results as they finish.
+#![forbid(unsafe_code)]
