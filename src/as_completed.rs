@@ -1,0 +1,357 @@
+//! [`as_completed`]: results in the order in which they are ready.
+//!
+//! Every handle is registered with its task once, at the call, so the order is
+//! exact and a timeout's clock starts there. A task that becomes final sends
+//! the place of its handle through one channel; one that is final already is
+//! put in front and takes no trip. The cost of a handle does not depend on how
+//! many there are.
+
+use crate::error::Unfinished;
+use crate::handle::{Awaited, awaited, run_if_own};
+use crate::sync::{Receiver, RecvTimeoutError, unbounded, worker_of};
+use crate::watch::{Completions, Key, Watcher};
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Returns an iterator over `handles` in the order in which their tasks become
+/// final.
+///
+/// Accepts handles, references to handles, and `(key, handle)` pairs, which
+/// come back as pairs. Handles may come from different executors. Those that
+/// are final at the call come first, in the order given. Reads `handles` to
+/// its end at the call; never blocks itself. The counterpart of Python's
+/// `concurrent.futures.as_completed`.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{as_completed, ThreadPool};
+///
+/// let pool = ThreadPool::new(4);
+/// let squares = (1..=3).map(|n| (n, pool.submit(move || n * n)));
+/// let mut sum = 0;
+/// for (n, square) in as_completed(squares) {
+///     assert_eq!(square.join()?, n * n); // does not block
+///     sum += n;
+/// }
+/// assert_eq!(sum, 6);
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
+pub fn as_completed<I>(handles: I) -> AsCompleted<I::Item>
+where
+    I: IntoIterator,
+    I::Item: Awaited,
+{
+    let handles = handles.into_iter();
+    let mut all = AsCompleted::new();
+    all.slots.reserve(handles.size_hint().0);
+    handles.for_each(|handle| all.push(handle));
+    all
+}
+
+/// The iterator of [`as_completed`]: yields each handle once, when its task is
+/// final.
+///
+/// `next` blocks until there is one; on a worker of a pool it first runs the
+/// tasks of that pool among its own that have not started, so that it does not
+/// wait for a worker that waits for it. Dropping the iterator drops the
+/// handles that it still has, which detaches their tasks;
+/// [`into_pending`](Self::into_pending) keeps them. What has been yielded is
+/// not kept alive.
+#[must_use = "it is an iterator of finished handles; dropping it detaches their tasks"]
+pub struct AsCompleted<H: Awaited> {
+    /// The handles not yet yielded, each at the place it registered with.
+    slots: Vec<Option<H>>,
+    /// Places in `slots` that are free to be used again.
+    free: Vec<u32>,
+    /// Places of handles that were final when they came.
+    ready: VecDeque<u32>,
+    /// How many handles are in `slots`.
+    pending: usize,
+    /// How many handles there have been.
+    total: usize,
+    /// No handle before this place can be claimed: a task that has started
+    /// never becomes pending again.
+    claim_from: usize,
+    completions: Arc<Completions>,
+    receiver: Receiver<u32>,
+}
+
+impl<H: Awaited> AsCompleted<H> {
+    fn new() -> Self {
+        let (sender, receiver) = unbounded();
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            ready: VecDeque::new(),
+            pending: 0,
+            total: 0,
+            claim_from: 0,
+            completions: Arc::new(Completions::new(sender)),
+            receiver,
+        }
+    }
+
+    /// Adds a handle, also while iterating: a completion may bring new work.
+    ///
+    /// Never blocks.
+    ///
+    /// # Panics
+    ///
+    /// If it holds 2³² handles already.
+    pub fn push(&mut self, handle: H) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 handles at a time")
+        });
+        let watcher = Watcher::Completion(Arc::clone(&self.completions), place);
+        if awaited(&handle).watch(watcher).is_err() {
+            self.ready.push_back(place);
+        }
+        let index = place as usize;
+        self.slots[index] = Some(handle);
+        self.claim_from = self.claim_from.min(index);
+        self.pending += 1;
+        self.total += 1;
+    }
+
+    /// Returns the next handle if one is final within `timeout`, and `None` at
+    /// the end.
+    ///
+    /// Blocks for `timeout` at most, and, unlike `next`, runs no tasks. Zero
+    /// only looks; `Duration::MAX` has no end. The clock starts at this call.
+    ///
+    /// # Errors
+    ///
+    /// [`Unfinished`] if no further task is final by then. All handles are
+    /// kept, and the next call goes on.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<H>, Unfinished> {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.next_deadline(deadline),
+            None => Ok(self.next_without_running()),
+        }
+    }
+
+    /// Bounds the whole iteration: yields `Ok(handle)` until `timeout` has
+    /// passed since this call, then one `Err` and no more.
+    ///
+    /// The clock starts here, not at the first `next`. Handles that are final
+    /// are yielded however late it is. Waits without running tasks, as
+    /// [`next_timeout`](Self::next_timeout) does.
+    pub fn timeout(self, timeout: Duration) -> Timed<Self> {
+        Timed::new(self, timeout)
+    }
+
+    /// Ends the iteration and returns the handles not yet yielded, in no
+    /// particular order; nothing is cancelled. Never blocks.
+    #[must_use = "dropping the handles detaches their tasks"]
+    pub fn into_pending(mut self) -> Vec<H> {
+        self.unregister();
+        std::mem::take(&mut self.slots)
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    fn take(&mut self, place: u32) -> H {
+        self.pending -= 1;
+        self.free.push(place);
+        self.slots[place as usize]
+            .take()
+            .expect("a place is sent once for each handle put there")
+    }
+
+    /// The handles not yet yielded.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = &H> {
+        self.slots.iter().flatten()
+    }
+
+    /// A handle that is final, if there is one now.
+    pub(crate) fn next_ready(&mut self) -> Option<H> {
+        let place = match self.ready.pop_front() {
+            Some(place) => place,
+            None => self.receiver.try_recv().ok()?,
+        };
+        Some(self.take(place))
+    }
+
+    /// Runs one pending task of the pool whose worker this is, if there is
+    /// one; says whether it did.
+    fn run_one(&mut self) -> bool {
+        for index in self.claim_from..self.slots.len() {
+            self.claim_from = index + 1;
+            if let Some(handle) = &self.slots[index] {
+                if run_if_own(awaited(handle)) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn next_without_running(&mut self) -> Option<H> {
+        if let Some(handle) = self.next_ready() {
+            return Some(handle);
+        }
+        if self.pending == 0 {
+            return None;
+        }
+        let place = self
+            .receiver
+            .recv()
+            .expect("the iterator holds a sender, so the channel is open");
+        Some(self.take(place))
+    }
+
+    fn next_deadline(&mut self, deadline: Instant) -> Result<Option<H>, Unfinished> {
+        if let Some(handle) = self.next_ready() {
+            return Ok(Some(handle));
+        }
+        if self.pending == 0 {
+            return Ok(None);
+        }
+        match self.receiver.recv_deadline(deadline) {
+            Ok(place) => Ok(Some(self.take(place))),
+            Err(RecvTimeoutError::Timeout) => Err(Unfinished {
+                pending: self.pending,
+                total: self.total,
+            }),
+            Err(RecvTimeoutError::Disconnected) => {
+                unreachable!("the iterator holds a sender, so the channel is open")
+            }
+        }
+    }
+
+    /// Takes the watchers back from all tasks that are not final.
+    fn unregister(&self) {
+        let key = Key::Completion(&self.completions);
+        for handle in self.handles() {
+            awaited(handle).unwatch(&key);
+        }
+    }
+}
+
+impl<H: Awaited> Iterator for AsCompleted<H> {
+    type Item = H;
+
+    fn next(&mut self) -> Option<H> {
+        if worker_of() != 0 {
+            while self.ready.is_empty() && self.receiver.is_empty() && self.run_one() {}
+        }
+        self.next_without_running()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.pending, Some(self.pending))
+    }
+}
+
+impl<H: Awaited> ExactSizeIterator for AsCompleted<H> {}
+impl<H: Awaited> FusedIterator for AsCompleted<H> {}
+
+impl<H: Awaited> Drop for AsCompleted<H> {
+    fn drop(&mut self) {
+        self.unregister();
+    }
+}
+
+impl<H: Awaited> fmt::Debug for AsCompleted<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsCompleted")
+            .field("pending", &self.pending)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Polls for the next handle; the runtime is told when a task is final. Runs
+/// no tasks and never blocks.
+#[cfg(feature = "stream")]
+impl<H: Awaited + Unpin> futures_core::Stream for AsCompleted<H> {
+    type Item = H;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<H>> {
+        use std::task::Poll;
+
+        let this = self.get_mut();
+        if let Some(handle) = this.next_ready() {
+            return Poll::Ready(Some(handle));
+        }
+        if this.pending == 0 {
+            return Poll::Ready(None);
+        }
+        this.completions.wake_by(context.waker());
+        // Once more: a completion between the look and the waker woke nobody.
+        this.next_ready()
+            .map_or(Poll::Pending, |handle| Poll::Ready(Some(handle)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.pending, Some(self.pending))
+    }
+}
+
+/// An iterator that can stop waiting at a deadline.
+pub(crate) trait NextDeadline: Iterator {
+    fn next_deadline(&mut self, deadline: Instant) -> Result<Option<Self::Item>, Unfinished>;
+}
+
+impl<H: Awaited> NextDeadline for AsCompleted<H> {
+    fn next_deadline(&mut self, deadline: Instant) -> Result<Option<H>, Unfinished> {
+        AsCompleted::next_deadline(self, deadline)
+    }
+}
+
+/// An iterator whose waits end at a deadline: the one of
+/// [`AsCompleted::timeout`] and of the maps' `timeout`.
+///
+/// Yields `Ok(item)`s, and, if the deadline passes while work is unfinished,
+/// one `Err` and no more. [`into_inner`](Self::into_inner) gives the iterator
+/// back, to go on or to collect what is pending.
+#[must_use = "iterators are lazy and do nothing unless consumed"]
+#[derive(Debug)]
+pub struct Timed<I> {
+    inner: I,
+    /// `None` if it is too far away to be told from never.
+    deadline: Option<Instant>,
+    over: bool,
+}
+
+impl<I> Timed<I> {
+    pub(crate) fn new(inner: I, timeout: Duration) -> Self {
+        Self {
+            inner,
+            deadline: Instant::now().checked_add(timeout),
+            over: false,
+        }
+    }
+
+    /// Returns the iterator without its deadline.
+    pub fn into_inner(self) -> I {
+        self.inner
+    }
+}
+
+impl<I: NextDeadline> Iterator for Timed<I> {
+    type Item = Result<I::Item, Unfinished>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let Some(deadline) = self.deadline else {
+            return self.inner.next().map(Ok);
+        };
+        let next = self.inner.next_deadline(deadline).transpose();
+        self.over = matches!(next, None | Some(Err(_)));
+        next
+    }
+}
+
+impl<I: NextDeadline> FusedIterator for Timed<I> {}

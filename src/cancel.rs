@@ -1,0 +1,92 @@
+//! [`CancelToken`]: how a running task learns that it should stop.
+
+use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A flag that asks running work to stop, shared by all its clones.
+///
+/// A task submitted by `submit_cancellable` is given one, which
+/// `JoinHandle::cancel` sets while the task runs. The task looks at it where
+/// it can stop. Once cancelled, a token stays so. Cloning is cheap, and drop
+/// does nothing.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::CancelToken;
+/// use std::time::Duration;
+///
+/// let token = CancelToken::new();
+/// let same = token.clone();
+/// assert!(token.sleep(Duration::from_millis(1)));
+/// same.cancel();
+/// assert!(token.is_cancelled());
+/// assert!(!token.sleep(Duration::MAX)); // returns at once
+/// ```
+#[derive(Clone, Default)]
+pub struct CancelToken(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// Set under the lock of `sleepers`, so that nobody falls asleep between
+    /// the look at it and the notification; read without.
+    cancelled: AtomicBool,
+    sleepers: Mutex<()>,
+    wake: Condvar,
+}
+
+impl CancelToken {
+    /// Creates a token that is not cancelled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns whether [`cancel`](Self::cancel) has been called. Never blocks.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Asks all who hold the token to stop, and wakes those that sleep on it.
+    ///
+    /// Never waits for anybody to stop. Further calls do nothing.
+    pub fn cancel(&self) {
+        let guard = self.0.sleepers.lock();
+        self.0.cancelled.store(true, Ordering::Release);
+        drop(guard);
+        self.0.wake.notify_all();
+    }
+
+    /// Blocks for `duration`, or until the token is cancelled if that is
+    /// sooner; returns whether it slept in full.
+    ///
+    /// `Duration::MAX` sleeps until cancelled.
+    #[must_use = "a sleep that was cut short returns false"]
+    pub fn sleep(&self, duration: Duration) -> bool {
+        let deadline = Instant::now().checked_add(duration);
+        let mut guard = self.0.sleepers.lock();
+        while !self.is_cancelled() {
+            match deadline {
+                None => self.0.wake.wait(&mut guard),
+                Some(deadline) => {
+                    if Instant::now() >= deadline {
+                        return true;
+                    }
+                    self.0.wake.wait_until(&mut guard, deadline);
+                }
+            }
+        }
+        false
+    }
+}
+
+impl fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelToken")
+            .field("is_cancelled", &self.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}

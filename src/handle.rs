@@ -1,0 +1,302 @@
+//! [`JoinHandle`]: the caller's end of a task.
+
+use crate::error::{JoinError, TryJoinError, WaitTimeoutError};
+use crate::sync::{Parker, spin_until, worker_of};
+use crate::task::{AnyCell, JoinCell};
+use crate::watch::{Key, TaskId, Watcher, report};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// The caller's end of a task: waits for it, takes its result, cancels it.
+///
+/// The counterpart of Python's `Future` and of [`std::thread::JoinHandle`]:
+/// the [`ScopedJoinHandle`] of a task that borrows nothing. All methods are
+/// documented there.
+#[doc(alias = "Future")]
+pub type JoinHandle<T> = ScopedJoinHandle<'static, T>;
+
+/// The caller's end of a task, which may borrow what outlives `'scope`.
+///
+/// Dropping it detaches the task, which then runs all the same; to stop it,
+/// [`cancel`](Self::cancel) it. It is also a [`std::future::Future`] of what
+/// [`join`](Self::join) returns: `.await` it on any runtime.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::ThreadPool;
+///
+/// let pool = ThreadPool::new(2);
+/// let handle = pool.submit(|| 6 * 7);
+/// assert_eq!(handle.join()?, 42);
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
+#[must_use = "dropping a handle detaches its task; the result and a panic in it are lost"]
+#[doc(alias = "Future")]
+pub struct ScopedJoinHandle<'scope, T> {
+    cell: Arc<dyn JoinCell<T> + 'scope>,
+}
+
+impl<'scope, T> ScopedJoinHandle<'scope, T> {
+    pub(crate) fn new(cell: Arc<dyn JoinCell<T> + 'scope>) -> Self {
+        Self { cell }
+    }
+
+    pub(crate) fn cell(&self) -> &(dyn AnyCell + 'scope) {
+        &*self.cell
+    }
+
+    /// Returns the name of the task, unique in the process. Never blocks.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.cell.id()
+    }
+
+    /// Returns whether the task is final: it returned, panicked, was cancelled
+    /// or was rejected. Never blocks.
+    ///
+    /// Once true, [`join`](Self::join) does not block either.
+    #[must_use]
+    #[doc(alias = "done")]
+    pub fn is_finished(&self) -> bool {
+        self.cell.is_final()
+    }
+
+    /// Returns whether the task was cancelled. Never blocks.
+    #[must_use]
+    #[doc(alias = "cancelled")]
+    pub fn is_cancelled(&self) -> bool {
+        self.cell.is_cancelled()
+    }
+
+    /// Blocks until the task is final.
+    ///
+    /// Called on a worker of the task's own pool, it runs the task there and
+    /// then if it has not started, so that waiting for one another does not
+    /// deadlock at any pool size.
+    pub fn wait(&self) {
+        run_or_wait(self.cell());
+    }
+
+    /// Blocks until the task is final, for `timeout` at most.
+    ///
+    /// Unlike [`wait`](Self::wait), it only waits, wherever it is called: a
+    /// task that it ran itself could not be left when the time is over. Zero
+    /// only looks; `Duration::MAX` has no end.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitTimeoutError`] if the task is not final by then.
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<(), WaitTimeoutError> {
+        if self.is_finished() {
+            return Ok(());
+        }
+        if timeout.is_zero() {
+            return Err(WaitTimeoutError);
+        }
+        if block(self.cell(), Instant::now().checked_add(timeout)) {
+            Ok(())
+        } else {
+            Err(WaitTimeoutError)
+        }
+    }
+
+    /// Blocks until the task is final and returns its result.
+    ///
+    /// On a worker of the task's own pool it does as [`wait`](Self::wait)
+    /// does. The counterpart of Python's `Future.result()` and of
+    /// [`std::thread::JoinHandle::join`].
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] if the task panicked, was cancelled or was rejected.
+    ///
+    /// # Panics
+    ///
+    /// If the result has been taken before by polling the handle.
+    #[doc(alias = "result")]
+    #[doc(alias = "exception")]
+    pub fn join(self) -> Result<T, JoinError> {
+        self.wait();
+        self.take()
+    }
+
+    /// Returns the result if the task is final. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`TryJoinError`], which gives the handle back, if it is not.
+    ///
+    /// # Panics
+    ///
+    /// If the result has been taken before by polling the handle.
+    pub fn try_join(self) -> Result<Result<T, JoinError>, TryJoinError<Self>> {
+        if self.is_finished() {
+            Ok(self.take())
+        } else {
+            Err(TryJoinError::new(self))
+        }
+    }
+
+    /// Cancels the task if it has not started, and returns whether it is
+    /// cancelled.
+    ///
+    /// A cancelled task never runs: its closure is dropped here and all who
+    /// wait are told before this returns, whatever the workers do. A running
+    /// task submitted by `submit_cancellable` has its token set, and this
+    /// returns `false`, for the task decides itself; any other running task
+    /// goes on. Never waits for a running task.
+    pub fn cancel(&self) -> bool {
+        self.cell.cancel()
+    }
+
+    /// Runs `callback` once when the task is final: at once on this thread if
+    /// it is, else on the thread that finishes or cancels it.
+    ///
+    /// It runs outside of all locks, may use the pool and its handles, and
+    /// should be short, for it holds up its thread. Its panic is reported by
+    /// the panic hook and harms nobody. Callbacks run in the order in which
+    /// they were added. The counterpart of Python's `add_done_callback`.
+    #[doc(alias = "add_done_callback")]
+    pub fn on_done(&self, callback: impl FnOnce(TaskId) + Send + 'static) {
+        let callback = Watcher::Callback(Box::new(Box::new(callback)));
+        if let Err(Watcher::Callback(callback)) = self.cell.watch(callback) {
+            report(|| callback(self.id()));
+        }
+    }
+
+    fn take(&self) -> Result<T, JoinError> {
+        self.cell
+            .take_outcome()
+            .expect("the task is final, and its result was not taken by a poll before")
+    }
+}
+
+/// Runs the task if this is a worker of its pool and it has not started;
+/// blocks until it is final.
+pub(crate) fn run_or_wait(cell: &(dyn AnyCell + '_)) {
+    if cell.is_final() {
+        return;
+    }
+    if !run_if_own(cell) {
+        block(cell, None);
+    }
+}
+
+/// Runs the task if this is a worker of its pool and it has not started; says
+/// whether it ran.
+///
+/// That task and no other: running whatever is queued, as a work-stealing pool
+/// does, would enter code that the waiting task may hold locks of.
+pub(crate) fn run_if_own(cell: &(dyn AnyCell + '_)) -> bool {
+    let pool = worker_of();
+    pool != 0 && cell.owner() == pool && cell.run()
+}
+
+/// Blocks until the task is final or the deadline has passed; says whether it
+/// is final.
+fn block(cell: &(dyn AnyCell + '_), deadline: Option<Instant>) -> bool {
+    if spin_until(|| cell.is_final()) {
+        return true;
+    }
+    let parker = Parker::new();
+    if cell.watch(Watcher::Thread(parker.unparker())).is_err() {
+        return true;
+    }
+    loop {
+        parker.park(deadline);
+        if cell.is_final() {
+            return true;
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            // Else a thread that waits again and again would leave as many
+            // watchers behind.
+            cell.unwatch(&Key::of_thread(&parker));
+            return cell.is_final();
+        }
+    }
+}
+
+/// Resolves to what [`join`](ScopedJoinHandle::join) returns.
+///
+/// Polling never runs the task and never blocks; the last waker counts.
+/// Dropping the handle detaches the task.
+impl<T> Future for ScopedJoinHandle<'_, T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    ///
+    /// If polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.cell.watch_by_waker(context.waker()) {
+            Poll::Pending
+        } else {
+            Poll::Ready(self.take())
+        }
+    }
+}
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id())
+            .field("is_finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What can be waited for: a handle, a reference to one, or a pair of a key
+/// and one of these.
+///
+/// It is implemented by this crate alone.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be waited for",
+    label = "expected a `JoinHandle`, a `&JoinHandle` or a `(key, handle)` pair"
+)]
+pub trait Awaited: sealed::Sealed {}
+
+mod sealed {
+    use super::{AnyCell, ScopedJoinHandle};
+
+    /// The task that is waited for; opaque outside of this crate.
+    #[derive(Clone, Copy)]
+    #[expect(
+        missing_debug_implementations,
+        reason = "cannot be named or kept by anybody"
+    )]
+    pub struct AwaitedTask<'a>(pub(crate) &'a dyn AnyCell);
+
+    pub trait Sealed {
+        fn awaited(&self) -> AwaitedTask<'_>;
+    }
+
+    impl<T> Sealed for ScopedJoinHandle<'_, T> {
+        fn awaited(&self) -> AwaitedTask<'_> {
+            AwaitedTask(self.cell())
+        }
+    }
+
+    impl<H: Sealed> Sealed for &H {
+        fn awaited(&self) -> AwaitedTask<'_> {
+            (**self).awaited()
+        }
+    }
+
+    impl<K, H: Sealed> Sealed for (K, H) {
+        fn awaited(&self) -> AwaitedTask<'_> {
+            self.1.awaited()
+        }
+    }
+}
+
+/// The task behind what is waited for.
+pub(crate) fn awaited<H: Awaited>(handle: &H) -> &dyn AnyCell {
+    handle.awaited().0
+}
+
+impl<T> Awaited for ScopedJoinHandle<'_, T> {}
+impl<H: Awaited> Awaited for &H {}
+impl<K, H: Awaited> Awaited for (K, H) {}

@@ -1,0 +1,34 @@
+//! [`Inline`]: the executor without threads.
+
+use crate::error::Rejected;
+use crate::executor::{Executor, Task};
+use crate::submit::submit_without_import;
+
+/// Runs each task at once, on the thread that submits it.
+///
+/// The sequential executor: what is written for a pool runs without one, one
+/// task after the other, in the order of submission. Every handle is final
+/// when `submit` returns, and a panic is in its handle, as with any executor.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+///
+/// let handle = Inline.submit(std::thread::current);
+/// assert_eq!(handle.join()?.id(), std::thread::current().id());
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Inline;
+
+impl Inline {
+    submit_without_import!();
+}
+
+impl Executor for Inline {
+    fn execute(&self, task: Task) -> Result<(), Rejected> {
+        task.run();
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! [`ThreadPoolBuilder`]: what can be set about a pool.
+
+use super::core::{Core, Settings, Spawner};
+use super::{DEFAULT_MOST, ThreadPool};
+use crate::error::BuildError;
+use crate::sync::processors;
+use std::error::Error;
+use std::fmt;
+use std::thread;
+use std::time::Duration;
+
+/// What an initializer returns.
+pub(crate) type Initialized = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Sets up a [`ThreadPool`]; made by [`ThreadPool::builder`].
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::ThreadPool;
+///
+/// let pool = ThreadPool::builder()
+///     .max_workers(2)
+///     .thread_name("thumbnails")
+///     .build()?;
+/// let name = pool.submit(|| std::thread::current().name().map(str::to_owned));
+/// assert_eq!(name.join().unwrap().as_deref(), Some("thumbnails-0"));
+/// # Ok::<(), as_completed::BuildError>(())
+/// ```
+#[must_use = "a builder does nothing until build() is called"]
+pub struct ThreadPoolBuilder {
+    max_workers: usize,
+    thread_name: Option<String>,
+    stack_size: Option<usize>,
+    initializer: Option<Box<dyn Fn() -> Initialized + Send + Sync>>,
+    queue_capacity: Option<usize>,
+    keep_alive: Option<Duration>,
+    #[cfg(test)]
+    spawner: Option<Spawner<'static>>,
+}
+
+impl ThreadPoolBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            max_workers: DEFAULT_MOST.min(processors() + 4),
+            thread_name: None,
+            stack_size: None,
+            initializer: None,
+            queue_capacity: None,
+            keep_alive: None,
+            #[cfg(test)]
+            spawner: None,
+        }
+    }
+
+    /// Sets how many threads the pool has at most; `min(32, cpus + 4)` by
+    /// default.
+    pub fn max_workers(mut self, max_workers: usize) -> Self {
+        self.max_workers = max_workers;
+        self
+    }
+
+    /// Sets what the threads are called: `name-0`, `name-1` and so on. By
+    /// default they are called `worker-0` and so on.
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.thread_name = Some(name.into());
+        self
+    }
+
+    /// Sets the size of the threads' stacks, in bytes; std's default, 2 MiB,
+    /// by default.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Sets a function that each worker runs before its first task.
+    ///
+    /// If it fails or panics the pool is broken: pending and later tasks
+    /// resolve to [`Rejected::Initializer`](crate::Rejected::Initializer).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::builder()
+    ///     .initializer(|| {
+    ///         "42".parse::<u32>()?;
+    ///         Ok(())
+    ///     })
+    ///     .build()?;
+    /// assert_eq!(pool.submit(|| "ready").join().unwrap(), "ready");
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
+    pub fn initializer(
+        mut self,
+        initializer: impl Fn() -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync + 'static,
+    ) -> Self {
+        self.initializer = Some(Box::new(initializer));
+        self
+    }
+
+    /// Bounds the queue to `tasks` that have not started; unbounded by
+    /// default.
+    ///
+    /// While it is full, `submit` waits for room and `try_submit` gives the
+    /// closure back. A worker that submits to its own full pool runs the task
+    /// itself, at once: to wait could be to wait for itself.
+    pub fn queue_capacity(mut self, tasks: usize) -> Self {
+        self.queue_capacity = Some(tasks);
+        self
+    }
+
+    /// Ends workers that have been idle for this long; they are started again
+    /// when needed. By default workers stay.
+    pub fn keep_alive(mut self, idle: Duration) -> Self {
+        self.keep_alive = Some(idle);
+        self
+    }
+
+    /// Stands in for the operating system, which rarely refuses a thread.
+    #[cfg(test)]
+    pub(super) fn spawner(mut self, spawner: Spawner<'static>) -> Self {
+        self.spawner = Some(spawner);
+        self
+    }
+
+    /// Creates the pool. Starts no thread yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if a setting makes no sense: no workers, no capacity, or
+    /// a name that no thread can have.
+    pub fn build(self) -> Result<ThreadPool, BuildError> {
+        if self.max_workers == 0 {
+            return Err(BuildError::NoWorkers);
+        }
+        if self.queue_capacity == Some(0) {
+            return Err(BuildError::NoCapacity);
+        }
+        let name = self.thread_name.unwrap_or_else(|| "worker".to_owned());
+        if name.contains('\0') {
+            return Err(BuildError::ThreadName);
+        }
+        let stack_size = self.stack_size;
+        let spawner: Spawner<'static> = Box::new(move |index, body| {
+            Ok(Some(thread_builder(&name, stack_size, index).spawn(body)?))
+        });
+        #[cfg(test)]
+        let spawner = self.spawner.unwrap_or(spawner);
+        let settings = Settings {
+            max_workers: self.max_workers,
+            queue_capacity: self.queue_capacity.unwrap_or(usize::MAX),
+            keep_alive: self.keep_alive,
+            initializer: self.initializer,
+        };
+        Ok(ThreadPool {
+            core: Core::new(settings, spawner),
+        })
+    }
+}
+
+pub(super) fn thread_builder(
+    name: &str,
+    stack_size: Option<usize>,
+    index: usize,
+) -> thread::Builder {
+    let builder = thread::Builder::new().name(format!("{name}-{index}"));
+    match stack_size {
+        Some(bytes) => builder.stack_size(bytes),
+        None => builder,
+    }
+}
+
+impl fmt::Debug for ThreadPoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolBuilder")
+            .field("max_workers", &self.max_workers)
+            .field("thread_name", &self.thread_name)
+            .field("stack_size", &self.stack_size)
+            .field("queue_capacity", &self.queue_capacity)
+            .field("keep_alive", &self.keep_alive)
+            .finish_non_exhaustive()
+    }
+}

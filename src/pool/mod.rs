@@ -1,0 +1,187 @@
+//! [`ThreadPool`]: the executor with threads.
+//!
+//! [`core`](self::core) holds the queue and the counts behind one lock and
+//! decides who is woken or started; [`worker`] is the life of a thread;
+//! [`builder`] and [`scope`] are the two ways to a pool.
+
+mod builder;
+mod core;
+mod scope;
+mod worker;
+
+pub use self::builder::ThreadPoolBuilder;
+pub use self::scope::ScopedPool;
+
+use self::core::Core;
+use crate::error::{JoinTimeoutError, Rejected};
+use crate::executor::{Executor, Task};
+use crate::submit::submit_without_import;
+use crate::sync::processors;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most workers that [`ThreadPool::default`] has, as in Python.
+const DEFAULT_MOST: usize = 32;
+
+/// Runs tasks on a bounded number of threads.
+///
+/// Tasks start in the order in which they were submitted. Threads, the pool's
+/// workers, are started when there is work and no idle worker for it. Share
+/// a pool by reference or in an [`Arc`]. Dropping it blocks: it lets no more
+/// tasks in, runs those that are queued, and joins its workers; dropped on one
+/// of its own workers it does not wait, and the workers end on their own. The
+/// counterpart of Python's `ThreadPoolExecutor`.
+///
+/// A task may wait for other tasks of its pool: a worker that waits runs the
+/// awaited task itself if that has not started, so nested waits end at any
+/// pool size.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{as_completed, ThreadPool};
+///
+/// let pool = ThreadPool::new(8);
+/// let handles: Vec<_> = (1..=4).map(|n| pool.submit(move || n * n)).collect();
+/// let sum: i32 = as_completed(handles).map(|handle| handle.join().unwrap()).sum();
+/// assert_eq!(sum, 30);
+/// ```
+#[doc(alias = "ThreadPoolExecutor")]
+pub struct ThreadPool {
+    core: Arc<Core<'static>>,
+}
+
+impl ThreadPool {
+    /// Creates a pool of at most `max_workers` threads. Starts none yet.
+    ///
+    /// # Panics
+    ///
+    /// If `max_workers` is 0; [`builder`](Self::builder) returns an error
+    /// instead.
+    #[must_use]
+    pub fn new(max_workers: usize) -> Self {
+        Self::builder()
+            .max_workers(max_workers)
+            .build()
+            .expect("a pool has at least one worker")
+    }
+
+    /// Returns a builder, to set more than the number of workers.
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
+    }
+
+    submit_without_import!();
+
+    /// Lets no more tasks in; those that are queued or run go on.
+    ///
+    /// Never blocks. Later submits resolve to [`Rejected::ShutDown`]. Does
+    /// nothing the second time; safe from a worker and from a callback. The
+    /// counterpart of Python's `shutdown(wait=False)`.
+    pub fn shutdown(&self) {
+        self.core.shut_down();
+    }
+
+    /// Cancels all tasks that have not started, and returns how many.
+    ///
+    /// All who wait for them are told before this returns. To running tasks it
+    /// does as [`JoinHandle::cancel`](crate::JoinHandle) does: those submitted
+    /// by `submit_cancellable` have their token set, the others just run. Never
+    /// waits for a running task. The pool stays open. The counterpart of
+    /// Python's `shutdown(cancel_futures=True)`.
+    pub fn cancel_pending(&self) -> usize {
+        self.core.cancel_pending()
+    }
+
+    /// Shuts the pool down and blocks until all its tasks have run and its
+    /// workers have ended.
+    ///
+    /// Called on one of the pool's own workers it shuts down and returns, for
+    /// to wait would be to wait for itself. The counterpart of Python's
+    /// `shutdown(wait=True)`.
+    pub fn join(&self) {
+        self.shutdown();
+        // Without a deadline there is no timeout to report.
+        let _ = self.core.join(None);
+    }
+
+    /// Shuts the pool down and blocks until all its tasks have run and its
+    /// workers have ended, for `timeout` at most.
+    ///
+    /// `Duration::MAX` has no end. Called on one of the pool's own workers it
+    /// does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinTimeoutError`] with what still runs and waits; a later call goes
+    /// on waiting.
+    pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinTimeoutError> {
+        self.shutdown();
+        self.core.join(Some(timeout))
+    }
+
+    /// Returns how many workers the pool has at most.
+    #[must_use]
+    pub fn max_workers(&self) -> usize {
+        self.core.max_workers()
+    }
+
+    /// Returns how many workers there are now, idle ones included.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        self.core.counts().workers
+    }
+
+    /// Returns how many workers are running a task now.
+    #[must_use]
+    pub fn active_count(&self) -> usize {
+        self.core.counts().running
+    }
+
+    /// Returns how many tasks are in the queue now.
+    ///
+    /// A task that was cancelled by its handle, or run by a worker that waited
+    /// for it, is counted until a worker comes across it.
+    #[must_use]
+    pub fn queued_count(&self) -> usize {
+        self.core.counts().queued
+    }
+}
+
+/// Creates a pool of `min(32, cpus + 4)` workers, as Python does: enough for
+/// tasks that wait for the network or a disk on a small machine, and not too
+/// many on a large one.
+impl Default for ThreadPool {
+    fn default() -> Self {
+        Self::new(DEFAULT_MOST.min(processors() + 4))
+    }
+}
+
+impl Executor for ThreadPool {
+    fn execute(&self, task: Task) -> Result<(), Rejected> {
+        self.core.submit(task.0)
+    }
+
+    fn try_execute(&self, task: Task) -> Result<(), Rejected> {
+        self.core.try_submit(task.0)
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.core.counts();
+        f.debug_struct("ThreadPool")
+            .field("max_workers", &self.max_workers())
+            .field("worker_count", &counts.workers)
+            .field("active_count", &counts.running)
+            .field("queued_count", &counts.queued)
+            .finish_non_exhaustive()
+    }
+}

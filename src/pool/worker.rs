@@ -1,0 +1,14 @@
+//! The life of a worker: one thread of a pool.
+
+use super::core::Core;
+use std::sync::Arc;
+
+/// Enters the pool, works until there is no more to do, leaves.
+///
+/// Never panics: all foreign code runs behind [`unwind`](crate::unwind).
+pub(super) fn live(core: &Arc<Core<'_>>, index: usize) {
+    if core.enter() {
+        core.work();
+    }
+    core.leave(index);
+}

@@ -1,0 +1,198 @@
+//! Loom's versions of the same things, for the models.
+//!
+//! Loom has no notion of time: waits with a deadline never time out, and
+//! nobody spins. A parked thread waits on a condition variable of its own, for
+//! loom does not tell `park` from other waits of the same thread.
+
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Instant;
+
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+/// `None` only while a condition variable holds the lock.
+pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+
+const HELD: &str = "a guard holds its lock unless a condition variable does";
+const UNPOISONED: &str = "no foreign code runs under a lock";
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard(Some(self.0.lock().expect(UNPOISONED)))
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().expect(UNPOISONED)
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect(HELD)
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect(HELD)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(loom::sync::Condvar);
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self(loom::sync::Condvar::new())
+    }
+
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        let held = guard.0.take().expect(HELD);
+        guard.0 = Some(self.0.wait(held).expect(UNPOISONED));
+    }
+
+    pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) {
+        self.wait(guard);
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+#[derive(Default)]
+struct Token {
+    given: Mutex<bool>,
+    changed: Condvar,
+}
+
+pub(crate) struct Parker(Arc<Token>);
+
+impl Parker {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn unparker(&self) -> Unparker {
+        Unparker(Arc::clone(&self.0))
+    }
+
+    pub(crate) fn park(&self, _deadline: Option<Instant>) {
+        let mut given = self.0.given.lock();
+        while !*given {
+            self.0.changed.wait(&mut given);
+        }
+        *given = false;
+    }
+}
+
+pub(crate) struct Unparker(Arc<Token>);
+
+pub(crate) type UnparkerKey = *const ();
+
+impl Unparker {
+    pub(crate) fn unpark(&self) {
+        *self.0.given.lock() = true;
+        self.0.changed.notify_one();
+    }
+
+    pub(crate) fn key(&self) -> UnparkerKey {
+        Arc::as_ptr(&self.0).cast()
+    }
+
+    pub(crate) fn key_of(parker: &Parker) -> UnparkerKey {
+        Arc::as_ptr(&parker.0).cast()
+    }
+}
+
+struct Channel<T> {
+    queue: Mutex<VecDeque<T>>,
+    sent: Condvar,
+}
+
+pub(crate) struct Sender<T>(Arc<Channel<T>>);
+pub(crate) struct Receiver<T>(Arc<Channel<T>>);
+
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+#[expect(dead_code, reason = "loom has no time, so no timeout ends")]
+pub(crate) enum RecvTimeoutError {
+    Timeout,
+    Disconnected,
+}
+
+pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    let channel = Arc::new(Channel {
+        queue: Mutex::new(VecDeque::new()),
+        sent: Condvar::new(),
+    });
+    (Sender(Arc::clone(&channel)), Receiver(channel))
+}
+
+impl<T> Sender<T> {
+    pub(crate) fn send(&self, value: T) -> Result<(), Closed> {
+        self.0.queue.lock().push_back(value);
+        self.0.sent.notify_one();
+        Ok(())
+    }
+}
+
+impl<T> Receiver<T> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.queue.lock().is_empty()
+    }
+
+    pub(crate) fn try_recv(&self) -> Result<T, Closed> {
+        self.0.queue.lock().pop_front().ok_or(Closed)
+    }
+
+    pub(crate) fn recv(&self) -> Result<T, Closed> {
+        let mut queue = self.0.queue.lock();
+        loop {
+            if let Some(value) = queue.pop_front() {
+                return Ok(value);
+            }
+            self.0.sent.wait(&mut queue);
+        }
+    }
+
+    pub(crate) fn recv_deadline(&self, _deadline: Instant) -> Result<T, RecvTimeoutError> {
+        self.recv().map_err(|Closed| RecvTimeoutError::Disconnected)
+    }
+}
+
+loom::thread_local! {
+    static WORKER_OF: Cell<u32> = Cell::new(0);
+}
+
+pub(crate) fn worker_of() -> u32 {
+    WORKER_OF.with(Cell::get)
+}
+
+pub(crate) fn become_worker_of(pool: u32) {
+    WORKER_OF.with(|worker_of| worker_of.set(pool));
+}
+
+pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+    done()
+}
+
+pub(crate) fn processors() -> usize {
+    2
+}

@@ -1,0 +1,105 @@
+//! The real things: `parking_lot`'s locks, crossbeam's channel, std's threads.
+
+pub(crate) use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::thread::{self, Thread, ThreadId};
+use std::time::Instant;
+
+/// Puts the current thread to sleep until its [`Unparker`] is used.
+///
+/// A stray wake-up is possible, as with [`std::thread::park`], on which it
+/// stands: callers look at what they wait for in a loop.
+pub(crate) struct Parker(Thread);
+
+impl Parker {
+    pub(crate) fn new() -> Self {
+        Self(thread::current())
+    }
+
+    pub(crate) fn unparker(&self) -> Unparker {
+        Unparker(self.0.clone())
+    }
+
+    /// Sleeps until unparked or until `deadline`.
+    #[expect(clippy::unused_self, reason = "only the thread it was made on has it")]
+    pub(crate) fn park(&self, deadline: Option<Instant>) {
+        match deadline {
+            None => thread::park(),
+            Some(deadline) => {
+                thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
+            }
+        }
+    }
+}
+
+/// Wakes the thread of the [`Parker`] it came from.
+pub(crate) struct Unparker(Thread);
+
+impl Unparker {
+    pub(crate) fn unpark(&self) {
+        self.0.unpark();
+    }
+
+    /// Names the thread that is woken: two of one thread are interchangeable.
+    pub(crate) fn key(&self) -> ThreadId {
+        self.0.id()
+    }
+
+    pub(crate) fn key_of(parker: &Parker) -> ThreadId {
+        parker.0.id()
+    }
+}
+
+pub(crate) type UnparkerKey = ThreadId;
+
+thread_local! {
+    // Constant and without a destructor: still readable while the thread's
+    // other thread-locals are destroyed, from where tasks may be submitted
+    // and pools dropped.
+    static WORKER_OF: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The pool whose worker the current thread is; 0 outside of all pools.
+pub(crate) fn worker_of() -> u32 {
+    WORKER_OF.get()
+}
+
+/// Marks the current thread as a worker of a pool, for good.
+pub(crate) fn become_worker_of(pool: u32) {
+    WORKER_OF.set(pool);
+}
+
+/// Rounds of waiting before a thread goes to sleep: a few microseconds, about
+/// what going to sleep and being woken would cost.
+const SPINS: u32 = 64;
+
+/// Waits a few microseconds for `done`, which is true or becomes true soon if
+/// the thread that brings it about is running; says whether it did.
+pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+    if done() {
+        return true;
+    }
+    // On a single processor nobody can finish while this thread spins.
+    if processors() == 1 {
+        return false;
+    }
+    for _ in 0..SPINS {
+        for _ in 0..16 {
+            std::hint::spin_loop();
+        }
+        if done() {
+            return true;
+        }
+    }
+    false
+}
+
+/// The number of threads that can run at the same time, asked for once.
+pub(crate) fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
+}

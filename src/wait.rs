@@ -1,0 +1,94 @@
+//! [`wait()`]: some or all of a set of tasks, at once.
+
+use crate::as_completed::{AsCompleted, as_completed};
+use crate::handle::{Awaited, awaited};
+use std::time::{Duration, Instant};
+
+/// When [`wait()`] returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReturnWhen {
+    /// When at least one task is final.
+    FirstCompleted,
+    /// When a task panicked or was rejected, or when all are final. Cancelled
+    /// tasks do not count as failed. Python's `FIRST_EXCEPTION`.
+    #[doc(alias = "FirstException")]
+    FirstFailure,
+    /// When all tasks are final.
+    AllCompleted,
+}
+
+/// What [`wait()`] found.
+#[derive(Debug)]
+#[must_use = "it holds all the handles; dropping it detaches their tasks"]
+pub struct Waited<H> {
+    /// The handles whose tasks are final, in the order in which they became
+    /// so.
+    pub done: Vec<H>,
+    /// The other handles, in no particular order.
+    pub pending: Vec<H>,
+}
+
+/// Blocks until `return_when` holds, or for `timeout` at most, and returns the
+/// handles in two lists.
+///
+/// Accepts what [`as_completed`] accepts. Without a timeout, on a worker of a
+/// pool, it first runs those tasks of that pool that have not started, as
+/// [`AsCompleted`] does; with a timeout it only waits. A timeout that ends is
+/// no error: the lists tell. The counterpart of Python's
+/// `concurrent.futures.wait`.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{wait, ReturnWhen, ThreadPool};
+///
+/// let pool = ThreadPool::new(2);
+/// let handles = [pool.submit(|| 1), pool.submit(|| 2)];
+/// let waited = wait(handles, ReturnWhen::AllCompleted, None);
+/// assert_eq!((waited.done.len(), waited.pending.len()), (2, 0));
+/// ```
+pub fn wait<I>(handles: I, return_when: ReturnWhen, timeout: Option<Duration>) -> Waited<I::Item>
+where
+    I: IntoIterator,
+    I::Item: Awaited,
+{
+    let start = Instant::now();
+    let mut all = as_completed(handles);
+    let mut done = Vec::with_capacity(all.len());
+    let is_enough = |handle: &I::Item| match return_when {
+        ReturnWhen::FirstCompleted => true,
+        ReturnWhen::FirstFailure => awaited(handle).is_failed(),
+        ReturnWhen::AllCompleted => false,
+    };
+
+    let mut enough = false;
+    while !enough {
+        let Some(handle) = next(&mut all, start, timeout) else {
+            break;
+        };
+        enough = is_enough(&handle);
+        done.push(handle);
+    }
+    // What became final meanwhile is done too.
+    done.extend(std::iter::from_fn(|| all.next_ready()));
+    Waited {
+        done,
+        pending: all.into_pending(),
+    }
+}
+
+/// The next handle; `None` at the end, or when the timeout has passed since
+/// `start`.
+fn next<H: Awaited>(
+    all: &mut AsCompleted<H>,
+    start: Instant,
+    timeout: Option<Duration>,
+) -> Option<H> {
+    match timeout {
+        None => all.next(),
+        Some(timeout) => {
+            let left = timeout.saturating_sub(start.elapsed());
+            all.next_timeout(left).ok().flatten()
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Watchers: who is told when a task is final, and how.
+//!
+//! A task keeps its watchers until it is final, then tells each of them once,
+//! outside of its lock. Most tasks have none or one, so one needs no
+//! allocation; whatever is larger than a pointer is boxed, which keeps a task
+//! small.
+
+use crate::error::Panic;
+use crate::sync::{AtomicBool, Mutex, Ordering, Parker, Sender, Unparker, UnparkerKey};
+use crate::unwind;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering as StdOrdering};
+use std::task::Waker;
+
+/// The name of a task: unique among all tasks of the process, for good.
+///
+/// It is `Copy`, `Eq` and `Hash`, so it is the key for a map from handles to
+/// whatever belongs to them, as Python programs use the future itself.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(u64);
+
+impl TaskId {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // Relaxed: only that no number is given twice matters.
+        Self(NEXT.fetch_add(1, StdOrdering::Relaxed))
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TaskId({})", self.0)
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A callback, as given to `on_done`.
+pub(crate) type Callback = Box<dyn FnOnce(TaskId) + Send>;
+
+/// The sending end of one `as_completed`: tasks send the place they were
+/// given there.
+pub(crate) struct Completions {
+    sender: Sender<u32>,
+    /// Whether `waker` may hold one; spares the lock where nobody polls.
+    polled: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Completions {
+    pub(crate) fn new(sender: Sender<u32>) -> Self {
+        Self {
+            sender,
+            polled: AtomicBool::new(false),
+            waker: Mutex::new(None),
+        }
+    }
+
+    /// Leaves `waker` to be woken by the next completions.
+    #[cfg_attr(not(feature = "stream"), expect(dead_code, reason = "used by Stream"))]
+    pub(crate) fn wake_by(&self, waker: &Waker) {
+        let mut kept = self.waker.lock();
+        if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            let old = kept.replace(waker.clone());
+            // SeqCst, as the load in `send`: either the sender sees the flag,
+            // or the poller, which looks at the channel once more after this,
+            // sees what was sent.
+            self.polled.store(true, Ordering::SeqCst);
+            drop(kept);
+            unwind::discard(old);
+        }
+    }
+
+    fn send(&self, place: u32) {
+        // An error means that the iterator is gone, and nobody wants to know.
+        let _ = self.sender.send(place);
+        if self.polled.load(Ordering::SeqCst) {
+            let waker = self.waker.lock().clone();
+            if let Some(waker) = waker {
+                report(|| waker.wake());
+            }
+        }
+    }
+}
+
+/// One who is told when a task is final.
+pub(crate) enum Watcher {
+    /// A thread that sleeps until then.
+    Thread(Unparker),
+    /// An iterator that wants to know at which place.
+    Completion(Arc<Completions>, u32),
+    /// A function to run.
+    Callback(Box<Callback>),
+    /// A future to poll.
+    Waker(Box<Waker>),
+}
+
+/// Which watcher to take away again.
+pub(crate) enum Key<'a> {
+    Thread(UnparkerKey),
+    Completion(&'a Arc<Completions>),
+}
+
+impl Key<'_> {
+    pub(crate) fn of_thread(parker: &Parker) -> Self {
+        Self::Thread(Unparker::key_of(parker))
+    }
+
+    fn names(&self, watcher: &Watcher) -> bool {
+        match (self, watcher) {
+            (Self::Thread(key), Watcher::Thread(unparker)) => unparker.key() == *key,
+            (Self::Completion(key), Watcher::Completion(completions, _)) => {
+                Arc::ptr_eq(key, completions)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Watcher {
+    fn notify(self, id: TaskId) {
+        match self {
+            Self::Thread(unparker) => unparker.unpark(),
+            Self::Completion(completions, place) => completions.send(place),
+            Self::Callback(callback) => report(|| callback(id)),
+            Self::Waker(waker) => report(|| waker.wake()),
+        }
+    }
+}
+
+/// Runs foreign code that nobody waits for: the panic hook has reported its
+/// panic, which goes no further.
+pub(crate) fn report(f: impl FnOnce()) {
+    if let Err(payload) = unwind::catch(f) {
+        unwind::discard(Panic::new(payload));
+    }
+}
+
+/// All who are told when a task is final.
+#[derive(Default)]
+#[expect(clippy::box_collection, reason = "a thin pointer keeps a task small")]
+pub(crate) enum Watchers {
+    #[default]
+    None,
+    One(Watcher),
+    Many(Box<Vec<Watcher>>),
+}
+
+impl Watchers {
+    pub(crate) fn add(&mut self, watcher: Watcher) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(watcher),
+            Self::One(first) => Self::Many(Box::new(vec![first, watcher])),
+            Self::Many(mut all) => {
+                all.push(watcher);
+                Self::Many(all)
+            }
+        };
+    }
+
+    /// Takes out one watcher of that name.
+    pub(crate) fn remove(&mut self, key: &Key<'_>) -> Option<Watcher> {
+        self.take_first(|watcher| key.names(watcher))
+    }
+
+    /// Puts `waker` in the place of the one there was: a handle is polled by
+    /// one task at a time, and only the last waker counts. The old one is
+    /// returned to be dropped outside of the lock.
+    pub(crate) fn set_waker(&mut self, waker: Waker) -> Option<Watcher> {
+        let old = self.take_first(|watcher| matches!(watcher, Watcher::Waker(_)));
+        self.add(Watcher::Waker(Box::new(waker)));
+        old
+    }
+
+    fn take_first(&mut self, wanted: impl Fn(&Watcher) -> bool) -> Option<Watcher> {
+        match self {
+            Self::One(watcher) if wanted(watcher) => match std::mem::take(self) {
+                Self::One(watcher) => Some(watcher),
+                _ => None,
+            },
+            Self::Many(all) => {
+                let index = all.iter().position(wanted)?;
+                Some(all.remove(index))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells them all, in the order in which they came.
+    pub(crate) fn notify(self, id: TaskId) {
+        match self {
+            Self::None => {}
+            Self::One(watcher) => watcher.notify(id),
+            Self::Many(all) => {
+                for watcher in *all {
+                    watcher.notify(id);
+                }
+            }
+        }
+    }
+}
