@@ -161,6 +161,9 @@ mod submit;
 mod inline;
 mod pool;
 
+#[cfg(feature = "download")]
+pub mod download;
+
 pub use as_completed::{AsCompleted, Timed, as_completed};
 pub use cancel::CancelToken;
 pub use error::{
