@@ -241,7 +241,7 @@ fn full_disk_is_an_error_and_others_go_on() {
         return;
     };
     let server = Server::start(|exchange| match exchange.path.as_str() {
-        "/large" => exchange.ok(&[b'x'; 1_000_000]),
+        "/large" => exchange.ok(&vec![b'x'; 1_000_000]),
         _ => exchange.ok(b"flag"),
     });
     let downloader = Downloader::builder(&disk.0)

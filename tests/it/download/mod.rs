@@ -1,5 +1,13 @@
 //! Downloads: the ordinary ones, and those from servers that throttle, drop,
 //! lie and stall. `README.md` in this folder lists the cases.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on is to fail its test"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "the numbers here are small"
+)]
 
 mod folder;
 mod server;

@@ -102,15 +102,14 @@ fn secrets_do_not_cross_to_another_host() {
 #[test]
 fn redirect_with_an_endless_body_is_followed() {
     let folder = Folder::new();
-    let server = Server::start(|exchange| match exchange.path.as_str() {
-        "/flag" => exchange.ok(b"flag"),
-        _ => {
-            exchange.send(
-                "HTTP/1.1 302 Found\r\nLocation: /flag\r\nTransfer-Encoding: chunked\r\n\r\n",
-            );
-            while exchange.send("a\r\n0123456789\r\n") {}
-            Then::Close
+    let server = Server::start(|exchange| {
+        if exchange.path == "/flag" {
+            return exchange.ok(b"flag");
         }
+        exchange
+            .send("HTTP/1.1 302 Found\r\nLocation: /flag\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while exchange.send("a\r\n0123456789\r\n") {}
+        Then::Close
     });
     assert_ok(&download_one(
         &builder(&folder).build().unwrap(),

@@ -169,7 +169,8 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
             let other = Arc::clone(&stream);
             state.open().insert(number, other);
             scope.spawn(move || {
-                serve(stream, state);
+                serve(&stream, state);
+                drop(stream);
                 state.open().remove(&number);
                 state.closed.notify_all();
             });
@@ -179,9 +180,9 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
 
 /// Answers the requests on one connection. The last to hold the stream closes
 /// it: the map of open ones, right after this.
-fn serve(stream: Arc<TcpStream>, state: &State) {
+fn serve(stream: &Arc<TcpStream>, state: &State) {
     let _ = stream.set_nodelay(true);
-    let mut reader = BufReader::new(&*stream);
+    let mut reader = BufReader::new(&**stream);
     for on_connection in 0.. {
         let Some((path, headers)) = read_head(&mut reader) else {
             return;
@@ -191,7 +192,7 @@ fn serve(stream: Arc<TcpStream>, state: &State) {
             headers,
             number: state.requests.fetch_add(1, Ordering::SeqCst),
             on_connection,
-            stream: Arc::clone(&stream),
+            stream: Arc::clone(stream),
             over: state.over.clone(),
         };
         match (state.handler)(&mut exchange) {
@@ -202,7 +203,7 @@ fn serve(stream: Arc<TcpStream>, state: &State) {
             }
             Then::Reset => {
                 // Closing with a linger of zero resets the connection.
-                let _ = SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
+                let _ = SockRef::from(&**stream).set_linger(Some(Duration::ZERO));
                 return;
             }
         }
