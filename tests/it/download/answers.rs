@@ -2,7 +2,9 @@
 
 use super::server::{Exchange, Server, Then};
 use super::*;
+use as_completed::Inline;
 use as_completed::download::TimeoutKind;
+use std::sync::mpsc;
 
 /// Downloads one file from a server that answers so, and looks that nothing is
 /// left but, perhaps, the file.
@@ -342,18 +344,43 @@ fn error_with_an_endless_body_is_not_read_to_its_end() {
 }
 
 #[test]
-fn bytes_after_a_body_are_not_taken_for_the_next_answer() {
+fn bytes_that_come_with_a_body_are_not_taken_for_the_next_answer() {
     let folder = Folder::new();
     let server = Server::start(|exchange| {
-        exchange.ok(b"flag");
-        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        let evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+        exchange.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nflag{evil}"
+        ));
         Then::KeepOpen
     });
     let downloader = builder(&folder).build().unwrap();
     let jobs = (0..5).map(|n| Job::new(n, server.url("/"), n.to_string()));
-    let report = downloader
-        .download_many(&as_completed::Inline, jobs, ())
-        .unwrap();
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+    assert_ok(&report);
+    for name in folder.names() {
+        assert_eq!(folder.read(&name), b"flag");
+    }
+    assert_eq!(server.connections(), 5);
+}
+
+#[test]
+fn bytes_that_come_after_a_body_are_not_taken_for_the_next_answer() {
+    let folder = Folder::new();
+    let (sent, is_sent) = mpsc::channel();
+    let server = Server::start(move |exchange| {
+        exchange.ok(b"flag");
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        let _ = sent.send(());
+        Then::KeepOpen
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = (0..5).map(|n| {
+        if n > 0 {
+            is_sent.recv_timeout(LONG).unwrap();
+        }
+        Job::new(n, server.url("/"), n.to_string())
+    });
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
     assert_ok(&report);
     for name in folder.names() {
         assert_eq!(folder.read(&name), b"flag");
