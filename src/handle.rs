@@ -120,6 +120,10 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     #[doc(alias = "result")]
     #[doc(alias = "exception")]
     pub fn join(self) -> Result<T, JoinError> {
+        // Most handles are joined when they are final.
+        if let Some(outcome) = self.cell.take_outcome() {
+            return outcome;
+        }
         self.wait();
         self.take()
     }

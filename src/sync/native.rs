@@ -2,7 +2,7 @@
 
 pub(crate) use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use std::cell::Cell;
 use std::sync::OnceLock;
