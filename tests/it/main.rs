@@ -5,10 +5,18 @@
 mod support;
 
 mod as_completed;
+mod await_;
 mod cancel;
 mod executor;
 mod handle;
 mod initializer;
+mod map;
+mod nested;
+mod panics;
 mod pool;
+mod scope;
 mod shutdown;
+#[cfg(feature = "stream")]
+mod stream;
+mod third_party;
 mod wait;

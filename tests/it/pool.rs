@@ -341,7 +341,7 @@ fn a_task_submitted_while_the_last_worker_ends_is_run() {
                 .keep_alive(keep_alive)
                 .build()
                 .unwrap();
-            for number in 0..20_000 {
+            for number in 0..4_000 {
                 let handle = pool.submit(move || number);
                 assert_eq!(handle.wait_timeout(PATIENCE), Ok(()), "task {number}");
                 // Another moment of the worker's end each time.
