@@ -107,8 +107,8 @@ struct State<'scope> {
 #[derive(Clone)]
 enum Phase {
     Open,
-    /// The body of a scope is over: only its tasks bring new ones, and the
-    /// workers end when all is done.
+    /// The body of a scope is over: only while its tasks run may they bring
+    /// new ones, and the workers end when all is done.
     Closing,
     ShutDown,
     Broken(InitializerError),
@@ -257,7 +257,8 @@ impl<'scope> Core<'scope> {
     fn admit(&self, state: &State<'scope>) -> Result<(), Rejected> {
         match &state.phase {
             Phase::Open => Ok(()),
-            Phase::Closing if worker_of() == self.id => Ok(()),
+            // What a task has set going, on whatever thread, is part of it.
+            Phase::Closing if !state.is_over() => Ok(()),
             Phase::Closing | Phase::ShutDown => Err(Rejected::ShutDown),
             Phase::Broken(cause) => Err(Rejected::Initializer(cause.clone())),
         }
@@ -395,8 +396,8 @@ impl<'scope> Core<'scope> {
         self.end(Phase::ShutDown);
     }
 
-    /// Lets only tasks of this pool submit, and the workers end when all is
-    /// done.
+    /// Lets new tasks in only while others run, and the workers end when all
+    /// is done.
     pub(super) fn close(&self) {
         self.end(Phase::Closing);
     }
