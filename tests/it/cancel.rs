@@ -45,7 +45,11 @@ fn cancel_ends_every_sleep() {
     let token = CancelToken::new();
     let (started, starts) = mpsc::channel();
     thread::scope(|scope| {
-        let long = [Duration::MAX, Duration::from_secs(u64::MAX / 4), PATIENCE * 60];
+        let long = [
+            Duration::MAX,
+            Duration::from_secs(u64::MAX / 4),
+            PATIENCE * 60,
+        ];
         let sleepers = long.map(|duration| {
             let (token, started) = (token.clone(), started.clone());
             scope.spawn(move || {
@@ -113,7 +117,10 @@ fn each_task_has_a_token_of_its_own() {
     let tokens = [starts.recv().unwrap(), starts.recv().unwrap()];
     handles[0].cancel();
     handles[0].wait();
-    assert_eq!(tokens.iter().filter(|token| token.is_cancelled()).count(), 1);
+    assert_eq!(
+        tokens.iter().filter(|token| token.is_cancelled()).count(),
+        1
+    );
     assert!(!handles[1].is_finished());
     handles[1].cancel();
 }

@@ -46,7 +46,10 @@ fn executors_are_executors_behind_any_pointer() {
     let pool = Arc::new(pool);
     assert_eq!(generic(Arc::clone(&pool)), 10);
     assert_eq!(generic(Arc::clone(&pool) as Arc<dyn Executor>), 10);
-    assert_eq!(generic(Box::new(Arc::clone(&pool)) as Box<dyn Executor>), 10);
+    assert_eq!(
+        generic(Box::new(Arc::clone(&pool)) as Box<dyn Executor>),
+        10
+    );
     assert_eq!(generic(Inline), 10);
 }
 

@@ -89,7 +89,10 @@ fn callbacks_run_in_the_order_in_which_they_were_added() {
     }
     drop(sender);
     busy.release();
-    assert_eq!(order.iter().collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+    assert_eq!(
+        order.iter().collect::<Vec<_>>(),
+        (0..10).collect::<Vec<_>>()
+    );
 }
 
 // cpython#83371: a callback's exception kept the others from running.

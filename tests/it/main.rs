@@ -7,6 +7,7 @@ mod support;
 mod as_completed;
 mod await_;
 mod cancel;
+mod compile_fail;
 mod executor;
 mod handle;
 mod initializer;

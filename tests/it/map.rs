@@ -78,14 +78,19 @@ fn a_failed_item_is_one_result_and_the_others_follow() {
             .chunk_size(chunk_size)
             .collect();
         assert_eq!(results.len(), 4);
-        for (result, expected) in results.into_iter().zip([Some(30), Some(20), None, Some(12)]) {
+        for (result, expected) in results
+            .into_iter()
+            .zip([Some(30), Some(20), None, Some(12)])
+        {
             match (result, expected) {
                 (Ok(result), Some(expected)) => assert_eq!(result, expected),
                 (Err(JoinError::Panicked(panic)), None) => assert_eq!(panic.message(), ON_PURPOSE),
                 other => panic!("{other:?}"),
             }
         }
-        let unordered = pool.map_unordered([2, 3, 0, 5], divide).chunk_size(chunk_size);
+        let unordered = pool
+            .map_unordered([2, 3, 0, 5], divide)
+            .chunk_size(chunk_size);
         let (good, bad): (Vec<_>, Vec<_>) = unordered.partition(Result::is_ok);
         assert_eq!((good.len(), bad.len()), (3, 1));
     }
@@ -177,10 +182,7 @@ fn chunks_make_one_task_each() {
     let _alarm = alarm();
     let pool = ThreadPool::new(1);
     let busy = occupy(&pool, 1);
-    let mut results = pool
-        .map(0..10, |n| n)
-        .chunk_size(3)
-        .timeout(Duration::ZERO);
+    let mut results = pool.map(0..10, |n| n).chunk_size(3).timeout(Duration::ZERO);
     let error = results.next().unwrap().unwrap_err();
     assert_eq!(
         error,
@@ -270,7 +272,11 @@ fn a_running_item_runs_on_after_the_drop() {
     assert_eq!(steps.recv(), Ok(0));
     drop(results);
     gate.open();
-    assert_eq!(steps.iter().collect::<Vec<_>>(), [10], "item 1 never starts");
+    assert_eq!(
+        steps.iter().collect::<Vec<_>>(),
+        [10],
+        "item 1 never starts"
+    );
 }
 
 // bpo-14406 and pythonfutures#16: the iterator kept what it had yielded.

@@ -35,7 +35,11 @@ fn by_first_completed(_: &Arc<ThreadPool>, mut handles: Vec<JoinHandle<u64>>) ->
     let mut sum = 0;
     while !handles.is_empty() {
         let waited = wait(handles, ReturnWhen::FirstCompleted, None);
-        sum += waited.done.into_iter().map(|one| one.join().unwrap()).sum::<u64>();
+        sum += waited
+            .done
+            .into_iter()
+            .map(|one| one.join().unwrap())
+            .sum::<u64>();
         handles = waited.pending;
     }
     sum
@@ -198,7 +202,12 @@ fn a_worker_that_waits_runs_the_awaited_task_and_nothing_else() {
             gather(&inner, awaited)
         });
         let wanted = Arc::clone(&lock);
-        let earlier = pool.submit(move || wanted.try_lock().map(|mut order| order.push("other")).is_ok());
+        let earlier = pool.submit(move || {
+            wanted
+                .try_lock()
+                .map(|mut order| order.push("other"))
+                .is_ok()
+        });
         busy.release();
         assert_eq!(outer.join().unwrap(), 3);
         assert!(earlier.join().unwrap(), "it ran while the lock was held");
@@ -218,7 +227,11 @@ fn waits_with_a_timeout_only_wait() {
         let mut all = as_completed([&nested]);
         assert!(all.next_timeout(soon).is_err());
         drop(all);
-        assert!(as_completed([&nested]).timeout(soon).all(|next| next.is_err()));
+        assert!(
+            as_completed([&nested])
+                .timeout(soon)
+                .all(|next| next.is_err())
+        );
         let waited = wait([&nested], ReturnWhen::AllCompleted, Some(soon));
         assert!(waited.done.is_empty());
         let mapped = inner.map([1], |n| n).timeout(soon).next();
@@ -400,10 +413,14 @@ fn scoped_tasks_wait_for_scoped_tasks() {
                     let deeper = inside.clone();
                     inside.submit(move || {
                         let handles = part.iter().map(|number| deeper.submit(move || *number));
-                        as_completed(handles).map(|one| one.join().unwrap()).sum::<u64>()
+                        as_completed(handles)
+                            .map(|one| one.join().unwrap())
+                            .sum::<u64>()
                     })
                 });
-                as_completed(parts).map(|one| one.join().unwrap()).sum::<u64>()
+                as_completed(parts)
+                    .map(|one| one.join().unwrap())
+                    .sum::<u64>()
             })
             .join()
             .unwrap()

@@ -92,7 +92,9 @@ fn a_pool_recovers_from_a_panic_in_every_worker() {
     let _alarm = alarm();
     expect_panics();
     let pool = ThreadPool::new(4);
-    let handles: Vec<_> = (0..20).map(|_| pool.submit(|| panic!("{ON_PURPOSE}"))).collect();
+    let handles: Vec<_> = (0..20)
+        .map(|_| pool.submit(|| panic!("{ON_PURPOSE}")))
+        .collect();
     let panics: usize = as_completed(handles)
         .map(|handle| panic_of::<()>(handle.join()))
         .count();
@@ -252,7 +254,11 @@ fn a_waker_that_panics_costs_no_worker() {
     let mut handle = pool.submit(|| 42);
     let waker = std::sync::Arc::new(Alarming).into();
     let mut context = std::task::Context::from_waker(&waker);
-    assert!(std::pin::Pin::new(&mut handle).poll(&mut context).is_pending());
+    assert!(
+        std::pin::Pin::new(&mut handle)
+            .poll(&mut context)
+            .is_pending()
+    );
     busy.release();
     assert_eq!(handle.join().unwrap(), 42);
     eventually(|| reports_of("a waker panics on purpose") == 1);

@@ -152,7 +152,10 @@ fn one_worker_starts_tasks_in_the_order_of_submission() {
     }
     drop(sender);
     busy.release();
-    assert_eq!(order.iter().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
+    assert_eq!(
+        order.iter().collect::<Vec<_>>(),
+        (0..100).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -241,7 +244,12 @@ fn a_worker_that_submits_to_its_own_full_pool_runs_the_task_itself() {
         let refused = inner.try_submit(|| ()).is_err();
         let direct = inner.submit(move || thread::current().id() == here);
         let ran_here = direct.is_finished();
-        (refused, ran_here, direct.join().unwrap(), queued.is_finished())
+        (
+            refused,
+            ran_here,
+            direct.join().unwrap(),
+            queued.is_finished(),
+        )
     });
     assert_eq!(order.join().unwrap(), (true, true, true, false));
 }
@@ -474,7 +482,12 @@ fn a_destructor_of_a_thread_local_submits_and_joins() {
 #[cfg(target_os = "linux")]
 fn ticks(thread: &str) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let fields: Vec<_> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 

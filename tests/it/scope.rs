@@ -47,7 +47,12 @@ fn tasks_write_to_separate_parts_of_a_local() {
             drop(pool.submit(move || chunk.iter_mut().for_each(|number| *number *= 2)));
         }
     });
-    assert!(numbers.iter().zip(0..).all(|(number, place)| *number == 2 * place));
+    assert!(
+        numbers
+            .iter()
+            .zip(0..)
+            .all(|(number, place)| *number == 2 * place)
+    );
 }
 
 #[test]
@@ -105,10 +110,8 @@ fn divide_and_conquer_counts_every_leaf() {
 
 #[test]
 fn quicksort_by_tasks_that_wait_for_their_halves() {
-    fn sort<'scope, 'env>(
-        pool: &ScopedPool<'scope, 'env>,
-        numbers: &'scope mut [u32],
-    ) where
+    fn sort<'scope, 'env>(pool: &ScopedPool<'scope, 'env>, numbers: &'scope mut [u32])
+    where
         'env: 'scope,
     {
         if numbers.len() <= 1 {
@@ -151,7 +154,10 @@ fn a_tree_is_updated_in_place() {
     }
     fn tree(depth: u32) -> Tree {
         let children = (0..depth).map(|_| tree(depth - 1)).collect();
-        Tree { value: depth, children }
+        Tree {
+            value: depth,
+            children,
+        }
     }
     fn total(tree: &Tree) -> u32 {
         tree.value + tree.children.iter().map(total).sum::<u32>()
@@ -182,7 +188,10 @@ fn handles_feed_as_completed_and_wait() {
         for (word, length) in as_completed(keyed) {
             assert_eq!(length.join().unwrap(), word.len());
         }
-        let handles: Vec<_> = words.iter().map(|word| pool.submit(|| word.len())).collect();
+        let handles: Vec<_> = words
+            .iter()
+            .map(|word| pool.submit(|| word.len()))
+            .collect();
         let waited = wait(handles, ReturnWhen::AllCompleted, None);
         assert_eq!(waited.done.len(), 3);
         let total: usize = pool
@@ -259,12 +268,18 @@ fn scopes_within_scopes_borrow_from_both() {
                             let inner = &inner;
                             nested.submit(move || inner[place] + number)
                         });
-                        handles.map(|handle| handle.join().unwrap()).iter().sum::<i32>()
+                        handles
+                            .map(|handle| handle.join().unwrap())
+                            .iter()
+                            .sum::<i32>()
                     })
                 })
             })
             .collect();
-        handles.into_iter().map(|one| one.join().unwrap()).sum::<i32>()
+        handles
+            .into_iter()
+            .map(|one| one.join().unwrap())
+            .sum::<i32>()
     });
     assert_eq!(sum, 192);
 }

@@ -108,7 +108,10 @@ fn everything_else_comes_from_execute() {
         assert_eq!(waited.done.len(), 2);
         let squares: Result<Vec<_>, _> = executor.map(0..50, |n| n * n).buffer(7).collect();
         assert_eq!(squares.unwrap()[49], 49 * 49);
-        assert_eq!(executor.map_unordered(0..50, |n| n).chunk_size(9).count(), 50);
+        assert_eq!(
+            executor.map_unordered(0..50, |n| n).chunk_size(9).count(),
+            50
+        );
         assert_eq!(pollster::block_on(executor.submit(|| 3)).unwrap(), 3);
     });
 }

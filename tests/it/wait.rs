@@ -17,7 +17,11 @@ fn ids<T>(handles: &[&JoinHandle<T>]) -> Vec<TaskId> {
 }
 
 #[track_caller]
-fn assert_split<T>(waited: &Waited<&JoinHandle<T>>, done: &[&JoinHandle<T>], rest: &[&JoinHandle<T>]) {
+fn assert_split<T>(
+    waited: &Waited<&JoinHandle<T>>,
+    done: &[&JoinHandle<T>],
+    rest: &[&JoinHandle<T>],
+) {
     assert_eq!(ids(&waited.done), ids(done), "done");
     assert_eq!(ids(&waited.pending), ids(rest), "pending");
 }
