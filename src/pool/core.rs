@@ -162,6 +162,17 @@ impl State<'_> {
         self.workers - self.searching - self.sleeping
     }
 
+    /// Whether a task is let in now.
+    fn admit(&self) -> Result<(), Rejected> {
+        match &self.phase {
+            Phase::Open => Ok(()),
+            // What a task has set going, on whatever thread, is part of it.
+            Phase::Closing if !self.is_over() => Ok(()),
+            Phase::Closing | Phase::ShutDown => Err(Rejected::ShutDown),
+            Phase::Broken(cause) => Err(Rejected::Initializer(cause.clone())),
+        }
+    }
+
     /// Whether workers that find the queue empty end.
     fn is_over(&self) -> bool {
         match self.phase {
@@ -227,7 +238,7 @@ impl<'scope> Core<'scope> {
         let member = task.join_pool(self.id);
         let mut state = self.state.lock();
         loop {
-            self.admit(&state)?;
+            state.admit()?;
             if state.queued < self.settings.queue_capacity {
                 return self.push(state, task, member);
             }
@@ -246,21 +257,11 @@ impl<'scope> Core<'scope> {
     pub(super) fn try_submit(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Rejected> {
         let member = task.join_pool(self.id);
         let state = self.state.lock();
-        self.admit(&state)?;
+        state.admit()?;
         if state.queued < self.settings.queue_capacity {
             self.push(state, task, member)
         } else {
             Err(Rejected::QueueFull)
-        }
-    }
-
-    fn admit(&self, state: &State<'scope>) -> Result<(), Rejected> {
-        match &state.phase {
-            Phase::Open => Ok(()),
-            // What a task has set going, on whatever thread, is part of it.
-            Phase::Closing if !state.is_over() => Ok(()),
-            Phase::Closing | Phase::ShutDown => Err(Rejected::ShutDown),
-            Phase::Broken(cause) => Err(Rejected::Initializer(cause.clone())),
         }
     }
 
