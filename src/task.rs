@@ -444,10 +444,16 @@ impl WeakTask<'_> {
         self.0.strong_count() > 0
     }
 
-    pub(crate) fn cancel(&self) {
-        if let Some(cell) = self.0.upgrade() {
+    /// Cancels the task, or asks it to stop; says whether it was pending.
+    pub(crate) fn cancel(&self) -> bool {
+        let Some(cell) = self.0.upgrade() else {
+            return false;
+        };
+        let cancelled = cell.cancel_pending();
+        if !cancelled {
             cell.cancel();
-            unwind::discard(cell);
         }
+        unwind::discard(cell);
+        cancelled
     }
 }

@@ -380,10 +380,9 @@ impl<'scope> Core<'scope> {
         drop((outbox, state));
         self.room.notify_all();
         let cancelled = queue.map(ErasedTask::cancel);
+        // Some may be on their way from the queue to a worker.
+        let cancelled = cancelled.chain(stoppable.iter().map(WeakTask::cancel));
         let cancelled = cancelled.filter(|&cancelled| cancelled).count();
-        for task in &stoppable {
-            task.cancel();
-        }
         // Those that go on running can be asked again.
         let mut state = self.state.lock();
         state.stoppable.extend(stoppable);
