@@ -2,3 +2,5 @@
 
 #[cfg(feature = "download")]
 mod download;
+#[cfg(feature = "download")]
+mod flags;
