@@ -11,7 +11,7 @@ mod manner;
 mod png;
 mod request;
 
-pub(crate) use manner::{Label, Manner, ServerArguments};
+pub(crate) use manner::Manner;
 
 use as_completed::CancelToken;
 use gif::Gifs;

@@ -86,7 +86,8 @@ fn every_beats_all_and_all_beats_codes() {
     let (folder, server) = (Folder::new(), start_server(Manner::PROMPT));
     let url = server.url();
     let run = |options: [&str; 3]| {
-        let options = options.iter().chain(&["-l", "2", "--base-url", &url]);
+        let more = ["-l", "2", "--base-url", &url];
+        let options = options.iter().chain(&more);
         folder.run(THREADPOOL, options).out
     };
     assert!(run(["-a", "-e", "br"]).contains(": AA, AB\n"));
@@ -162,7 +163,7 @@ fn usage_errors_name_the_option_and_touch_nothing() {
         (["-m", "x"], "--max_req"),
         (["-m", "99999999999999999999"], "--max_req"),
         (["-l", "0"], "--limit"),
-        (["-l", "-1"], "-1"),
+        (["-l", "-1"], "--limit"),
         (["-s", "MOON"], "--server"),
         (["br", "xyz"], "CC"),
         (["br", "é"], "CC"),
@@ -172,6 +173,8 @@ fn usage_errors_name_the_option_and_touch_nothing() {
         (["--base-url", "http://"], "--base-url"),
         (["--delay", "2..1"], "--delay"),
         (["--delay", "-1"], "--delay"),
+        (["--delay", "1..x"], "--delay"),
+        (["--error-rate", "-0.5"], "--error-rate"),
         (["--error-rate", "NaN"], "--error-rate"),
         (["--root", "not-there"], "--root"),
         (["--what", "br"], "--what"),
