@@ -7,13 +7,18 @@ mod server;
 
 mod command_line;
 mod downloads;
+#[cfg(unix)]
+mod interrupted;
 mod serving;
+#[cfg(target_os = "linux")]
+mod terminal;
 
 use server::{FlagServer, Manner, Source};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{env, fs};
@@ -21,14 +26,17 @@ use std::{env, fs};
 const THREADPOOL: &str = "flags2_threadpool";
 const SEQUENTIAL: &str = "flags2_sequential";
 
-/// Returns the path of an example, which cargo has built beside the tests.
+/// Returns the path of an example.
 fn example(name: &str) -> PathBuf {
     let tests = env::current_exe().expect("tests have a path");
     let profile = tests.ancestors().nth(2).expect("tests are in PROFILE/deps");
-    let program = profile
-        .join("examples")
+    let examples = profile.join("examples");
+    let program = examples
         .join(name)
         .with_extension(env::consts::EXE_EXTENSION);
+    if !program.is_file() {
+        build_examples(profile);
+    }
     assert!(
         program.is_file(),
         "{} is missing: run `cargo test` without a choice of targets, \
@@ -36,6 +44,23 @@ fn example(name: &str) -> PathBuf {
         program.display()
     );
     program
+}
+
+/// Builds what `cargo test` builds by itself, unless told which tests to build.
+fn build_examples(profile: &Path) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let name = profile.file_name().and_then(OsStr::to_str);
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--examples", "--profile"]);
+        cargo.arg(name.map_or("dev", |name| if name == "debug" { "dev" } else { name }));
+        cargo
+            .arg("--target-dir")
+            .arg(profile.parent().unwrap_or(profile));
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        // If it fails, the program is missed, and that is told.
+        let _built = cargo.status();
+    });
 }
 
 /// A folder in which a program runs; drop removes it.

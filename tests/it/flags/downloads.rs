@@ -1,9 +1,6 @@
 //! Whole runs: every flag arrives, or is named as failed.
 
-use super::{
-    Folder, Running, SEQUENTIAL, THREADPOOL, example, real_flags, slow, start_server,
-    start_server_program,
-};
+use super::{Folder, SEQUENTIAL, THREADPOOL, real_flags, slow, start_server, start_server_program};
 use crate::flags::server::Manner;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -152,81 +149,6 @@ fn delays_of_many_connections_pass_together() {
     assert!(start.elapsed() < Duration::from_secs(24));
 }
 
-#[cfg(unix)]
-mod interrupted {
-    use super::*;
-    use std::io::{BufRead, BufReader, Read};
-    use std::process::{Child, Command, Stdio};
-
-    fn interrupt(child: &Child) {
-        let mut kill = Command::new("kill");
-        let sent = kill.args(["-INT", &child.id().to_string()]).status();
-        assert!(sent.expect("there is a kill command").success());
-    }
-
-    /// Starts a run and returns it, with the lines it writes.
-    fn start(folder: &Folder, program: &str, arguments: &[&str]) -> (Running, impl BufRead) {
-        let mut command = folder.command(program, arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut running = Running(command.spawn().expect("the example starts"));
-        let out = running.0.stdout.take().expect("the output is piped");
-        (running, BufReader::new(out))
-    }
-
-    fn assert_reported(mut running: Running, mut out: impl BufRead, folder: &Folder) -> usize {
-        let mut rest = String::new();
-        out.read_to_string(&mut rest).unwrap();
-        assert_eq!(running.0.wait().unwrap().code(), Some(130));
-        let mut told = String::new();
-        let mut err = running.0.stderr.take().unwrap();
-        err.read_to_string(&mut told).unwrap();
-        assert_eq!(told.lines().last(), Some("interrupted"), "{told}");
-
-        let (_, report) = rest.split_once(&"-".repeat(20)).expect("there is a report");
-        assert!(report.contains("\nElapsed time: "), "{report}");
-        let flags = folder.downloaded();
-        let whole = |name: &str| name.len() == 6 && name.ends_with(".gif");
-        assert!(
-            flags.iter().all(|(name, _)| whole(name)),
-            "a partial file is left"
-        );
-        let (count, _) = report.trim_start().split_once(" flag").unwrap();
-        assert_eq!(count.parse(), Ok(flags.len()));
-        flags.len()
-    }
-
-    #[test]
-    fn half_way_it_reports_what_was_done() {
-        for program in [THREADPOOL, SEQUENTIAL] {
-            let folder = Folder::new();
-            let slowly = ["-s", "DELAY", "--delay", "0.05", "-a", "-v", "-m", "2"];
-            let (running, mut out) = start(&folder, program, &slowly);
-            let mut line = String::new();
-            while !line.ends_with("OK\n") {
-                assert_ne!(out.read_line(&mut line).unwrap(), 0, "{line}");
-            }
-            interrupt(&running.0);
-            let flags = assert_reported(running, out, &folder);
-            assert!((1..COUNTRIES).contains(&flags), "{flags}");
-        }
-    }
-
-    #[test]
-    fn waiting_for_an_answer_it_stops_all_the_same() {
-        let server = start_server(slow(Duration::from_secs(60 * 60)));
-        for program in [THREADPOOL, SEQUENTIAL] {
-            let (folder, before) = (Folder::new(), server.requests());
-            let arguments = ["-a", "--base-url", &server.url()];
-            let (running, out) = start(&folder, program, &arguments);
-            while server.requests() == before {
-                std::thread::yield_now();
-            }
-            interrupt(&running.0);
-            assert_eq!(assert_reported(running, out, &folder), 0);
-        }
-    }
-}
-
 #[test]
 fn small_examples_succeed() {
     for name in [
@@ -241,6 +163,5 @@ fn small_examples_succeed() {
     ] {
         let ended = Folder::new().run(name, [""; 0]);
         assert_eq!(ended.code, Some(0), "{name}: {}", ended.err);
-        assert!(example(name).is_file());
     }
 }
