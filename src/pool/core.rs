@@ -107,8 +107,8 @@ struct State<'scope> {
 #[derive(Clone)]
 enum Phase {
     Open,
-    /// The body of a scope is over: only its tasks bring new ones, and the
-    /// workers end when all is done.
+    /// The body of a scope is over: only while its tasks run may they bring
+    /// new ones, and the workers end when all is done.
     Closing,
     ShutDown,
     Broken(InitializerError),
@@ -160,6 +160,17 @@ impl State<'_> {
 
     fn running(&self) -> usize {
         self.workers - self.searching - self.sleeping
+    }
+
+    /// Whether a task is let in now.
+    fn admit(&self) -> Result<(), Rejected> {
+        match &self.phase {
+            Phase::Open => Ok(()),
+            // What a task has set going, on whatever thread, is part of it.
+            Phase::Closing if !self.is_over() => Ok(()),
+            Phase::Closing | Phase::ShutDown => Err(Rejected::ShutDown),
+            Phase::Broken(cause) => Err(Rejected::Initializer(cause.clone())),
+        }
     }
 
     /// Whether workers that find the queue empty end.
@@ -227,7 +238,7 @@ impl<'scope> Core<'scope> {
         let member = task.join_pool(self.id);
         let mut state = self.state.lock();
         loop {
-            self.admit(&state)?;
+            state.admit()?;
             if state.queued < self.settings.queue_capacity {
                 return self.push(state, task, member);
             }
@@ -246,20 +257,11 @@ impl<'scope> Core<'scope> {
     pub(super) fn try_submit(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Rejected> {
         let member = task.join_pool(self.id);
         let state = self.state.lock();
-        self.admit(&state)?;
+        state.admit()?;
         if state.queued < self.settings.queue_capacity {
             self.push(state, task, member)
         } else {
             Err(Rejected::QueueFull)
-        }
-    }
-
-    fn admit(&self, state: &State<'scope>) -> Result<(), Rejected> {
-        match &state.phase {
-            Phase::Open => Ok(()),
-            Phase::Closing if worker_of() == self.id => Ok(()),
-            Phase::Closing | Phase::ShutDown => Err(Rejected::ShutDown),
-            Phase::Broken(cause) => Err(Rejected::Initializer(cause.clone())),
         }
     }
 
@@ -349,7 +351,7 @@ impl<'scope> Core<'scope> {
         self.room.notify_all();
         let mut outcome = Ok(());
         for task in orphans {
-            if own == Some(task.cell().id()) {
+            if own == Some(task.id()) {
                 outcome = Err(reason.clone());
             } else {
                 task.reject(reason.clone());
@@ -395,8 +397,8 @@ impl<'scope> Core<'scope> {
         self.end(Phase::ShutDown);
     }
 
-    /// Lets only tasks of this pool submit, and the workers end when all is
-    /// done.
+    /// Lets new tasks in only while others run, and the workers end when all
+    /// is done.
     pub(super) fn close(&self) {
         self.end(Phase::Closing);
     }

@@ -110,8 +110,8 @@ impl<'scope> ScopedPool<'scope, '_> {
     ///
     /// # Errors
     ///
-    /// [`SubmitError`] with the closure if no thread can be started, or if it
-    /// comes from outside of the scope's tasks when the body is over.
+    /// [`SubmitError`] with the closure if no thread can be started, or if the
+    /// body is over and no task runs that could have brought it.
     pub fn try_submit<F, T>(
         &self,
         closure: F,
