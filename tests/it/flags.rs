@@ -83,6 +83,9 @@ impl Folder {
         arguments: impl IntoIterator<Item = A>,
     ) -> Command {
         let mut command = Command::new(example(program));
+        for proxy in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
+            command.env_remove(proxy).env_remove(proxy.to_lowercase());
+        }
         command
             .args(arguments)
             .current_dir(&self.0)

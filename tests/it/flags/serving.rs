@@ -74,6 +74,19 @@ fn many_requests_on_one_connection() {
 }
 
 #[test]
+fn a_client_that_keeps_no_connection_alive() {
+    let server = start_server(Manner::PROMPT);
+    let closing = get("/br/br.gif").replace("Host: flags", "Connection: close");
+    let old = get("/br/br.gif").replace("HTTP/1.1", "HTTP/1.0");
+    for request in [closing, old] {
+        let mut stream = connect(&server.url());
+        let (head, _) = ask(&mut stream, &request).unwrap();
+        assert!(head.contains("\r\nConnection: close\r\n"));
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
+}
+
+#[test]
 fn requests_that_come_together_or_in_pieces() {
     let server = start_server(Manner::PROMPT);
     let mut stream = connect(&server.url());
