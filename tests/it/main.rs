@@ -24,3 +24,5 @@ mod wait;
 
 #[cfg(feature = "download")]
 mod download;
+#[cfg(feature = "download")]
+mod flags;
