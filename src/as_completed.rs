@@ -107,8 +107,13 @@ impl<H: Awaited> AsCompleted<H> {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 handles at a time")
         });
-        let watcher = Watcher::Completion(Arc::clone(&self.completions), place);
-        if awaited(&handle).watch(watcher).is_err() {
+        let task = awaited(&handle);
+        // The first look spares a final task the making of a watcher.
+        let is_final = task.is_final() || {
+            let watcher = Watcher::Completion(Arc::clone(&self.completions), place);
+            task.watch(watcher).is_err()
+        };
+        if is_final {
             self.ready.push_back(place);
         }
         let index = place as usize;

@@ -33,8 +33,36 @@ struct Shared {
     /// Set under the lock of `sleepers`, so that nobody falls asleep between
     /// the look at it and the notification; read without.
     cancelled: AtomicBool,
-    sleepers: Mutex<()>,
+    sleepers: Mutex<Callbacks>,
     wake: Condvar,
+}
+
+/// What is to be run when the token is cancelled.
+#[derive(Default)]
+struct Callbacks {
+    next_name: u64,
+    all: Vec<(u64, Box<dyn FnOnce() + Send>)>,
+}
+
+/// A callback that waits for a token to be cancelled. Drop takes it back.
+#[cfg(feature = "download")]
+pub(crate) struct OnCancel {
+    token: CancelToken,
+    name: u64,
+}
+
+#[cfg(feature = "download")]
+impl Drop for OnCancel {
+    fn drop(&mut self) {
+        let mut callbacks = self.token.0.sleepers.lock();
+        let place = callbacks
+            .all
+            .iter()
+            .position(|(name, _)| *name == self.name);
+        let callback = place.map(|place| callbacks.all.swap_remove(place));
+        drop(callbacks);
+        drop(callback);
+    }
 }
 
 impl CancelToken {
@@ -54,10 +82,33 @@ impl CancelToken {
     ///
     /// Never waits for anybody to stop. Further calls do nothing.
     pub fn cancel(&self) {
-        let guard = self.0.sleepers.lock();
+        let mut guard = self.0.sleepers.lock();
         self.0.cancelled.store(true, Ordering::Release);
+        let callbacks = std::mem::take(&mut guard.all);
         drop(guard);
         self.0.wake.notify_all();
+        for (_, callback) in callbacks {
+            callback();
+        }
+    }
+
+    /// Runs `callback`, which must not panic, when the token is cancelled: on
+    /// the thread that cancels it, or here if it is cancelled already.
+    #[cfg(feature = "download")]
+    pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
+        let mut guard = self.0.sleepers.lock();
+        let name = guard.next_name;
+        guard.next_name += 1;
+        if self.is_cancelled() {
+            drop(guard);
+            callback();
+        } else {
+            guard.all.push((name, Box::new(callback)));
+        }
+        OnCancel {
+            token: self.clone(),
+            name,
+        }
     }
 
     /// Blocks for `duration`, or until the token is cancelled if that is

@@ -34,7 +34,6 @@ pub type JoinHandle<T> = ScopedJoinHandle<'static, T>;
 /// assert_eq!(handle.join()?, 42);
 /// # Ok::<(), as_completed::JoinError>(())
 /// ```
-#[must_use = "dropping a handle detaches its task; the result and a panic in it are lost"]
 #[doc(alias = "Future")]
 pub struct ScopedJoinHandle<'scope, T> {
     cell: Arc<dyn JoinCell<T> + 'scope>,
@@ -120,6 +119,10 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     #[doc(alias = "result")]
     #[doc(alias = "exception")]
     pub fn join(self) -> Result<T, JoinError> {
+        // Most handles are joined when they are final.
+        if let Some(outcome) = self.cell.take_outcome() {
+            return outcome;
+        }
         self.wait();
         self.take()
     }

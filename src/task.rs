@@ -190,6 +190,14 @@ impl<F, T, S> Cell<F, T, S> {
     }
 }
 
+/// All that a pool wants to know of a task, in one virtual call.
+#[derive(Clone, Copy)]
+pub(crate) struct Member {
+    pub(crate) id: TaskId,
+    /// Whether the task can be asked to stop while it runs.
+    pub(crate) listens: bool,
+}
+
 /// A task, whatever its closure and result are.
 pub(crate) trait AnyCell: Send + Sync {
     fn id(&self) -> TaskId;
@@ -199,8 +207,8 @@ pub(crate) trait AnyCell: Send + Sync {
     /// cancelled.
     fn is_failed(&self) -> bool;
     fn owner(&self) -> u32;
-    fn set_owner(&self, pool: u32);
-    fn stop_token(&self) -> Option<&CancelToken>;
+    /// Lets workers of `pool` claim the task; called before it is queued.
+    fn join_pool(&self, pool: u32) -> Member;
     /// Runs the task on the current thread, if it has not started; says
     /// whether it ran.
     fn run(&self) -> bool;
@@ -253,12 +261,12 @@ where
         self.owner.load(Ordering::Relaxed)
     }
 
-    fn set_owner(&self, pool: u32) {
+    fn join_pool(&self, pool: u32) -> Member {
         self.owner.store(pool, Ordering::Relaxed);
-    }
-
-    fn stop_token(&self) -> Option<&CancelToken> {
-        self.stop.token()
+        Member {
+            id: self.id,
+            listens: self.stop.token().is_some(),
+        }
     }
 
     fn run(&self) -> bool {
@@ -389,6 +397,11 @@ impl<'scope> ErasedTask<'scope> {
         &*self.0
     }
 
+    /// Makes the task one of a pool, whose workers may claim it from now on.
+    pub(crate) fn join_pool(&self, pool: u32) -> Member {
+        self.0.join_pool(pool)
+    }
+
     /// A way to reach the task that keeps it from nothing.
     pub(crate) fn downgrade(&self) -> WeakTask<'scope> {
         WeakTask(Arc::downgrade(&self.0))
@@ -425,8 +438,10 @@ impl Drop for ErasedTask<'_> {
 pub(crate) struct WeakTask<'scope>(Weak<dyn AnyCell + 'scope>);
 
 impl WeakTask<'_> {
-    pub(crate) fn is_unfinished(&self) -> bool {
-        self.0.upgrade().is_some_and(|cell| !cell.is_final())
+    /// Whether anybody holds the task. Does not touch it: to be the last to
+    /// let go of it would be to run foreign code.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
     }
 
     pub(crate) fn cancel(&self) {

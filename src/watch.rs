@@ -61,26 +61,24 @@ impl Completions {
         }
     }
 
-    /// Leaves `waker` to be woken by the next completions.
+    /// Leaves `waker` to be woken by the next completion, once.
     #[cfg_attr(not(feature = "stream"), expect(dead_code, reason = "used by Stream"))]
     pub(crate) fn wake_by(&self, waker: &Waker) {
-        let mut kept = self.waker.lock();
-        if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-            let old = kept.replace(waker.clone());
-            // SeqCst, as the load in `send`: either the sender sees the flag,
-            // or the poller, which looks at the channel once more after this,
-            // sees what was sent.
-            self.polled.store(true, Ordering::SeqCst);
-            drop(kept);
-            unwind::discard(old);
-        }
+        // Cloned and dropped outside of the lock: a waker's code is foreign.
+        let waker = waker.clone();
+        let old = self.waker.lock().replace(waker);
+        // SeqCst, as the load in `send`: either the sender sees the flag, or
+        // the poller, who looks at the channel once more after this, sees what
+        // was sent.
+        self.polled.store(true, Ordering::SeqCst);
+        unwind::discard(old);
     }
 
     fn send(&self, place: u32) {
         // An error means that the iterator is gone, and nobody wants to know.
         let _ = self.sender.send(place);
         if self.polled.load(Ordering::SeqCst) {
-            let waker = self.waker.lock().clone();
+            let waker = self.waker.lock().take();
             if let Some(waker) = waker {
                 report(|| waker.wake());
             }

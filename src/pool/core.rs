@@ -1,4 +1,13 @@
-//! The heart of a pool: one lock over the queue and all the counts.
+//! The heart of a pool: the queue, and the counts that say who is woken or
+//! started.
+//!
+//! # The queue
+//!
+//! Tasks are pushed to the *inbox*, which one lock guards together with all
+//! the counts. Workers pop from the *outbox*, behind a lock of its own, and
+//! take over the whole inbox when it is empty: so a submitter and the workers
+//! meet once in a while, not at every task. The order stays first in, first
+//! out. Whoever needs both locks takes the outbox's first.
 //!
 //! # Workers
 //!
@@ -13,7 +22,8 @@
 //!   Whoever pushes a task, and whoever stops searching by finding one,
 //!   summons the next if need be. Hence no wake-up is lost, and none is sent
 //!   while a searcher is on its way.
-//! - A worker sleeps or ends only if it finds the queue empty under the lock.
+//! - A worker sleeps or ends only if it finds both boxes empty under both
+//!   locks.
 //! - While there are tasks in the queue there is a worker; when the last one
 //!   cannot be started, the queue is rejected with it.
 //! - No foreign code, and no system call but a notification, happens under the
@@ -22,8 +32,10 @@
 use super::builder::Initialized;
 use super::worker;
 use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
-use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, become_worker_of, worker_of};
-use crate::task::{ErasedTask, WeakTask};
+use crate::sync::{
+    AtomicBool, Condvar, Mutex, MutexGuard, Ordering, become_worker_of, spin_until, worker_of,
+};
+use crate::task::{ErasedTask, Member, WeakTask};
 use crate::unwind;
 use crate::watch::TaskId;
 use std::collections::VecDeque;
@@ -54,10 +66,12 @@ pub(super) struct Core<'scope> {
     id: u32,
     settings: Settings,
     spawner: Spawner<'scope>,
-    /// The length of the queue, written under the lock: a hint for searchers,
-    /// who look at it without.
-    queued: AtomicUsize,
+    /// Tasks that only workers take. Locked before `state`.
+    outbox: Mutex<VecDeque<ErasedTask<'scope>>>,
     state: Mutex<State<'scope>>,
+    /// Whether the inbox holds tasks, written under its lock: a hint for
+    /// searchers, who look at it without.
+    has_mail: AtomicBool,
     /// Sleeping workers wait here for a permit or the end.
     wake: Condvar,
     /// Submitters wait here for room in the queue.
@@ -71,20 +85,22 @@ pub(super) struct Core<'scope> {
 
 struct State<'scope> {
     phase: Phase,
-    queue: VecDeque<ErasedTask<'scope>>,
+    inbox: VecDeque<ErasedTask<'scope>>,
+    /// The length of both boxes; kept only where the queue is bounded.
+    queued: usize,
     workers: usize,
-    running: usize,
     searching: usize,
     sleeping: usize,
     /// Sleepers that were told to wake up and have not yet done so.
     permits: usize,
+    /// Submitters that wait for room in the queue.
     waiting_for_room: usize,
     /// Indices of workers that have ended, for the next ones to use.
     free_indices: Vec<usize>,
     next_index: usize,
     /// Tasks that can be asked to stop while they run.
     stoppable: Vec<WeakTask<'scope>>,
-    /// When `stoppable` is as long as this, those that are final are removed.
+    /// When `stoppable` is as long as this, those that are gone are removed.
     prune_at: usize,
 }
 
@@ -142,12 +158,17 @@ impl State<'_> {
         Summons::Wake
     }
 
-    /// Whether workers that find nothing to do end.
+    fn running(&self) -> usize {
+        self.workers - self.searching - self.sleeping
+    }
+
+    /// Whether workers that find the queue empty end.
     fn is_over(&self) -> bool {
         match self.phase {
             Phase::Open => false,
-            Phase::Closing => self.running == 0 && self.queue.is_empty(),
-            Phase::ShutDown | Phase::Broken(_) => self.queue.is_empty(),
+            // A task that runs may still bring more.
+            Phase::Closing => self.running() == 0,
+            Phase::ShutDown | Phase::Broken(_) => true,
         }
     }
 }
@@ -163,12 +184,13 @@ impl<'scope> Core<'scope> {
             id,
             settings,
             spawner,
-            queued: AtomicUsize::new(0),
+            outbox: Mutex::new(VecDeque::new()),
+            has_mail: AtomicBool::new(false),
             state: Mutex::new(State {
                 phase: Phase::Open,
-                queue: VecDeque::new(),
+                inbox: VecDeque::new(),
+                queued: 0,
                 workers: 0,
-                running: 0,
                 searching: 0,
                 sleeping: 0,
                 permits: 0,
@@ -190,22 +212,24 @@ impl<'scope> Core<'scope> {
     }
 
     pub(super) fn counts(&self) -> Counts {
+        let outbox = self.outbox.lock();
         let state = self.state.lock();
         Counts {
             workers: state.workers,
-            running: state.running,
-            queued: state.queue.len(),
+            running: state.running(),
+            queued: outbox.len() + state.inbox.len(),
         }
     }
 
     /// Queues the task, waiting for room; a worker of this pool that would
     /// have to wait runs it instead.
     pub(super) fn submit(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Rejected> {
+        let member = task.join_pool(self.id);
         let mut state = self.state.lock();
         loop {
             self.admit(&state)?;
-            if state.queue.len() < self.settings.queue_capacity {
-                return self.push(state, task);
+            if state.queued < self.settings.queue_capacity {
+                return self.push(state, task, member);
             }
             if worker_of() == self.id {
                 drop(state);
@@ -220,10 +244,11 @@ impl<'scope> Core<'scope> {
 
     /// Queues the task if there is room.
     pub(super) fn try_submit(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Rejected> {
+        let member = task.join_pool(self.id);
         let state = self.state.lock();
         self.admit(&state)?;
-        if state.queue.len() < self.settings.queue_capacity {
-            self.push(state, task)
+        if state.queued < self.settings.queue_capacity {
+            self.push(state, task, member)
         } else {
             Err(Rejected::QueueFull)
         }
@@ -242,18 +267,20 @@ impl<'scope> Core<'scope> {
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State<'scope>>,
         task: ErasedTask<'scope>,
+        member: Member,
     ) -> Result<(), Rejected> {
-        let id = task.cell().id();
-        task.cell().set_owner(self.id);
-        if task.cell().stop_token().is_some() {
+        if member.listens {
             state.watch_for_stop(&task);
         }
-        state.queue.push_back(task);
-        self.queued.store(state.queue.len(), Ordering::Relaxed);
+        if self.is_bounded() {
+            state.queued += 1;
+        }
+        state.inbox.push_back(task);
+        self.has_mail.store(true, Ordering::Relaxed);
         let summons = state.summon(self.settings.max_workers);
         drop(state);
         match summons {
-            Summons::Start(index) => self.start(index, Some(id)),
+            Summons::Start(index) => self.start(index, Some(member.id)),
             other => {
                 self.answer(other);
                 Ok(())
@@ -287,23 +314,25 @@ impl<'scope> Core<'scope> {
                 Ok(())
             }
             Err(error) => {
+                let mut outbox = self.outbox.lock();
                 let mut state = self.state.lock();
                 state.workers -= 1;
                 state.searching -= 1;
                 state.free_indices.push(index);
                 if state.workers > 0 {
                     // A sleeper may have trusted in the new worker.
-                    let summons = if state.sleeping > 0 && !state.queue.is_empty() {
+                    let is_empty = outbox.is_empty() && state.inbox.is_empty();
+                    let summons = if state.sleeping > 0 && !is_empty {
                         state.wake_one()
                     } else {
                         Summons::None
                     };
-                    drop(state);
+                    drop((outbox, state));
                     self.answer(summons);
                     return Ok(());
                 }
-                let orphans = self.drain(&mut state);
-                drop(state);
+                let orphans = self.drain(&mut outbox, &mut state);
+                drop((outbox, state));
                 self.ended.notify_all();
                 self.reject(orphans, own, &Rejected::Thread(SpawnError::new(error)))
             }
@@ -313,7 +342,7 @@ impl<'scope> Core<'scope> {
     /// Rejects tasks; `own` is dropped and reported to its submitter instead.
     fn reject(
         &self,
-        orphans: VecDeque<ErasedTask<'scope>>,
+        orphans: impl Iterator<Item = ErasedTask<'scope>>,
         own: Option<TaskId>,
         reason: &Rejected,
     ) -> Result<(), Rejected> {
@@ -329,22 +358,28 @@ impl<'scope> Core<'scope> {
         outcome
     }
 
-    fn drain(&self, state: &mut State<'scope>) -> VecDeque<ErasedTask<'scope>> {
-        self.queued.store(0, Ordering::Relaxed);
-        std::mem::take(&mut state.queue)
+    /// Empties the queue.
+    fn drain(
+        &self,
+        outbox: &mut VecDeque<ErasedTask<'scope>>,
+        state: &mut State<'scope>,
+    ) -> impl Iterator<Item = ErasedTask<'scope>> + use<'scope> {
+        if self.is_bounded() {
+            state.queued -= outbox.len() + state.inbox.len();
+        }
+        self.has_mail.store(false, Ordering::Relaxed);
+        let first = std::mem::take(outbox);
+        first.into_iter().chain(std::mem::take(&mut state.inbox))
     }
 
     pub(super) fn cancel_pending(&self) -> usize {
+        let mut outbox = self.outbox.lock();
         let mut state = self.state.lock();
-        let queue = self.drain(&mut state);
+        let queue = self.drain(&mut outbox, &mut state);
         let stoppable = std::mem::take(&mut state.stoppable);
-        let over = state.is_over();
-        drop(state);
+        drop((outbox, state));
         self.room.notify_all();
-        if over {
-            self.wake.notify_all();
-        }
-        let cancelled = queue.into_iter().map(ErasedTask::cancel);
+        let cancelled = queue.map(ErasedTask::cancel);
         let cancelled = cancelled.filter(|&cancelled| cancelled).count();
         for task in &stoppable {
             task.cancel();
@@ -379,11 +414,14 @@ impl<'scope> Core<'scope> {
 
     /// The initializer of a worker failed: all that is queued, and all that
     /// will be submitted, is rejected.
-    fn break_down(&self, cause: InitializerError) {
+    fn break_down(&self, cause: InitializerError, index: usize) {
+        let mut outbox = self.outbox.lock();
         let mut state = self.state.lock();
         state.phase = Phase::Broken(cause.clone());
-        let queue = self.drain(&mut state);
-        drop(state);
+        let queue = self.drain(&mut outbox, &mut state);
+        drop(outbox);
+        state.searching -= 1;
+        self.leave(state, index);
         self.wake.notify_all();
         let _ = self.reject(queue, None, &Rejected::Initializer(cause));
     }
@@ -400,9 +438,11 @@ impl<'scope> Core<'scope> {
                 None => self.ended.wait(&mut state),
                 Some(deadline) => {
                     if Instant::now() >= deadline {
+                        drop(state);
+                        let counts = self.counts();
                         return Err(JoinTimeoutError {
-                            running: state.running,
-                            queued: state.queue.len(),
+                            running: counts.running,
+                            queued: counts.queued,
                         });
                     }
                     self.ended.wait_until(&mut state, deadline);
@@ -423,7 +463,7 @@ impl<'scope> Core<'scope> {
 impl<'scope> State<'scope> {
     fn watch_for_stop(&mut self, task: &ErasedTask<'scope>) {
         if self.stoppable.len() >= self.prune_at {
-            self.stoppable.retain(WeakTask::is_unfinished);
+            self.stoppable.retain(WeakTask::is_alive);
             // Twice what is left, so that the cost per task is constant.
             self.prune_at = 16.max(2 * self.stoppable.len());
         }
@@ -434,8 +474,8 @@ impl<'scope> State<'scope> {
 /// What a worker does between its tasks.
 impl<'scope> Core<'scope> {
     /// Makes the current thread a worker and initializes it; says whether it
-    /// may take tasks.
-    pub(super) fn enter(&self) -> bool {
+    /// may take tasks, else it has left.
+    pub(super) fn enter(&self, index: usize) -> bool {
         become_worker_of(self.id);
         let Some(initializer) = &self.settings.initializer else {
             return true;
@@ -445,67 +485,86 @@ impl<'scope> Core<'scope> {
             Ok(Err(cause)) => cause,
             Err(payload) => Box::new(crate::error::Panic::new(payload)),
         };
-        self.break_down(InitializerError::new(cause));
+        self.break_down(InitializerError::new(cause), index);
         false
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.settings.queue_capacity < usize::MAX
     }
 
     /// Takes tasks and runs them until the pool is over, or, with a
     /// `keep_alive`, until there have been none for so long.
-    pub(super) fn work(self: &Arc<Self>) {
-        let mut state = self.state.lock();
+    pub(super) fn work(self: &Arc<Self>, index: usize) {
         // As whoever started this thread has counted it.
         let mut searching = true;
         loop {
-            if let Some(task) = state.queue.pop_front() {
-                self.queued.store(state.queue.len(), Ordering::Relaxed);
+            let mut outbox = self.outbox.lock();
+            if !searching {
+                if let Some(task) = outbox.pop_front() {
+                    drop(outbox);
+                    self.run(task);
+                    continue;
+                }
+            }
+            let mut state = self.state.lock();
+            if outbox.is_empty() {
+                std::mem::swap(&mut *outbox, &mut state.inbox);
+                self.has_mail.store(false, Ordering::Relaxed);
+            }
+            if let Some(task) = outbox.pop_front() {
                 let mut summons = Summons::None;
                 if searching {
                     searching = false;
                     state.searching -= 1;
-                    if !state.queue.is_empty() {
+                    if !outbox.is_empty() || !state.inbox.is_empty() {
                         summons = state.summon(self.settings.max_workers);
                     }
                 }
-                state.running += 1;
-                let room_wanted = state.waiting_for_room > 0;
-                drop(state);
-                if room_wanted {
-                    self.room.notify_one();
-                }
+                drop((outbox, state));
                 self.answer(summons);
-                task.run();
-                state = self.state.lock();
-                state.running -= 1;
+                self.run(task);
                 continue;
             }
-            if state.is_over() {
-                // Sleepers may have been waiting for the last task to end.
-                self.wake.notify_all();
-                break;
-            }
-            // One searcher is enough; more would only be in each other's way.
-            if searching || state.searching == 0 {
-                if !searching {
-                    searching = true;
-                    state.searching += 1;
-                }
-                drop(state);
-                let found = crate::sync::spin_until(|| self.queued.load(Ordering::Relaxed) > 0);
-                state = self.state.lock();
-                if found || !state.queue.is_empty() {
+            // Nothing is pushed or taken over while `state` is locked.
+            drop(outbox);
+            if !searching {
+                searching = true;
+                state.searching += 1;
+                if state.searching == 1 && !state.is_over() {
+                    drop(state);
+                    // Another look under the locks follows, whatever it found.
+                    spin_until(|| self.has_mail.load(Ordering::Relaxed));
                     continue;
                 }
-                searching = false;
-                state.searching -= 1;
+            }
+            // Asked while this worker counts as searching, not as running.
+            let is_over = state.is_over();
+            state.searching -= 1;
+            if is_over {
+                self.leave(state, index);
+                // Others may have slept until the last task ended.
+                self.wake.notify_all();
+                return;
             }
             if !self.sleep(&mut state) {
-                break;
+                self.leave(state, index);
+                return;
             }
-            searching = true;
         }
-        if searching {
-            state.searching -= 1;
+    }
+
+    fn run(&self, task: ErasedTask<'scope>) {
+        if self.is_bounded() {
+            let mut state = self.state.lock();
+            state.queued -= 1;
+            let is_wanted = state.waiting_for_room > 0;
+            drop(state);
+            if is_wanted {
+                self.room.notify_one();
+            }
         }
+        task.run();
     }
 
     /// Sleeps until summoned or until the pool is over, and is searching then;
@@ -539,13 +598,14 @@ impl<'scope> Core<'scope> {
         }
     }
 
-    /// The last thing a worker does in the pool.
-    pub(super) fn leave(&self, index: usize) {
-        let mut state = self.state.lock();
+    /// Counts a worker out, in the critical section in which it found that it
+    /// is not needed.
+    fn leave(&self, mut state: MutexGuard<'_, State<'scope>>, index: usize) {
         state.workers -= 1;
         state.free_indices.push(index);
-        if state.workers == 0 {
-            drop(state);
+        let is_last = state.workers == 0;
+        drop(state);
+        if is_last {
             self.ended.notify_all();
         }
     }

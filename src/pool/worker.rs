@@ -3,12 +3,11 @@
 use super::core::Core;
 use std::sync::Arc;
 
-/// Enters the pool, works until there is no more to do, leaves.
+/// Enters the pool, works until there is no more to do, and has left.
 ///
 /// Never panics: all foreign code runs behind [`unwind`](crate::unwind).
 pub(super) fn live(core: &Arc<Core<'_>>, index: usize) {
-    if core.enter() {
-        core.work();
+    if core.enter(index) {
+        core.work(index);
     }
-    core.leave(index);
 }

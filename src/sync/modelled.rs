@@ -4,7 +4,7 @@
 //! nobody spins. A parked thread waits on a condition variable of its own, for
 //! loom does not tell `park` from other waits of the same thread.
 
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -1,0 +1,4 @@
+//! The tests of the public API, in one binary.
+
+#[cfg(feature = "download")]
+mod download;
