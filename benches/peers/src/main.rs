@@ -1,14 +1,16 @@
 //! `as-completed` and its rivals, side by side: prints one table of ratios.
 
+mod downloads;
 mod measure;
 mod rivals;
 mod subjects;
 mod table;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use measure::{Candidate, interleave};
 use rivals::{OURS, RIVALS, Rival};
+use std::path::PathBuf;
 use std::time::Duration;
 use subjects::{nanoseconds, to_float};
 use table::{Amount, Row};
@@ -66,6 +68,19 @@ enum Group {
     Trips,
     /// `map_unordered`, `as_completed`, naps, a fresh pool, memory, idleness
     Pool,
+    /// 1,940 files, by several programs from one server
+    Downloads {
+        /// A folder of `xx/xx.gif`; made-up files of like sizes without it
+        #[arg(long)]
+        files: Option<PathBuf>,
+    },
+    /// Fetches the files of a list into a folder
+    #[command(hide = true)]
+    Fetch {
+        client: String,
+        list: PathBuf,
+        folder: PathBuf,
+    },
     /// One run of one candidate; prints nanoseconds or bytes
     #[command(hide = true)]
     One { arguments: Vec<String> },
@@ -73,23 +88,25 @@ enum Group {
 
 fn main() -> Result<()> {
     let Arguments { group, options } = Arguments::parse();
-    for name in &options.only {
-        let names = RIVALS.map(|rival| rival.name).join(", ");
-        ensure!(
-            rivals::by_name(name).is_some(),
-            "no rival is called {name}; there are: {names}"
-        );
-    }
     let rows = match group {
         None => {
             let mut rows = tasks(&options)?;
             rows.extend(trips(&options)?);
             rows.extend(pool(&options)?);
+            rows.extend(downloads::downloads(options.rounds(), None, &options.only)?);
             rows
         }
         Some(Group::Tasks) => tasks(&options)?,
         Some(Group::Trips) => trips(&options)?,
         Some(Group::Pool) => pool(&options)?,
+        Some(Group::Downloads { files }) => {
+            downloads::downloads(options.rounds(), files, &options.only)?
+        }
+        Some(Group::Fetch {
+            client,
+            list,
+            folder,
+        }) => return downloads::fetch(&client, &list, &folder),
         Some(Group::One { arguments }) => {
             let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
             println!("{}", one(&arguments)?);
@@ -126,14 +143,28 @@ fn tasks(options: &Options) -> Result<Vec<Row>> {
     for workers in &options.workers {
         let count = options.amount(500_000);
         let what = format!("empty task, {workers} workers");
-        rows.extend(against_rivals(options, "burst", *workers, count, &what, bar_of_tasks)?);
+        rows.extend(against_rivals(
+            options,
+            "burst",
+            *workers,
+            count,
+            &what,
+            bar_of_tasks,
+        )?);
     }
     Ok(rows)
 }
 
 fn trips(options: &Options) -> Result<Vec<Row>> {
     let count = options.amount(20_000);
-    against_rivals(options, "trips", 2, count, "round trip, 2 workers", bar_of_trips)
+    against_rivals(
+        options,
+        "trips",
+        2,
+        count,
+        "round trip, 2 workers",
+        bar_of_trips,
+    )
 }
 
 fn against_rivals(
@@ -221,7 +252,11 @@ fn pool(options: &Options) -> Result<Vec<Row>> {
         )?,
     ];
     rows.push(naps(options)?);
-    let memory = alone(options, "memory of a pending task with its handle", &["memory", "1000000"])?;
+    let memory = alone(
+        options,
+        "memory of a pending task with its handle",
+        &["memory", "1000000"],
+    )?;
     rows.push(Row {
         what: memory.name.clone(),
         against: "140 B".to_owned(),
@@ -230,7 +265,11 @@ fn pool(options: &Options) -> Result<Vec<Row>> {
         ratio: memory.median() / 140.0,
         at_most: Some(1.0),
     });
-    let idle = alone(options, "processor time of 64 idle workers in 2 s", &["idle", "64"])?;
+    let idle = alone(
+        options,
+        "processor time of 64 idle workers in 2 s",
+        &["idle", "64"],
+    )?;
     rows.push(Row {
         what: idle.name.clone(),
         against: "1 ms".to_owned(),
@@ -252,7 +291,11 @@ fn alone(options: &Options, what: &str, arguments: &[&str]) -> Result<Candidate>
 const NAP: Duration = Duration::from_millis(10);
 
 fn naps(options: &Options) -> Result<Row> {
-    let naps = alone(options, "2,000 tasks of 10 ms on 100 workers", &["naps", "100", "2000"])?;
+    let naps = alone(
+        options,
+        "2,000 tasks of 10 ms on 100 workers",
+        &["naps", "100", "2000"],
+    )?;
     let ideal = nanoseconds(NAP) * 20.0;
     Ok(Row {
         what: naps.name.clone(),

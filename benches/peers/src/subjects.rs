@@ -137,7 +137,9 @@ fn processor_time() -> Result<u64> {
     let mut sum = 0;
     for thread in fs::read_dir("/proc/self/task").context("needs Linux")? {
         let thread = thread?.path();
-        if thread.file_name().and_then(|name| name.to_str()) == Some(&std::process::id().to_string()) {
+        if thread.file_name().and_then(|name| name.to_str())
+            == Some(&std::process::id().to_string())
+        {
             // The main thread only does the looking.
             continue;
         }

@@ -8,7 +8,7 @@ pub struct Row {
     pub against: String,
     pub ours: Amount,
     pub theirs: Amount,
-    /// Ours ÷ theirs; for [`Amount::None`] on their side, ours.
+    /// Ours ÷ theirs.
     pub ratio: f64,
     /// The ratio that we promise ourselves not to exceed.
     pub at_most: Option<f64>,
@@ -16,7 +16,6 @@ pub struct Row {
 
 #[derive(Clone, Copy)]
 pub enum Amount {
-    None,
     /// Nanoseconds.
     Time(f64),
     Bytes(f64),
@@ -26,7 +25,6 @@ pub enum Amount {
 impl Display for Amount {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::None => f.write_str("–"),
             Self::Time(time) if time < 1e3 => write!(f, "{time:.0} ns"),
             Self::Time(time) if time < 1e4 => write!(f, "{:.2} µs", time / 1e3),
             Self::Time(time) if time < 1e6 => write!(f, "{:.1} µs", time / 1e3),
@@ -94,12 +92,19 @@ pub fn print(rows: &[Row]) {
         println!("|");
         if index == 0 {
             for (column, &width) in widths.iter().enumerate() {
-                print!("|{}{}", "-".repeat(width + 1), if column < 2 { "-" } else { ":" });
+                print!(
+                    "|{}{}",
+                    "-".repeat(width + 1),
+                    if column < 2 { "-" } else { ":" }
+                );
             }
             println!("|");
         }
     }
-    let met = rows.iter().filter(|row| row.at_most.is_some_and(|bar| row.ratio <= bar)).count();
+    let met = rows
+        .iter()
+        .filter(|row| row.at_most.is_some_and(|bar| row.ratio <= bar))
+        .count();
     let bars = rows.iter().filter(|row| row.at_most.is_some()).count();
     println!("\n{met} of {bars} bars met");
 }

@@ -11,9 +11,7 @@ impl Pool for Ours {
     }
 
     fn burst(&self, tasks: u64) -> u64 {
-        let handles: Vec<_> = (0..tasks)
-            .map(|n| self.0.submit(move || task(n)))
-            .collect();
+        let handles: Vec<_> = (0..tasks).map(|n| self.0.submit(move || task(n))).collect();
         as_completed(handles)
             .map(|handle| handle.join().expect("the task returned"))
             .sum()
