@@ -30,16 +30,20 @@ pub struct CancelToken(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// Set under the lock of `sleepers`, so that nobody falls asleep between
-    /// the look at it and the notification; read without.
+    /// Set under the lock of `callbacks`, so that nobody falls asleep, or adds
+    /// a callback, between the look at it and the notification; read without.
     cancelled: AtomicBool,
-    sleepers: Mutex<Callbacks>,
+    callbacks: Mutex<Callbacks>,
     wake: Condvar,
 }
 
 /// What is to be run when the token is cancelled.
 #[derive(Default)]
 struct Callbacks {
+    #[cfg_attr(
+        not(feature = "download"),
+        expect(dead_code, reason = "only downloads add any")
+    )]
     next_name: u64,
     all: Vec<(u64, Box<dyn FnOnce() + Send>)>,
 }
@@ -54,7 +58,7 @@ pub(crate) struct OnCancel {
 #[cfg(feature = "download")]
 impl Drop for OnCancel {
     fn drop(&mut self) {
-        let mut callbacks = self.token.0.sleepers.lock();
+        let mut callbacks = self.token.0.callbacks.lock();
         let place = callbacks
             .all
             .iter()
@@ -82,7 +86,7 @@ impl CancelToken {
     ///
     /// Never waits for anybody to stop. Further calls do nothing.
     pub fn cancel(&self) {
-        let mut guard = self.0.sleepers.lock();
+        let mut guard = self.0.callbacks.lock();
         self.0.cancelled.store(true, Ordering::Release);
         let callbacks = std::mem::take(&mut guard.all);
         drop(guard);
@@ -96,7 +100,7 @@ impl CancelToken {
     /// the thread that cancels it, or here if it is cancelled already.
     #[cfg(feature = "download")]
     pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
-        let mut guard = self.0.sleepers.lock();
+        let mut guard = self.0.callbacks.lock();
         let name = guard.next_name;
         guard.next_name += 1;
         if self.is_cancelled() {
@@ -118,7 +122,7 @@ impl CancelToken {
     #[must_use = "a sleep that was cut short returns false"]
     pub fn sleep(&self, duration: Duration) -> bool {
         let deadline = Instant::now().checked_add(duration);
-        let mut guard = self.0.sleepers.lock();
+        let mut guard = self.0.callbacks.lock();
         while !self.is_cancelled() {
             match deadline {
                 None => self.0.wake.wait(&mut guard),

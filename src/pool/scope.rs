@@ -1,7 +1,6 @@
 //! [`ThreadPool::scope`]: tasks that borrow.
 
 use super::ThreadPool;
-use super::builder::thread_builder;
 use super::core::{Core, Settings};
 use crate::cancel::CancelToken;
 use crate::error::SubmitError;
@@ -58,7 +57,9 @@ impl ThreadPool {
             let core = Core::new(
                 settings,
                 Box::new(move |index, body| {
-                    thread_builder("worker", None, index).spawn_scoped(scope, body)?;
+                    thread::Builder::new()
+                        .name(format!("worker-{index}"))
+                        .spawn_scoped(scope, body)?;
                     // Joined by the scope.
                     Ok(None)
                 }),
@@ -110,8 +111,8 @@ impl<'scope> ScopedPool<'scope, '_> {
     ///
     /// # Errors
     ///
-    /// [`SubmitError`] with the closure if no thread can be started, or if it
-    /// comes from outside of the scope's tasks when the body is over.
+    /// [`SubmitError`] with the closure if no thread can be started, or if the
+    /// body is over and no task runs that could have brought it.
     pub fn try_submit<F, T>(
         &self,
         closure: F,
