@@ -30,11 +30,43 @@ pub struct CancelToken(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// Set under the lock of `sleepers`, so that nobody falls asleep between
-    /// the look at it and the notification; read without.
+    /// Set under the lock of `callbacks`, so that nobody falls asleep, or adds
+    /// a callback, between the look at it and the notification; read without.
     cancelled: AtomicBool,
-    sleepers: Mutex<()>,
+    callbacks: Mutex<Callbacks>,
     wake: Condvar,
+}
+
+/// What is to be run when the token is cancelled.
+#[derive(Default)]
+struct Callbacks {
+    #[cfg_attr(
+        not(feature = "download"),
+        expect(dead_code, reason = "only downloads add any")
+    )]
+    next_name: u64,
+    all: Vec<(u64, Box<dyn FnOnce() + Send>)>,
+}
+
+/// A callback that waits for a token to be cancelled. Drop takes it back.
+#[cfg(feature = "download")]
+pub(crate) struct OnCancel {
+    token: CancelToken,
+    name: u64,
+}
+
+#[cfg(feature = "download")]
+impl Drop for OnCancel {
+    fn drop(&mut self) {
+        let mut callbacks = self.token.0.callbacks.lock();
+        let place = callbacks
+            .all
+            .iter()
+            .position(|(name, _)| *name == self.name);
+        let callback = place.map(|place| callbacks.all.swap_remove(place));
+        drop(callbacks);
+        drop(callback);
+    }
 }
 
 impl CancelToken {
@@ -54,10 +86,33 @@ impl CancelToken {
     ///
     /// Never waits for anybody to stop. Further calls do nothing.
     pub fn cancel(&self) {
-        let guard = self.0.sleepers.lock();
+        let mut guard = self.0.callbacks.lock();
         self.0.cancelled.store(true, Ordering::Release);
+        let callbacks = std::mem::take(&mut guard.all);
         drop(guard);
         self.0.wake.notify_all();
+        for (_, callback) in callbacks {
+            callback();
+        }
+    }
+
+    /// Runs `callback`, which must not panic, when the token is cancelled: on
+    /// the thread that cancels it, or here if it is cancelled already.
+    #[cfg(feature = "download")]
+    pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
+        let mut guard = self.0.callbacks.lock();
+        let name = guard.next_name;
+        guard.next_name += 1;
+        if self.is_cancelled() {
+            drop(guard);
+            callback();
+        } else {
+            guard.all.push((name, Box::new(callback)));
+        }
+        OnCancel {
+            token: self.clone(),
+            name,
+        }
     }
 
     /// Blocks for `duration`, or until the token is cancelled if that is
@@ -67,7 +122,7 @@ impl CancelToken {
     #[must_use = "a sleep that was cut short returns false"]
     pub fn sleep(&self, duration: Duration) -> bool {
         let deadline = Instant::now().checked_add(duration);
-        let mut guard = self.0.sleepers.lock();
+        let mut guard = self.0.callbacks.lock();
         while !self.is_cancelled() {
             match deadline {
                 None => self.0.wake.wait(&mut guard),

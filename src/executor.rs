@@ -26,7 +26,7 @@ impl Task {
     /// Returns the name of the task, the same as its handle's.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.0.cell().id()
+        self.0.id()
     }
 }
 

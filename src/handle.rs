@@ -34,7 +34,6 @@ pub type JoinHandle<T> = ScopedJoinHandle<'static, T>;
 /// assert_eq!(handle.join()?, 42);
 /// # Ok::<(), as_completed::JoinError>(())
 /// ```
-#[must_use = "dropping a handle detaches its task; the result and a panic in it are lost"]
 #[doc(alias = "Future")]
 pub struct ScopedJoinHandle<'scope, T> {
     cell: Arc<dyn JoinCell<T> + 'scope>,

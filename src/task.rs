@@ -386,51 +386,67 @@ where
 ///
 /// Dropped before the task has started, it resolves the handle to
 /// [`Rejected::Lost`].
-pub(crate) struct ErasedTask<'scope>(Arc<dyn AnyCell + 'scope>);
+pub(crate) struct ErasedTask<'scope>(
+    /// `None` once the task was run, rejected or cancelled.
+    Option<Arc<dyn AnyCell + 'scope>>,
+);
+
+/// The methods that empty an [`ErasedTask`] take it by value.
+const THERE: &str = "a task that can be named has its cell";
 
 impl<'scope> ErasedTask<'scope> {
     pub(crate) fn new(cell: Arc<dyn AnyCell + 'scope>) -> Self {
-        Self(cell)
+        Self(Some(cell))
     }
 
-    pub(crate) fn cell(&self) -> &(dyn AnyCell + 'scope) {
-        &*self.0
+    fn there(&self) -> &Arc<dyn AnyCell + 'scope> {
+        self.0.as_ref().expect(THERE)
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.there().id()
     }
 
     /// Makes the task one of a pool, whose workers may claim it from now on.
     pub(crate) fn join_pool(&self, pool: u32) -> Member {
-        self.0.join_pool(pool)
+        self.there().join_pool(pool)
     }
 
     /// A way to reach the task that keeps it from nothing.
     pub(crate) fn downgrade(&self) -> WeakTask<'scope> {
-        WeakTask(Arc::downgrade(&self.0))
+        WeakTask(Arc::downgrade(self.there()))
     }
 
     /// Runs the task, if it has not started, and lets go of it.
     pub(crate) fn run(self) {
-        self.0.run();
-        // The handle may be gone, and the result with it: its drop is foreign.
-        unwind::discard(self);
+        self.end(AnyCell::run);
     }
 
     /// Resolves the task without running it, and lets go of it.
     pub(crate) fn reject(self, reason: Rejected) {
-        self.0.reject(reason);
-        unwind::discard(self);
+        self.end(|cell| cell.reject(reason));
     }
 
     /// Cancels the task, and lets go of it; says whether it was pending.
     pub(crate) fn cancel(self) -> bool {
-        let cancelled = self.0.cancel_pending();
-        unwind::discard(self);
-        cancelled
+        self.end(AnyCell::cancel_pending)
+    }
+
+    fn end<R>(mut self, end: impl FnOnce(&(dyn AnyCell + 'scope)) -> R) -> R {
+        let cell = self.0.take().expect(THERE);
+        let ended = end(&*cell);
+        // The handle may be gone, and the result with it: its drop is foreign.
+        unwind::discard(cell);
+        ended
     }
 }
 
 impl Drop for ErasedTask<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        if let Some(cell) = self.0.take() {
+            cell.abandon();
+            unwind::discard(cell);
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 use crate::error::Panic;
 use crate::sync::{AtomicBool, Mutex, Ordering, Parker, Sender, Unparker, UnparkerKey};
 use crate::unwind;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering as StdOrdering};
@@ -21,10 +22,24 @@ use std::task::Waker;
 pub struct TaskId(u64);
 
 impl TaskId {
+    /// Numbers that a thread takes at a time, so that many submitters do not
+    /// contend for each.
+    const BLOCK: u64 = 256;
+
     pub(crate) fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Relaxed: only that no number is given twice matters.
-        Self(NEXT.fetch_add(1, StdOrdering::Relaxed))
+        static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
+        thread_local! {
+            // Constant and without a destructor, to be there while the
+            // thread's other thread-locals are destroyed.
+            static NEXT: Cell<u64> = const { Cell::new(0) };
+        }
+        let mut next = NEXT.get();
+        if next % Self::BLOCK == 0 {
+            // Relaxed: only that no block is given twice matters.
+            next = NEXT_BLOCK.fetch_add(1, StdOrdering::Relaxed) * Self::BLOCK;
+        }
+        NEXT.set(next + 1);
+        Self(next)
     }
 }
 
@@ -61,26 +76,24 @@ impl Completions {
         }
     }
 
-    /// Leaves `waker` to be woken by the next completions.
+    /// Leaves `waker` to be woken by the next completion, once.
     #[cfg_attr(not(feature = "stream"), expect(dead_code, reason = "used by Stream"))]
     pub(crate) fn wake_by(&self, waker: &Waker) {
-        let mut kept = self.waker.lock();
-        if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-            let old = kept.replace(waker.clone());
-            // SeqCst, as the load in `send`: either the sender sees the flag,
-            // or the poller, which looks at the channel once more after this,
-            // sees what was sent.
-            self.polled.store(true, Ordering::SeqCst);
-            drop(kept);
-            unwind::discard(old);
-        }
+        // Cloned and dropped outside of the lock: a waker's code is foreign.
+        let waker = waker.clone();
+        let old = self.waker.lock().replace(waker);
+        // SeqCst, as the load in `send`: either the sender sees the flag, or
+        // the poller, who looks at the channel once more after this, sees what
+        // was sent.
+        self.polled.store(true, Ordering::SeqCst);
+        unwind::discard(old);
     }
 
     fn send(&self, place: u32) {
         // An error means that the iterator is gone, and nobody wants to know.
         let _ = self.sender.send(place);
         if self.polled.load(Ordering::SeqCst) {
-            let waker = self.waker.lock().clone();
+            let waker = self.waker.lock().take();
             if let Some(waker) = waker {
                 report(|| waker.wake());
             }

@@ -351,7 +351,7 @@ impl<'scope> Core<'scope> {
         self.room.notify_all();
         let mut outcome = Ok(());
         for task in orphans {
-            if own == Some(task.cell().id()) {
+            if own == Some(task.id()) {
                 outcome = Err(reason.clone());
             } else {
                 task.reject(reason.clone());

@@ -26,3 +26,6 @@ mod shutdown;
 mod stream;
 mod third_party;
 mod wait;
+
+#[cfg(feature = "download")]
+mod download;

@@ -1,0 +1,126 @@
+//! What `flags2_threadpool` and `flags2_sequential` share: all but the
+//! executor.
+
+mod arguments;
+mod codes;
+mod screen;
+#[allow(dead_code, reason = "tests look at the server's counters")]
+mod server;
+mod texts;
+
+use arguments::{Arguments, Site};
+use as_completed::download::{Downloader, Job, Proxy};
+use as_completed::{CancelToken, Executor};
+use clap::Parser;
+use codes::Code;
+use screen::{Screen, say};
+use server::FlagServer;
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+const DIRECTORY: &str = "downloaded";
+
+/// How many connections a program can use.
+pub(crate) struct Connections {
+    /// If the command line does not say.
+    pub(crate) default: usize,
+    /// Whatever the command line says.
+    pub(crate) most: usize,
+}
+
+/// Runs the program whose executor `make_executor` makes, given the number of
+/// connections to use.
+pub(crate) fn main<E: Executor>(
+    connections: &Connections,
+    make_executor: impl FnOnce(usize) -> E,
+) -> ExitCode {
+    match run(&Arguments::parse(), connections, make_executor) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            say(io::stderr(), &format!("error: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run<E: Executor>(
+    arguments: &Arguments,
+    connections: &Connections,
+    make_executor: impl FnOnce(usize) -> E,
+) -> Result<u8, Box<dyn Error>> {
+    let codes = arguments.wanted_codes();
+    let connections = arguments
+        .max_requests
+        .unwrap_or(connections.default)
+        .min(connections.most)
+        .min(codes.len());
+
+    // Each connection takes a file descriptor, and two if the server is in
+    // this process; the usual limit is 1,024.
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let server = match (arguments.site, &arguments.base_url) {
+        (Site::Own(label), None) => Some(FlagServer::start(
+            arguments.server.source(),
+            arguments.server.manner(label),
+        )?),
+        _ => None,
+    };
+    let url = match (&server, &arguments.base_url) {
+        (Some(server), _) => server.url(),
+        (None, Some(url)) => url.clone(),
+        (None, None) => Site::REMOTE_URL.to_owned(),
+    };
+    let proxy = match server {
+        Some(_) => Proxy::Direct,
+        None => Proxy::Environment,
+    };
+
+    let token = stop_on_ctrl_c()?;
+    let downloader = Downloader::builder(DIRECTORY)
+        // One to run and one to come for each worker.
+        .max_in_flight(2 * connections)
+        .proxy(proxy)
+        .cancel_token(token)
+        .build()?;
+    let label = arguments.site.to_string();
+    say(
+        io::stdout(),
+        &texts::start(&label, &url, &codes, connections),
+    );
+
+    let screen = Screen::new(codes.len(), arguments.verbose);
+    let executor = make_executor(connections);
+    let jobs = codes.into_iter().map(|code| job(code, &url));
+    let report = downloader.download_many(&executor, jobs, screen.clone());
+    screen.end();
+    let report = report?;
+
+    say(io::stdout(), &texts::end(&report));
+    if report.is_cancelled() {
+        say(io::stderr(), "interrupted\n");
+    }
+    Ok(report.exit_code())
+}
+
+fn job(code: Code, url: &str) -> Job<Code> {
+    Job::new(
+        code,
+        format!("{url}/{}", code.path()),
+        format!("{code}.gif"),
+    )
+}
+
+/// Returns a token that the first Ctrl-C cancels. A second one, of a user who
+/// will not wait, ends the process on the spot.
+fn stop_on_ctrl_c() -> Result<CancelToken, ctrlc::Error> {
+    let token = CancelToken::new();
+    let cancelled = token.clone();
+    ctrlc::set_handler(move || {
+        if cancelled.is_cancelled() {
+            std::process::exit(130);
+        }
+        cancelled.cancel();
+    })?;
+    Ok(token)
+}

@@ -1,0 +1,98 @@
+//! [`Gifs`]: the built-in flags, made when they are first asked for.
+
+use super::png::FLAGS;
+use gif::{Encoder, Frame};
+use png::{Decoder, Transformations};
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::Cursor;
+use std::sync::OnceLock;
+
+/// How many colours a GIF can have beside the transparent one.
+const MOST_COLOURS: usize = 255;
+/// Below this opacity a dot is left out: a GIF knows no half-transparent ones.
+const HALF_OPAQUE: u8 = 128;
+
+/// The flags as GIFs. Each is converted once.
+pub(super) struct Gifs(Vec<OnceLock<Vec<u8>>>);
+
+impl Gifs {
+    pub(super) fn new() -> Self {
+        Self(FLAGS.iter().map(|_| OnceLock::new()).collect())
+    }
+
+    /// Returns the flag of a country, by its code in lower case. The first
+    /// call for a code converts its flag, and others wait for it.
+    pub(super) fn flag(&self, code: &str) -> Option<&[u8]> {
+        if code.bytes().any(|letter| letter.is_ascii_uppercase()) {
+            return None;
+        }
+        let code = code.to_ascii_uppercase();
+        let place = FLAGS
+            .binary_search_by_key(&code.as_str(), |(code, _)| code)
+            .ok()?;
+        let gif = self.0[place].get_or_init(|| {
+            gif_of_png(FLAGS[place].1).expect("the flags of twemoji-assets are valid PNG")
+        });
+        Some(gif)
+    }
+}
+
+fn gif_of_png(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut decoder = Decoder::new(Cursor::new(bytes));
+    decoder.set_transformations(Transformations::normalize_to_color8() | Transformations::ALPHA);
+    let mut reader = decoder.read_info()?;
+    let mut dots = vec![0; reader.output_buffer_size().ok_or("picture too large")?];
+    let picture = reader.next_frame(&mut dots)?;
+    let dots = dots[..picture.buffer_size()].chunks_exact(4);
+    let (mut colours, places) = palette(&dots);
+
+    let (width, height) = (
+        u16::try_from(picture.width)?,
+        u16::try_from(picture.height)?,
+    );
+    let transparent = u8::try_from(colours.len() / 3)?;
+    colours.extend([0; 3]);
+    let places: Vec<u8> = places
+        .into_iter()
+        .map(|place| place.unwrap_or(transparent))
+        .collect();
+    let frame = Frame::from_palette_pixels(width, height, places, colours, Some(transparent));
+    let mut gif = Vec::new();
+    Encoder::new(&mut gif, width, height, &[])?.write_frame(&frame)?;
+    Ok(gif)
+}
+
+/// Finds the colours of a picture, as red, green, blue, and the place of each
+/// dot's colour among them; `None` is a transparent dot.
+///
+/// A picture with too many colours loses the last bit of each, and again until
+/// they fit. Its edges have many shades, and its fields few.
+fn palette<'a>(dots: &(impl Iterator<Item = &'a [u8]> + Clone)) -> (Vec<u8>, Vec<Option<u8>>) {
+    (0..8)
+        .find_map(|lost_bits| palette_with(dots.clone(), 0xff << lost_bits))
+        .expect("with one bit left there are eight colours")
+}
+
+fn palette_with<'a>(
+    dots: impl Iterator<Item = &'a [u8]>,
+    mask: u8,
+) -> Option<(Vec<u8>, Vec<Option<u8>>)> {
+    let mut known = HashMap::new();
+    let mut colours = Vec::new();
+    let mut places = Vec::new();
+    for dot in dots {
+        if dot[3] < HALF_OPAQUE {
+            places.push(None);
+            continue;
+        }
+        let colour = [dot[0] & mask, dot[1] & mask, dot[2] & mask];
+        let next = u8::try_from(known.len()).ok()?;
+        let place = *known.entry(colour).or_insert_with(|| {
+            colours.extend(&dot[..3]);
+            next
+        });
+        places.push(Some(place));
+    }
+    (known.len() <= MOST_COLOURS).then_some((colours, places))
+}

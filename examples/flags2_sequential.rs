@@ -1,0 +1,18 @@
+//! Downloads flags of countries, one after the other: the same program as
+//! `flags2_threadpool`, over an executor that runs each task when it is given.
+//!
+//! `cargo run --release --example flags2_sequential -- --help`
+
+mod flags;
+
+use as_completed::Inline;
+use flags::Connections;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let connections = Connections {
+        default: 1,
+        most: 1,
+    };
+    flags::main(&connections, |_one| Inline)
+}

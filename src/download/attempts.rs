@@ -1,0 +1,127 @@
+//! All attempts at one job, on a thread of the executor.
+
+use super::builder::Overwrite;
+use super::downloader::finite;
+use super::error::{DownloadError, DownloadErrorKind};
+use super::event::Event;
+use super::failure::Again;
+use super::fetch::{Fetch, Fetched};
+use super::job::Job;
+use super::report::Outcome;
+use super::run::{Run, Ticket};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How many kept connections may turn out to be closed before one job takes
+/// that for an error like others.
+const MAX_STALE: u32 = 64;
+
+/// Works at a job until its file is there or there is no more hope.
+pub(super) fn work<K: Send + Sync + 'static>(run: &Run<K>, ticket: &Ticket<K>) -> Outcome {
+    let mut outcome = Outcome::default();
+    if run.is_cancelled() {
+        outcome.error = Some(DownloadError::about(
+            DownloadErrorKind::Cancelled,
+            &ticket.job,
+        ));
+        return outcome;
+    }
+    run.observe(&Event::Started {
+        key: ticket.job.key(),
+        job: &ticket.job,
+        number: ticket.number,
+    });
+    match try_all(run, ticket, &mut outcome) {
+        Ok(fetched) => outcome.skipped = fetched == Fetched::Skipped,
+        Err(kind) => outcome.error = Some(DownloadError::about(kind, &ticket.job)),
+    }
+    outcome
+}
+
+fn try_all<K: Send + Sync + 'static>(
+    run: &Run<K>,
+    ticket: &Ticket<K>,
+    outcome: &mut Outcome,
+) -> Result<Fetched, DownloadErrorKind> {
+    let settings = &run.shared.settings;
+    let policy = &settings.retry;
+    let job: &Arc<Job<K>> = &ticket.job;
+    let deadline = finite(settings.total_timeout).map(|total| Instant::now() + total);
+    let fetch = Fetch {
+        shared: &run.shared,
+        wanted: job.wanted(),
+        location: &ticket.location,
+        sha256: job.wanted().required_sha256()?,
+        target: settings.directory.join(job.file_name()),
+        deadline,
+    };
+    if settings.overwrite == Overwrite::Never && fetch.target.symlink_metadata().is_ok() {
+        return Ok(Fetched::Skipped);
+    }
+    let authority = ticket.location.authority();
+    let mut stale = 0;
+    let mut began_anew = false;
+    loop {
+        if !run.shared.pauses.wait(authority, deadline, &settings.token) {
+            return Err(run.why_not_waited());
+        }
+        let attempted = fetch.attempt(&mut |received, total, expected| {
+            outcome.bytes += received;
+            run.observe(&Event::Bytes {
+                key: job.key(),
+                number: ticket.number,
+                received,
+                total,
+                expected,
+            });
+        });
+        let failure = match attempted {
+            Ok(fetched) => {
+                run.budget.give_back();
+                return Ok(fetched);
+            }
+            Err(failure) => failure,
+        };
+        if run.is_cancelled() {
+            return Err(DownloadErrorKind::Cancelled);
+        }
+        match failure.again {
+            Again::Stale if stale < MAX_STALE => {
+                stale += 1;
+                continue;
+            }
+            Again::Anew if !began_anew => {
+                began_anew = true;
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(retry_after) = failure.retry_after {
+            run.shared
+                .pauses
+                .pause(authority, policy.capped(retry_after));
+        }
+        if !policy.allows(&failure.kind, outcome.retries) {
+            return Err(failure.kind);
+        }
+        let delay = policy
+            .delay_before(outcome.retries + 1)
+            .max(run.shared.pauses.left(authority));
+        let is_too_late = deadline
+            .is_some_and(|deadline| delay >= deadline.saturating_duration_since(Instant::now()));
+        if is_too_late || !run.budget.take() {
+            return Err(failure.kind);
+        }
+        outcome.retries += 1;
+        run.observe(&Event::Retrying {
+            key: job.key(),
+            number: ticket.number,
+            error: &DownloadError::about(failure.kind, job),
+            retry: outcome.retries,
+            delay,
+        });
+        if !settings.token.sleep(delay) {
+            return Err(DownloadErrorKind::Cancelled);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The body of an answer, on its way into a file: read, measured, checked.
+
+use super::downloader::Shared;
+use super::error::DownloadErrorKind;
+use super::failure::{Failure, within_body};
+use super::pace::Speedometer;
+use super::save::Draft;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Instant;
+
+/// Told of bytes received, bytes there are, and bytes expected.
+pub(super) type Progress<'a> = dyn FnMut(u64, u64, Option<u64>) + 'a;
+
+/// What a file must be like, and how it is written.
+pub(super) struct Sink<'a> {
+    /// Opens the draft, once there is something to write.
+    pub(super) open: &'a mut dyn FnMut() -> Result<Draft, DownloadErrorKind>,
+    /// Bytes that the draft has already.
+    pub(super) offset: u64,
+    /// Bytes of the whole file, if the server has said.
+    pub(super) total: Option<u64>,
+    /// Bytes of the whole file that the job requires.
+    pub(super) required: Option<u64>,
+    /// Fed with what the draft has already, if a checksum is required.
+    pub(super) hasher: Option<Sha256>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) progress: &'a mut Progress<'a>,
+}
+
+/// A body that has been received to its end.
+pub(super) struct Received {
+    pub(super) draft: Draft,
+    pub(super) hasher: Option<Sha256>,
+}
+
+/// A body that has not, and what there is of it.
+pub(super) struct BrokenOff {
+    pub(super) failure: Failure,
+    pub(super) draft: Option<Draft>,
+}
+
+/// Reads the body to its end.
+pub(super) fn receive(
+    shared: &Shared,
+    body: ureq::Body,
+    sink: Sink<'_>,
+) -> Result<Received, BrokenOff> {
+    shared.with_buffer(|buffer| {
+        let mut pouring = Pouring {
+            shared,
+            draft: None,
+            length: sink.offset,
+            filled: 0,
+            buffer,
+            sink,
+        };
+        let outcome = pouring.pour(body.into_reader());
+        // What has come is worth keeping also when the rest has not.
+        let outcome = match (outcome, pouring.flush()) {
+            (Err(failure), _) => Err(failure),
+            (Ok(()), flushed) => flushed.map_err(Failure::from),
+        };
+        let Pouring { draft, sink, .. } = pouring;
+        match (outcome, draft) {
+            (Ok(()), Some(draft)) => Ok(Received {
+                draft,
+                hasher: sink.hasher,
+            }),
+            (Ok(()), None) => {
+                let opened = (sink.open)();
+                opened
+                    .map(|draft| Received {
+                        draft,
+                        hasher: sink.hasher,
+                    })
+                    .map_err(|kind| BrokenOff {
+                        failure: kind.into(),
+                        draft: None,
+                    })
+            }
+            (Err(failure), draft) => Err(BrokenOff { failure, draft }),
+        }
+    })
+}
+
+/// A body being received.
+struct Pouring<'a, 'b> {
+    shared: &'a Shared,
+    sink: Sink<'b>,
+    draft: Option<Draft>,
+    /// Bytes of the file there are, written or not.
+    length: u64,
+    buffer: &'a mut [u8],
+    /// Bytes in the buffer that have not been written. Small files come in
+    /// several reads, and are written in one.
+    filled: usize,
+}
+
+impl Pouring<'_, '_> {
+    fn pour(&mut self, mut reader: impl Read) -> Result<(), Failure> {
+        let settings = &self.shared.settings;
+        let mut speedometer = settings.minimum_speed.map(Speedometer::new);
+        let rate_limit = self.shared.rate_limit.as_ref();
+        let chunk = rate_limit.map_or(usize::MAX, super::pace::RateLimit::chunk);
+        let mut before = Instant::now();
+        loop {
+            if self.filled == self.buffer.len() {
+                self.flush()?;
+            }
+            let end = self.buffer.len().min(self.filled.saturating_add(chunk));
+            let read = reader.read(&mut self.buffer[self.filled..end]);
+            let after = Instant::now();
+            let received = match read {
+                Ok(0) => break,
+                Ok(received) => received,
+                Err(error) => return Err(within_body(error, self.length)),
+            };
+            self.take(received)?;
+            if let Some(speedometer) = &mut speedometer {
+                speedometer.note(received, after - before)?;
+            }
+            before = after;
+            if let Some(rate_limit) = rate_limit {
+                let pause = rate_limit.take(received as u64, after);
+                if !settings.token.sleep(pause) {
+                    return Err(DownloadErrorKind::Cancelled.into());
+                }
+                before = Instant::now();
+            } else if settings.token.is_cancelled() {
+                return Err(DownloadErrorKind::Cancelled.into());
+            }
+            if self
+                .sink
+                .deadline
+                .is_some_and(|deadline| before >= deadline)
+            {
+                let total = super::error::TimeoutKind::Total;
+                return Err(DownloadErrorKind::Timeout(total).into());
+            }
+        }
+        self.check_end()
+    }
+
+    /// Takes note of bytes that are in the buffer now.
+    fn take(&mut self, received: usize) -> Result<(), Failure> {
+        let fresh = &self.buffer[self.filled..self.filled + received];
+        if let Some(hasher) = &mut self.sink.hasher {
+            hasher.update(fresh);
+        }
+        self.filled += received;
+        self.length += received as u64;
+        (self.sink.progress)(received as u64, self.length, self.sink.total);
+        check_length(
+            self.length,
+            self.shared.settings.max_size,
+            self.sink.required,
+        )?;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), DownloadErrorKind> {
+        if self.filled == 0 {
+            return Ok(());
+        }
+        let draft = match &mut self.draft {
+            Some(draft) => draft,
+            none => none.insert((self.sink.open)()?),
+        };
+        draft.write(&self.buffer[..self.filled])?;
+        self.filled = 0;
+        Ok(())
+    }
+
+    fn check_end(&self) -> Result<(), Failure> {
+        if let Some(expected) = self.sink.required {
+            if self.length != expected {
+                return Err(DownloadErrorKind::Length {
+                    expected,
+                    actual: self.length,
+                }
+                .into());
+            }
+        }
+        match self.sink.total {
+            Some(total) if self.length != total => Err(DownloadErrorKind::Body {
+                received: self.length,
+                source: format!("{total} bytes were announced").into(),
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Looks whether a file that has at least that length can still be right.
+pub(super) fn check_length(
+    length: u64,
+    max_size: Option<u64>,
+    required: Option<u64>,
+) -> Result<(), DownloadErrorKind> {
+    match (max_size, required) {
+        (Some(limit), _) if length > limit => Err(DownloadErrorKind::TooLarge { limit }),
+        (_, Some(expected)) if length > expected => Err(DownloadErrorKind::Length {
+            expected,
+            actual: length,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Reads an answer that nobody wants, so that its connection can be used again;
+/// gives the connection up if that would take long.
+pub(super) fn drain(body: ureq::Body) {
+    const MOST: u64 = 16 * 1024;
+    if body.content_length().is_some_and(|length| length > MOST) {
+        return;
+    }
+    let mut reader = body.into_reader().take(MOST);
+    let mut scrap = [0; 1024];
+    while reader.limit() > 0 && matches!(reader.read(&mut scrap), Ok(1..)) {}
+}
+
+/// Hashes what there is of a file.
+pub(super) fn hash_file(path: &Path) -> Result<Sha256, DownloadErrorKind> {
+    let mut hasher = Sha256::new();
+    let mut read = || -> std::io::Result<()> {
+        std::io::copy(&mut File::open(path)?, &mut hasher)?;
+        Ok(())
+    };
+    read().map_err(super::save::failed("read", path))?;
+    Ok(hasher)
+}
+
+/// Looks whether the checksum is the one required.
+pub(super) fn check_sha256(hasher: Sha256, expected: &[u8; 32]) -> Result<(), DownloadErrorKind> {
+    let actual = hasher.finalize();
+    if actual.as_slice() == expected {
+        return Ok(());
+    }
+    Err(DownloadErrorKind::Sha256 {
+        expected: to_hex(expected),
+        actual: to_hex(&actual),
+    })
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

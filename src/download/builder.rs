@@ -1,0 +1,356 @@
+//! [`DownloaderBuilder`]: the settings of a downloader.
+
+use super::downloader::Downloader;
+use super::error::BuildError;
+use super::pace::MinimumSpeed;
+use super::report::Keep;
+use super::retry::RetryPolicy;
+use crate::cancel::CancelToken;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::http::{HeaderName, HeaderValue};
+
+/// What to do where a file of the job's name is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Overwrite {
+    /// Download the file, and replace the old one when the new one is whole.
+    #[default]
+    Always,
+    /// Ask the server whether its file is newer than the one that is there, and
+    /// replace it only then. Files are given the modification time that the
+    /// server says, which is what is compared.
+    IfChanged,
+    /// Leave the old file, and make no request.
+    Never,
+}
+
+/// What must be on the disk before a file counts as downloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Nothing: after a crash of the machine a file may be empty. The fastest.
+    #[default]
+    None,
+    /// The content of the file: after a crash of the machine it is whole, if it
+    /// is there.
+    File,
+    /// The content and the folder's entry: after a crash of the machine it is
+    /// there, and whole.
+    FileAndDirectory,
+}
+
+/// Which proxy to use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Proxy {
+    /// The one that `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY` names, with the
+    /// exceptions of `NO_PROXY`, if any.
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    Direct,
+    /// The one at this URL of http or https, with a user name and a password in
+    /// it if need be.
+    Url(String),
+}
+
+/// What a downloader goes by.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) directory: Arc<Path>,
+    pub(super) max_in_flight: usize,
+    pub(super) max_in_flight_per_host: Option<usize>,
+    pub(super) retry: RetryPolicy,
+    pub(super) connect_timeout: Duration,
+    pub(super) read_timeout: Duration,
+    pub(super) total_timeout: Duration,
+    pub(super) minimum_speed: Option<MinimumSpeed>,
+    pub(super) bytes_per_second: Option<u64>,
+    pub(super) max_size: Option<u64>,
+    pub(super) overwrite: Overwrite,
+    pub(super) durability: Durability,
+    pub(super) resume: bool,
+    pub(super) keep: Keep,
+    pub(super) remember_names: bool,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) user_agent: String,
+    pub(super) max_redirects: u32,
+    pub(super) allow_downgrade: bool,
+    pub(super) look_up_ttl: Duration,
+    pub(super) proxy: Proxy,
+    pub(super) root_certificates: Option<Vec<u8>>,
+    pub(super) token: CancelToken,
+}
+
+/// Sets up a [`Downloader`]; made by [`Downloader::builder`].
+///
+/// All times and bounds are finite unless set otherwise. `Duration::MAX` stands
+/// for no limit.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct DownloaderBuilder {
+    settings: Settings,
+    headers: Vec<(String, String)>,
+}
+
+impl DownloaderBuilder {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self {
+            settings: Settings {
+                directory: directory.into(),
+                max_in_flight: 30,
+                max_in_flight_per_host: None,
+                retry: RetryPolicy::default(),
+                connect_timeout: Duration::from_secs(10),
+                read_timeout: Duration::from_secs(30),
+                total_timeout: Duration::from_secs(60 * 60),
+                minimum_speed: Some(MinimumSpeed {
+                    bytes_per_second: 10,
+                    over: Duration::from_secs(30),
+                }),
+                bytes_per_second: None,
+                max_size: None,
+                overwrite: Overwrite::default(),
+                durability: Durability::default(),
+                resume: false,
+                keep: Keep::default(),
+                remember_names: true,
+                headers: Vec::new(),
+                user_agent: concat!("as-completed/", env!("CARGO_PKG_VERSION")).to_owned(),
+                max_redirects: 10,
+                allow_downgrade: false,
+                look_up_ttl: Duration::from_secs(60),
+                proxy: Proxy::default(),
+                root_certificates: None,
+                token: CancelToken::new(),
+            },
+            headers: Vec::new(),
+        }
+    }
+
+    /// Sets how many jobs are with the executor at a time, queued or running;
+    /// 30 by default. As many connections are kept open for further requests.
+    ///
+    /// How many run at a time is up to the executor as well: a pool of 8
+    /// workers downloads 8 files at a time.
+    pub fn max_in_flight(mut self, jobs: usize) -> Self {
+        self.settings.max_in_flight = jobs;
+        self
+    }
+
+    /// Sets how many of those may go to one host; no bound of its own by
+    /// default.
+    ///
+    /// Jobs of a host that has enough wait, and later ones of other hosts go
+    /// first; the input is read ahead by four times
+    /// [`max_in_flight`](Self::max_in_flight) for that.
+    pub fn max_in_flight_per_host(mut self, jobs: usize) -> Self {
+        self.settings.max_in_flight_per_host = Some(jobs);
+        self
+    }
+
+    /// Sets when a failed attempt is followed by another.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.settings.retry = policy;
+        self
+    }
+
+    /// Sets how long the look-up of the host may take, and after that the
+    /// connection with all it needs, TLS and proxy included; 10 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how long to wait for the answer, and then for each further piece of
+    /// the body; 30 s by default.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.read_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a job may take as a whole, with all its retries and the
+    /// waits between them; one hour by default.
+    pub fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.total_timeout = timeout;
+        self
+    }
+
+    /// Sets the speed below which a download is given up when it is that slow
+    /// for the duration of `over`; 10 bytes per second over 30 s by default.
+    /// Zero bytes stand for no such limit.
+    pub fn minimum_speed(mut self, bytes_per_second: u64, over: Duration) -> Self {
+        self.settings.minimum_speed = (bytes_per_second > 0).then_some(MinimumSpeed {
+            bytes_per_second,
+            over,
+        });
+        self
+    }
+
+    /// Bounds the bytes per second of all downloads together; unbounded by
+    /// default.
+    pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.settings.bytes_per_second = Some(bytes);
+        self
+    }
+
+    /// Sets how large a file may be, in bytes; unbounded by default.
+    ///
+    /// A file that is announced to be larger is not begun, and one that turns
+    /// out to be larger is given up there.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.settings.max_size = Some(bytes);
+        self
+    }
+
+    /// Sets what to do where a file is there already.
+    pub fn overwrite(mut self, overwrite: Overwrite) -> Self {
+        self.settings.overwrite = overwrite;
+        self
+    }
+
+    /// Sets what must be on the disk before a file counts as downloaded.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.settings.durability = durability;
+        self
+    }
+
+    /// Sets whether to keep what there is of a file when a download breaks off,
+    /// as `NAME.part` beside it, and to go on from there the next time, in the
+    /// same run or in a later one; off by default.
+    ///
+    /// That is done only where it is safe: where the server gives the file an
+    /// identity that it checks (a strong `ETag`, or a date), which is noted in
+    /// `NAME.part.from`. Else the download begins anew.
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.settings.resume = resume;
+        self
+    }
+
+    /// Sets which entries the report keeps; all by default.
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.settings.keep = keep;
+        self
+    }
+
+    /// Sets whether a file name is refused that any earlier job of the run has
+    /// had, which takes memory for all names, or only one that another job has
+    /// at the time; on by default. Names that differ in case only are the same.
+    pub fn remember_names(mut self, remember: bool) -> Self {
+        self.settings.remember_names = remember;
+        self
+    }
+
+    /// Adds a header to all requests, such as `Authorization`.
+    ///
+    /// It is sent to the server that the job's URL names, and to no other that
+    /// this one redirects to.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the `User-Agent`; the name and version of this crate by default.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.settings.user_agent = user_agent.into();
+        self
+    }
+
+    /// Sets how many redirects of one job are followed; 10 by default.
+    pub fn max_redirects(mut self, redirects: u32) -> Self {
+        self.settings.max_redirects = redirects;
+        self
+    }
+
+    /// Sets whether redirects from https to http are followed; off by default.
+    pub fn allow_downgrade(mut self, allow: bool) -> Self {
+        self.settings.allow_downgrade = allow;
+        self
+    }
+
+    /// Sets for how long the addresses of a host are remembered; one minute by
+    /// default.
+    pub fn look_up_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.look_up_ttl = ttl;
+        self
+    }
+
+    /// Sets which proxy to use; that of the environment by default.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.settings.proxy = proxy;
+        self
+    }
+
+    /// Trusts the certificates in this PEM text, and no others; by default
+    /// those that Mozilla trusts.
+    #[cfg(feature = "rustls")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.settings.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// Sets the token that ends all downloads when it is cancelled.
+    ///
+    /// Jobs that wait end at once, and those that run within a second,
+    /// whatever they are at.
+    pub fn cancel_token(mut self, token: CancelToken) -> Self {
+        self.settings.token = token;
+        self
+    }
+
+    /// Builds the downloader. Makes no request and touches no file.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if a setting is one that nothing can be done with.
+    pub fn build(mut self) -> Result<Downloader, BuildError> {
+        let settings = &self.settings;
+        for (name, is_zero) in [
+            ("max_in_flight", settings.max_in_flight == 0),
+            (
+                "max_in_flight_per_host",
+                settings.max_in_flight_per_host == Some(0),
+            ),
+            ("connect_timeout", settings.connect_timeout.is_zero()),
+            ("read_timeout", settings.read_timeout.is_zero()),
+            ("total_timeout", settings.total_timeout.is_zero()),
+            ("max_bytes_per_second", settings.bytes_per_second == Some(0)),
+        ] {
+            if is_zero {
+                return Err(BuildError::Zero(name));
+            }
+        }
+        if HeaderValue::from_str(&settings.user_agent).is_err() {
+            return Err(BuildError::UserAgent);
+        }
+        for (name, value) in self.headers {
+            let header = parse_header(&name, &value)?;
+            self.settings.headers.push(header);
+        }
+        Downloader::from_settings(self.settings)
+    }
+}
+
+fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), BuildError> {
+    const OWN: [&str; 9] = [
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "host",
+        "if-modified-since",
+        "if-range",
+        "range",
+        "transfer-encoding",
+        "user-agent",
+    ];
+    if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        return Err(BuildError::ReservedHeader(name.to_owned()));
+    }
+    let refused = || BuildError::Header(name.to_owned());
+    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
+    value.set_sensitive(true);
+    Ok((parsed, value))
+}

@@ -1,0 +1,105 @@
+//! [`Event`] and [`Observer`]: what happens during a run, as it happens.
+
+use super::error::DownloadError;
+use super::job::Job;
+use super::report::Entry;
+use std::time::Duration;
+
+/// Something that happened during a run.
+///
+/// The events of one job come in the order of the variants here, each `Bytes`
+/// and `Retrying` any number of times; those of different jobs are mixed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a, K> {
+    /// A worker has taken up the job.
+    #[non_exhaustive]
+    Started {
+        /// The key of the job.
+        key: &'a K,
+        /// The job.
+        job: &'a Job<K>,
+        /// The place of the job in the input, from 0.
+        number: u64,
+    },
+    /// Some of the body has been received.
+    #[non_exhaustive]
+    Bytes {
+        /// The key of the job.
+        key: &'a K,
+        /// The place of the job in the input, from 0.
+        number: u64,
+        /// Bytes received since the last such event.
+        received: u64,
+        /// Bytes of the file there are by now; less than before where a
+        /// download had to start again.
+        total: u64,
+        /// Bytes of the whole file, if the server has said.
+        expected: Option<u64>,
+    },
+    /// An attempt has failed, and there will be another.
+    #[non_exhaustive]
+    Retrying {
+        /// The key of the job.
+        key: &'a K,
+        /// The place of the job in the input, from 0.
+        number: u64,
+        /// Why the attempt failed.
+        error: &'a DownloadError,
+        /// Which retry comes next, from 1.
+        retry: u32,
+        /// How long it is until then.
+        delay: Duration,
+    },
+    /// The job is over, for better or worse.
+    #[non_exhaustive]
+    Finished {
+        /// The key of the job.
+        key: &'a K,
+        /// What the report says of the job.
+        entry: &'a Entry<K>,
+    },
+}
+
+/// One who is told what happens during a run.
+///
+/// `Started`, `Bytes` and `Retrying` are told on the threads of the executor,
+/// many at a time, and hold up the download while they are handled; `Finished`
+/// is told on the thread that called `download_many`, one at a time and in the
+/// order in which jobs finish. A panic in an observer ends there: it is counted
+/// in the [`Report`](super::Report), and the run goes on.
+///
+/// Closures over `&Event` are observers, and `()` is the one that does nothing.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::download::{Event, Observer};
+///
+/// let print_failures = |event: &Event<'_, String>| {
+///     if let Event::Finished { key, entry, .. } = event {
+///         if let Some(error) = entry.error() {
+///             eprintln!("{key}: {error}");
+///         }
+///     }
+/// };
+/// # fn check(_: impl Observer<String>) {}
+/// # check(print_failures);
+/// ```
+pub trait Observer<K>: Send + Sync {
+    /// Takes notice of `event`.
+    fn on_event(&self, event: &Event<'_, K>);
+}
+
+impl<K, F> Observer<K> for F
+where
+    F: Fn(&Event<'_, K>) + Send + Sync,
+{
+    fn on_event(&self, event: &Event<'_, K>) {
+        self(event);
+    }
+}
+
+impl<K> Observer<K> for () {
+    fn on_event(&self, _event: &Event<'_, K>) {}
+}

@@ -1,0 +1,133 @@
+//! [`Failure`]: why an attempt failed, translated from ureq's terms.
+
+use super::connect::Fault;
+use super::error::{DownloadErrorKind, TimeoutKind};
+use super::resolve::LookUpFailed;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+use ureq::Timeout;
+
+/// Why an attempt failed, and what that means for the next.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: DownloadErrorKind,
+    /// How long the server wants to be left alone.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) again: Again,
+}
+
+/// Whether there is to be another attempt, whatever the policy says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// As the policy says.
+    AsAllowed,
+    /// At once: the connection had been closed while it was in the pool, and
+    /// the server has not seen the request.
+    Stale,
+    /// At once: what was there of the file was no good, and is gone.
+    Anew,
+}
+
+impl From<DownloadErrorKind> for Failure {
+    fn from(kind: DownloadErrorKind) -> Self {
+        Self {
+            kind,
+            retry_after: None,
+            again: Again::AsAllowed,
+        }
+    }
+}
+
+/// Translates an error that came before the header of the answer was there.
+pub(super) fn before_answer(error: ureq::Error) -> Failure {
+    use DownloadErrorKind as Kind;
+
+    let kind = match error {
+        ureq::Error::Io(error) => return before_answer_io(error),
+        ureq::Error::Timeout(timeout) => Kind::Timeout(match timeout {
+            Timeout::Global | Timeout::PerCall => TimeoutKind::Total,
+            Timeout::Resolve => TimeoutKind::LookUp,
+            Timeout::Connect => TimeoutKind::Connect,
+            Timeout::SendRequest | Timeout::PerWrite => TimeoutKind::Send,
+            _ => TimeoutKind::Response,
+        }),
+        ureq::Error::HostNotFound => Kind::LookUp {
+            host: String::new(),
+            source: ErrorKind::NotFound.into(),
+        },
+        error @ (ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_)) => {
+            Kind::Connect(error.into())
+        }
+        error @ (ureq::Error::Tls(_) | ureq::Error::TlsRequired) => Kind::Tls(error.into()),
+        #[cfg(feature = "rustls")]
+        error @ (ureq::Error::Rustls(_) | ureq::Error::Pem(_)) => Kind::Tls(error.into()),
+        ureq::Error::LargeResponseHeader(..) => Kind::HeaderTooLarge,
+        error @ (ureq::Error::BadUri(_) | ureq::Error::Http(_)) => Kind::Url(error.to_string()),
+        error => Kind::Malformed(error.into()),
+    };
+    kind.into()
+}
+
+fn before_answer_io(error: io::Error) -> Failure {
+    use DownloadErrorKind as Kind;
+
+    match Fault::of(&error) {
+        Some(Fault::Cancelled) => return Kind::Cancelled.into(),
+        Some(Fault::Stale(_)) => {
+            return Failure {
+                again: Again::Stale,
+                ..Kind::Disconnected(error.into()).into()
+            };
+        }
+        Some(Fault::Reset(_)) => return Kind::Disconnected(error.into()).into(),
+        None => {}
+    }
+    if let Some(failed) = inner::<LookUpFailed>(&error) {
+        return Kind::LookUp {
+            host: failed.host.clone(),
+            source: io::Error::new(failed.kind, failed.message.clone()),
+        }
+        .into();
+    }
+    match error.kind() {
+        // What rustls says of certificates and versions.
+        ErrorKind::InvalidData => Kind::Tls(error.into()),
+        ErrorKind::UnexpectedEof
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe => Kind::Disconnected(error.into()),
+        _ => match ureq::Error::from(error) {
+            ureq::Error::Io(error) => Kind::Connect(error.into()),
+            wrapped => return before_answer(wrapped),
+        },
+    }
+    .into()
+}
+
+/// Translates an error that came in the middle of a body.
+pub(super) fn within_body(error: io::Error, received: u64) -> Failure {
+    use DownloadErrorKind as Kind;
+
+    if matches!(Fault::of(&error), Some(Fault::Cancelled)) {
+        return Kind::Cancelled.into();
+    }
+    match ureq::Error::from(error) {
+        ureq::Error::Timeout(Timeout::Global | Timeout::PerCall) => {
+            Kind::Timeout(TimeoutKind::Total)
+        }
+        ureq::Error::Timeout(_) => Kind::Timeout(TimeoutKind::Read),
+        ureq::Error::Io(error) => Kind::Body {
+            received,
+            source: error.into(),
+        },
+        error => Kind::Body {
+            received,
+            source: error.into(),
+        },
+    }
+    .into()
+}
+
+fn inner<E: std::error::Error + 'static>(error: &io::Error) -> Option<&E> {
+    error.get_ref()?.downcast_ref()
+}

@@ -1,0 +1,381 @@
+//! One attempt at one file: the request, the redirects, the answer.
+
+use super::body::{self, BrokenOff, Progress, Received, Sink};
+use super::builder::Overwrite;
+use super::downloader::{Shared, finite};
+use super::error::{DownloadErrorKind, RedirectError, TimeoutKind};
+use super::failure::{Again, Failure, before_answer};
+use super::job::Wanted;
+use super::location::Location;
+use super::resume::{Offer, Part, Validator, Verdict};
+use super::retry::parse_retry_after;
+use super::save::{Committed, Draft};
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+use ureq::http::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, HeaderName, IF_MODIFIED_SINCE, IF_RANGE, LAST_MODIFIED,
+    LOCATION, RANGE, RETRY_AFTER,
+};
+use ureq::http::{HeaderMap, Response};
+
+/// How an attempt ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetched {
+    /// The file is there now.
+    Saved,
+    /// The file was there already.
+    Skipped,
+}
+
+/// What is the same for all attempts at one file.
+pub(super) struct Fetch<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) wanted: &'a Wanted,
+    pub(super) location: &'a Location,
+    pub(super) sha256: Option<[u8; 32]>,
+    pub(super) target: PathBuf,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Fetch<'_> {
+    /// Makes one attempt. Blocks until the file is there or the attempt has
+    /// failed, within the timeouts.
+    pub(super) fn attempt(&self, progress: &mut Progress<'_>) -> Result<Fetched, Failure> {
+        let part = self
+            .shared
+            .settings
+            .resume
+            .then(|| Part::of(&self.shared.settings.directory, &self.wanted.file_name));
+        let offer = part.as_ref().and_then(|part| part.offer(&self.wanted.url));
+        let answer = self.ask(offer.as_ref())?;
+        let headers = answer.headers();
+        let verdict = match (answer.status().as_u16(), &offer) {
+            (200, _) => None,
+            (206, Some(offer)) => Some((offer, offer.judge_partial(headers))),
+            (416, Some(offer)) => Some((offer, offer.judge_unsatisfiable(headers))),
+            (304, _) if self.modified_here().is_some() => return Ok(Fetched::Skipped),
+            _ => {
+                let failure = refusal(&answer);
+                body::drain(answer.into_body());
+                return Err(failure);
+            }
+        };
+        match (verdict, part) {
+            (None, None) => self.save_whole(answer, progress),
+            (None, Some(part)) => self.save_part(answer, &part, None, progress),
+            (Some((offer, Verdict::GoesOn(total))), Some(part)) => {
+                let goes_on = Some((offer, total));
+                self.save_part(answer, &part, goes_on, progress)
+            }
+            (Some((offer, Verdict::IsWhole)), Some(part)) => {
+                let modified = self.modified_there(headers);
+                body::drain(answer.into_body());
+                self.finish_part(&part, offer.length, modified)
+            }
+            (Some((_, Verdict::BeginAnew)), part) => {
+                if let Some(part) = part {
+                    part.discard();
+                }
+                Err(Failure {
+                    again: Again::Anew,
+                    ..refusal(&answer)
+                })
+            }
+            (Some(_), None) => unreachable!("there is no offer without a part"),
+        }
+    }
+
+    /// Makes the request, and those to which it is redirected.
+    fn ask(&self, offer: Option<&Offer>) -> Result<Response<ureq::Body>, Failure> {
+        let settings = &self.shared.settings;
+        let mut location = self.location.clone();
+        for redirects in 0.. {
+            let answer = self.ask_once(&location, offer, redirects == 0)?;
+            if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(answer);
+            }
+            let next = match answer.headers().get(LOCATION) {
+                None => Err(RedirectError::NoLocation),
+                Some(value) => location.follow(&String::from_utf8_lossy(value.as_bytes())),
+            };
+            body::drain(answer.into_body());
+            let next = next.map_err(DownloadErrorKind::Redirect)?;
+            if location.is_secure() && !next.is_secure() && !settings.allow_downgrade {
+                let to = next.uri().to_string();
+                return Err(DownloadErrorKind::Redirect(RedirectError::Downgrade(to)).into());
+            }
+            if redirects >= settings.max_redirects {
+                let limit = RedirectError::TooMany(settings.max_redirects);
+                return Err(DownloadErrorKind::Redirect(limit).into());
+            }
+            location = next;
+        }
+        unreachable!("the loop ends with the bound on redirects")
+    }
+
+    fn ask_once(
+        &self,
+        location: &Location,
+        offer: Option<&Offer>,
+        is_first: bool,
+    ) -> Result<Response<ureq::Body>, Failure> {
+        let settings = &self.shared.settings;
+        let mut request = self.shared.agent.get(location.uri());
+        if is_first || location.same_origin(self.location) {
+            for (name, value) in &settings.headers {
+                request = request.header(name, value);
+            }
+        }
+        if let Some(offer) = offer {
+            request = request
+                .header(RANGE, format!("bytes={}-", offer.length))
+                .header(IF_RANGE, offer.validator.as_str());
+        } else if let Some(modified) = self.modified_here() {
+            request = request.header(IF_MODIFIED_SINCE, httpdate::fmt_http_date(modified));
+        }
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(DownloadErrorKind::Timeout(TimeoutKind::Total).into());
+            }
+            // The agent's own limit is nearly that of a first request, which
+            // spares it a copy of the settings.
+            if !is_first || left < settings.total_timeout.mul_f64(0.99) {
+                request = request.config().timeout_global(finite(left)).build();
+            }
+        }
+        request.call().map_err(before_answer)
+    }
+
+    /// When the file that is there was modified, if that is to be asked about.
+    fn modified_here(&self) -> Option<SystemTime> {
+        if self.shared.settings.overwrite != Overwrite::IfChanged {
+            return None;
+        }
+        let metadata = std::fs::symlink_metadata(&self.target).ok()?;
+        if metadata.is_file() {
+            metadata.modified().ok()
+        } else {
+            None
+        }
+    }
+
+    /// When the server's file was modified, if that is to be kept.
+    fn modified_there(&self, headers: &HeaderMap) -> Option<SystemTime> {
+        if self.shared.settings.overwrite != Overwrite::IfChanged {
+            return None;
+        }
+        httpdate::parse_http_date(text(headers, &LAST_MODIFIED)?).ok()
+    }
+
+    /// Looks whether the header promises what the job requires.
+    fn check_header(
+        &self,
+        headers: &HeaderMap,
+        total: Option<u64>,
+    ) -> Result<(), DownloadErrorKind> {
+        if let Some(encoding) = text(headers, &CONTENT_ENCODING) {
+            if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
+                return Err(DownloadErrorKind::ContentEncoding(encoding.to_owned()));
+            }
+        }
+        if let Some(expected) = self.wanted.required_type() {
+            let actual = text(headers, &CONTENT_TYPE);
+            let essence = actual.map(|actual| actual.split(';').next().unwrap_or(actual).trim());
+            if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case(expected)) {
+                return Err(DownloadErrorKind::ContentType {
+                    expected: expected.to_owned(),
+                    actual: actual.map(str::to_owned),
+                });
+            }
+        }
+        let Some(total) = total else {
+            return Ok(());
+        };
+        let required = self.wanted.required_length();
+        body::check_length(total, self.shared.settings.max_size, required)?;
+        match required {
+            Some(expected) if expected != total => Err(DownloadErrorKind::Length {
+                expected,
+                actual: total,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Saves a whole body, of which nothing remains if it breaks off.
+    fn save_whole(
+        &self,
+        answer: Response<ureq::Body>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Fetched, Failure> {
+        let total = answer.body().content_length();
+        self.check_header(answer.headers(), total)?;
+        let modified = self.modified_there(answer.headers());
+        let directory = &self.shared.settings.directory;
+        let received = body::receive(
+            self.shared,
+            answer.into_body(),
+            Sink {
+                open: &mut || Draft::temporary(directory),
+                offset: 0,
+                total,
+                required: self.wanted.required_length(),
+                hasher: self.sha256.map(|_| Sha256::new()),
+                deadline: self.deadline,
+                progress,
+            },
+        )
+        .map_err(|broken_off| broken_off.failure)?;
+        self.finish(received, modified)
+    }
+
+    /// Saves a body into the part, which remains if it breaks off.
+    fn save_part(
+        &self,
+        answer: Response<ureq::Body>,
+        part: &Part,
+        goes_on: Option<(&Offer, Option<u64>)>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Fetched, Failure> {
+        let length = answer.body().content_length();
+        let (offset, total) = match goes_on {
+            None => (0, length),
+            Some((offer, total)) => {
+                let sum = length.and_then(|length| length.checked_add(offer.length));
+                (offer.length, total.or(sum))
+            }
+        };
+        self.check_header(answer.headers(), total)
+            .inspect_err(|_| part.discard())?;
+        let validator = Validator::of(answer.headers());
+        let modified = self.modified_there(answer.headers());
+        let can_go_on = goes_on.is_some() || validator.is_some();
+        let hasher = match self.sha256 {
+            None => None,
+            Some(_) if offset == 0 => Some(Sha256::new()),
+            Some(_) => Some(body::hash_file(&part.path)?),
+        };
+        let mut open = || {
+            let draft = Draft::part(part.path.clone(), offset)?;
+            if goes_on.is_none() {
+                // Not before the old part is gone, lest it be taken for the
+                // beginning of the new version.
+                match &validator {
+                    Some(validator) => part.note(&self.wanted.url, validator, total)?,
+                    None => part.discard_note(),
+                }
+            }
+            Ok(draft)
+        };
+        let outcome = body::receive(
+            self.shared,
+            answer.into_body(),
+            Sink {
+                open: &mut open,
+                offset,
+                total,
+                required: self.wanted.required_length(),
+                hasher,
+                deadline: self.deadline,
+                progress,
+            },
+        );
+        match outcome {
+            Ok(received) => {
+                let finished = self.finish(received, modified);
+                part.discard_note();
+                finished.map_err(|failure| match failure.kind {
+                    // Perhaps it was the old part that was wrong.
+                    DownloadErrorKind::Sha256 { .. } if offset > 0 => Failure {
+                        again: Again::Anew,
+                        ..failure
+                    },
+                    _ => failure,
+                })
+            }
+            Err(BrokenOff { failure, draft }) => {
+                let worth_keeping = can_go_on
+                    && !matches!(
+                        failure.kind,
+                        DownloadErrorKind::TooLarge { .. } | DownloadErrorKind::Length { .. }
+                    );
+                match draft {
+                    Some(mut draft) if worth_keeping => draft.leave(),
+                    None if worth_keeping => {}
+                    _ => part.discard(),
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Saves a part that has turned out to be whole.
+    fn finish_part(
+        &self,
+        part: &Part,
+        length: u64,
+        modified: Option<SystemTime>,
+    ) -> Result<Fetched, Failure> {
+        self.check_header(&HeaderMap::new(), Some(length))
+            .or_else(|kind| match kind {
+                // The answer that said so was not of the file.
+                DownloadErrorKind::ContentType { .. } => Ok(()),
+                kind => Err(kind),
+            })
+            .inspect_err(|_| part.discard())?;
+        let hasher = match self.sha256 {
+            None => None,
+            Some(_) => Some(body::hash_file(&part.path)?),
+        };
+        let received = Received {
+            draft: Draft::part(part.path.clone(), length)?,
+            hasher,
+        };
+        let finished = self.finish(received, modified);
+        part.discard_note();
+        finished.map_err(|failure| Failure {
+            again: Again::Anew,
+            ..failure
+        })
+    }
+
+    /// Gives a whole draft its name, if it is what the job requires.
+    fn finish(&self, received: Received, modified: Option<SystemTime>) -> Result<Fetched, Failure> {
+        let settings = &self.shared.settings;
+        if let (Some(hasher), Some(expected)) = (received.hasher, &self.sha256) {
+            body::check_sha256(hasher, expected)?;
+        }
+        if settings.token.is_cancelled() {
+            return Err(DownloadErrorKind::Cancelled.into());
+        }
+        let committed = received.draft.commit(
+            &self.target,
+            settings.durability,
+            settings.overwrite,
+            modified,
+        )?;
+        Ok(match committed {
+            Committed::Saved => Fetched::Saved,
+            Committed::WasThere => Fetched::Skipped,
+        })
+    }
+}
+
+/// What an answer that carries no file says.
+fn refusal(answer: &Response<ureq::Body>) -> Failure {
+    let retry_after = text(answer.headers(), &RETRY_AFTER)
+        .and_then(|value| parse_retry_after(value, SystemTime::now()));
+    Failure {
+        retry_after,
+        ..DownloadErrorKind::Status {
+            code: answer.status().as_u16(),
+        }
+        .into()
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

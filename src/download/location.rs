@@ -1,0 +1,244 @@
+//! [`Location`]: a URL that can be requested, and where a redirect leads from
+//! there.
+
+use super::error::{DownloadErrorKind, RedirectError};
+use ureq::http::Uri;
+use ureq::http::uri::{Authority, Parts, PathAndQuery, Scheme};
+
+/// An absolute URL of http or https.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Location(Uri);
+
+impl Location {
+    /// Reads the URL of a job. What no URL may contain, such as a space or a
+    /// letter outside of ASCII, is percent-encoded; a fragment is dropped.
+    pub(super) fn parse(text: &str) -> Result<Self, DownloadErrorKind> {
+        let refused = |why: &str| Err(DownloadErrorKind::Url(format!("{why}: {text:?}")));
+        let cleaned = clean(text);
+        let Ok(uri) = cleaned.parse::<Uri>() else {
+            return refused("not a url");
+        };
+        match uri.scheme_str() {
+            Some("http" | "https") => {}
+            Some(_) => return refused("scheme is neither http nor https"),
+            None => return refused("no scheme such as https://"),
+        }
+        if uri.host().is_none_or(str::is_empty) {
+            return refused("no host");
+        }
+        let authority = uri.authority().map_or("", Authority::as_str);
+        if authority.contains('@') {
+            // Not repeated in the message, since a password may follow it.
+            let why = "user name in the url; use an authorization header";
+            return Err(DownloadErrorKind::Url(why.to_owned()));
+        }
+        if Some(authority) != uri.host() && uri.port_u16().is_none() {
+            return refused("port is not a number below 65536");
+        }
+        Ok(Self(uri))
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        &self.0
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.0.host().unwrap_or_default()
+    }
+
+    /// What bounds and pauses are kept by: the host and its port.
+    pub(super) fn authority(&self) -> &str {
+        self.0.authority().map_or("", Authority::as_str)
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
+    }
+
+    fn port(&self) -> u16 {
+        let default = if self.is_secure() { 443 } else { 80 };
+        self.0.port_u16().unwrap_or(default)
+    }
+
+    /// Whether both are of one server, so that what is secret to one is no
+    /// secret to the other.
+    pub(super) fn same_origin(&self, other: &Self) -> bool {
+        self.0.scheme() == other.0.scheme()
+            && self.host().eq_ignore_ascii_case(other.host())
+            && self.port() == other.port()
+    }
+
+    /// Follows the `Location` header of an answer from here (RFC 3986, 5.2).
+    pub(super) fn follow(&self, reference: &str) -> Result<Self, RedirectError> {
+        let refused = || RedirectError::Location(reference.to_owned());
+        let cleaned = clean(reference.trim());
+        if has_scheme(&cleaned) {
+            return Self::parse(&cleaned).map_err(|_| refused());
+        }
+        let scheme = self.0.scheme_str().unwrap_or("http");
+        if cleaned.starts_with("//") {
+            return Self::parse(&format!("{scheme}:{cleaned}")).map_err(|_| refused());
+        }
+        let path_and_query = self.resolve(&cleaned);
+        let mut parts = Parts::default();
+        parts.scheme = self.0.scheme().cloned();
+        parts.authority = self.0.authority().cloned();
+        parts.path_and_query = Some(
+            path_and_query
+                .parse::<PathAndQuery>()
+                .map_err(|_| refused())?,
+        );
+        Uri::from_parts(parts).map(Self).map_err(|_| refused())
+    }
+
+    /// Merges a reference that has neither scheme nor host with the path here.
+    fn resolve(&self, reference: &str) -> String {
+        let (path, query) = match reference.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (reference, None),
+        };
+        let (path, query) = if path.is_empty() {
+            (self.0.path().to_owned(), query.or(self.0.query()))
+        } else if path.starts_with('/') {
+            (without_dots(path), query)
+        } else {
+            let folder = self
+                .0
+                .path()
+                .rsplit_once('/')
+                .map_or("", |(folder, _)| folder);
+            (without_dots(&format!("{folder}/{path}")), query)
+        };
+        match query {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        }
+    }
+}
+
+/// Percent-encodes what no URL may contain, and drops the fragment, which is
+/// the client's own business.
+fn clean(text: &str) -> String {
+    let text = text.split_once('#').map_or(text, |(before, _)| before);
+    let mut cleaned = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => {
+                push_encoded(&mut cleaned, byte);
+            }
+            b'!'..=b'~' => cleaned.push(char::from(byte)),
+            _ => push_encoded(&mut cleaned, byte),
+        }
+    }
+    cleaned
+}
+
+fn push_encoded(text: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    text.push('%');
+    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    text.push(char::from(DIGITS[usize::from(byte & 15)]));
+}
+
+fn has_scheme(reference: &str) -> bool {
+    reference.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|each| each.is_ascii_alphanumeric() || "+-.".contains(each))
+    })
+}
+
+/// Takes `.` and `..` out of an absolute path (RFC 3986, 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    kept.pop();
+                }
+                if is_last {
+                    kept.push("");
+                }
+            }
+            _ => kept.push(segment),
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(url: &str) -> Location {
+        Location::parse(url).unwrap()
+    }
+
+    #[test]
+    fn urls_of_http_are_taken() {
+        assert_eq!(at("http://a/b").uri().to_string(), "http://a/b");
+        assert_eq!(at("HTTPS://A:8443").authority(), "A:8443");
+        assert_eq!(at("http://a/x y#z").uri().to_string(), "http://a/x%20y");
+        assert_eq!(at("http://a/é").uri().to_string(), "http://a/%C3%A9");
+        assert_eq!(at("http://[::1]:80/").host(), "[::1]");
+    }
+
+    #[test]
+    fn other_urls_are_refused() {
+        for url in [
+            "",
+            "a",
+            "/a",
+            "//a/b",
+            "ftp://a/b",
+            "file:///etc/passwd",
+            "http://",
+            "http:///x",
+            "http://user:secret@a/",
+            "http://a:99999/",
+        ] {
+            assert!(Location::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn references_are_followed_as_in_the_rfc() {
+        let base = at("http://a/b/c/d;p?q");
+        for (reference, target) in [
+            ("g", "http://a/b/c/g"),
+            ("./g", "http://a/b/c/g"),
+            ("g/", "http://a/b/c/g/"),
+            ("/g", "http://a/g"),
+            ("//g", "http://g/"),
+            ("?y", "http://a/b/c/d;p?y"),
+            ("g?y", "http://a/b/c/g?y"),
+            ("#s", "http://a/b/c/d;p?q"),
+            ("", "http://a/b/c/d;p?q"),
+            (".", "http://a/b/c/"),
+            ("..", "http://a/b/"),
+            ("../g", "http://a/b/g"),
+            ("../../../g", "http://a/g"),
+            ("/./g", "http://a/g"),
+            ("g/../h", "http://a/b/c/h"),
+            ("https://h/x", "https://h/x"),
+        ] {
+            let followed = base.follow(reference).unwrap();
+            assert_eq!(followed.uri().to_string(), target, "{reference}");
+        }
+        assert!(base.follow("ftp://a/").is_err());
+        assert!(base.follow("javascript:alert(1)").is_err());
+    }
+
+    #[test]
+    fn origins_differ_by_scheme_host_and_port() {
+        let here = at("http://a/x");
+        assert!(here.same_origin(&at("http://A:80/y")));
+        assert!(!here.same_origin(&at("http://a:81/x")));
+        assert!(!here.same_origin(&at("https://a/x")));
+        assert!(!here.same_origin(&at("http://b/x")));
+    }
+}

@@ -1,0 +1,110 @@
+//! Downloads of many files, each whole or not at all: what the rest of the
+//! crate is good for.
+//!
+//! A [`Job`] is a key of your own, a URL and a file name. A [`Downloader`] runs
+//! any number of them on any [`Executor`](crate::Executor), a bounded number at
+//! a time, and its [`Report`] says what became of each. An [`Observer`] is told
+//! meanwhile.
+//!
+//! ```no_run
+//! use as_completed::ThreadPool;
+//! use as_completed::download::{DownloadStatus, Job, download_many};
+//!
+//! let pool = ThreadPool::new(30);
+//! let jobs = ["BR", "FR", "IN"].map(|cc| {
+//!     let low = cc.to_lowercase();
+//!     let url = format!("https://www.fluentpython.com/data/flags/{low}/{low}.gif");
+//!     Job::new(cc, url, format!("{cc}.gif"))
+//! });
+//! let report = download_many(&pool, "downloaded", jobs)?;
+//! for entry in report.entries() {
+//!     match entry.error() {
+//!         None => println!("{}: {} bytes", entry.key(), entry.bytes()),
+//!         Some(error) => println!("{}: {error}", entry.key()),
+//!     }
+//! }
+//! assert_eq!(report.count(DownloadStatus::Ok), 3);
+//! # Ok::<(), as_completed::download::DownloadError>(())
+//! ```
+//!
+//! # Whole files
+//!
+//! A body goes into a temporary file in the same folder, created anew, which is
+//! renamed when it is complete and is what the job requires of it. After any
+//! error the file is absent, or the old one. A symbolic link of that name is
+//! replaced, not followed. No temporary file is left, unless
+//! [`resume`](DownloaderBuilder::resume) asks for it, or the process is killed.
+//!
+//! # Bounds
+//!
+//! Every wait has an end: see [`DownloaderBuilder`] for the timeouts, the
+//! minimum speed, the retries and what else can be set. Memory does not grow
+//! with the number of jobs where
+//! [`remember_names`](DownloaderBuilder::remember_names) is off and [`Keep`] is
+//! not [`All`](Keep::All).
+
+mod builder;
+mod error;
+mod event;
+mod job;
+mod report;
+mod retry;
+
+mod connect;
+mod location;
+mod name;
+mod pace;
+mod resolve;
+
+mod attempts;
+mod body;
+mod downloader;
+mod failure;
+mod fetch;
+mod queue;
+mod resume;
+mod run;
+mod save;
+
+pub use builder::{DownloaderBuilder, Durability, Overwrite, Proxy};
+pub use downloader::Downloader;
+pub use error::{
+    BuildError, DownloadError, DownloadErrorKind, NameError, RedirectError, TimeoutKind,
+};
+pub use event::{Event, Observer};
+pub use job::Job;
+pub use report::{DownloadStatus, Entry, Keep, Report};
+pub use retry::RetryPolicy;
+
+use crate::executor::Executor;
+use std::path::PathBuf;
+
+/// Downloads the files of all `jobs` into `directory` on the executor, with the
+/// default settings, and returns what became of each.
+///
+/// Blocks until all jobs are over. [`Downloader::download_many`] is the same
+/// with settings and an observer.
+///
+/// # Errors
+///
+/// [`DownloadError`] if the folder cannot be created or written, before any
+/// request is made; or if the environment names a proxy that cannot be used.
+/// The failures of jobs are in the report.
+///
+/// # Panics
+///
+/// If reading `jobs` panics.
+pub fn download_many<K, E>(
+    executor: &E,
+    directory: impl Into<PathBuf>,
+    jobs: impl IntoIterator<Item = Job<K>>,
+) -> Result<Report<K>, DownloadError>
+where
+    K: Send + Sync + 'static,
+    E: Executor + ?Sized,
+{
+    let downloader = Downloader::builder(directory)
+        .build()
+        .map_err(|error| DownloadError::new(DownloadErrorKind::Settings(error)))?;
+    downloader.download_many(executor, jobs, ())
+}

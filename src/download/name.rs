@@ -1,0 +1,185 @@
+//! File names: which may be written, and which are the same to some system.
+
+use super::error::{DownloadErrorKind, NameError};
+use std::collections::HashSet;
+
+/// How the name of a whole file's temporary begins; see `save.rs`.
+pub(super) const TEMPORARY_PREFIX: &str = ".as-completed-";
+/// How the name of a file that is to be resumed ends.
+pub(super) const PART_SUFFIX: &str = ".part";
+/// How the name of the note beside it ends.
+pub(super) const NOTE_SUFFIX: &str = ".part.from";
+
+const MAX_BYTES: usize = 255;
+
+/// Looks whether a file of that name can be written within a folder, here and
+/// on every other system.
+pub(super) fn check(name: &str, resumes: bool) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name == "." || name == ".." {
+        return Err(NameError::Relative);
+    }
+    // The colon separates drives and alternate streams on Windows.
+    if name.contains(['/', '\\', ':']) {
+        return Err(NameError::Separator);
+    }
+    if name.chars().any(char::is_control) {
+        return Err(NameError::Control);
+    }
+    if name.ends_with(['.', ' ']) {
+        return Err(NameError::Trailing);
+    }
+    if is_device(name) {
+        return Err(NameError::Device);
+    }
+    let folded = fold(name);
+    if folded.starts_with(TEMPORARY_PREFIX)
+        || resumes && (folded.ends_with(PART_SUFFIX) || folded.ends_with(NOTE_SUFFIX))
+    {
+        return Err(NameError::Temporary);
+    }
+    let longest = if resumes { NOTE_SUFFIX.len() } else { 0 };
+    if name.len() + longest > MAX_BYTES {
+        return Err(NameError::TooLong);
+    }
+    Ok(())
+}
+
+/// Windows takes these for devices in every folder, whatever extension follows.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end();
+    let stem = stem.to_ascii_uppercase();
+    match stem.as_str() {
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
+        _ => ["COM", "LPT"].iter().any(|device| {
+            stem.strip_prefix(device).is_some_and(|number| {
+                matches!(
+                    number,
+                    "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"
+                )
+            })
+        }),
+    }
+}
+
+/// What a file system that ignores case sees.
+fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// The names that the jobs of a run have taken.
+#[derive(Debug)]
+pub(super) struct Names {
+    taken: HashSet<String>,
+    /// Whether names stay taken when their job is over.
+    for_good: bool,
+}
+
+impl Names {
+    pub(super) fn new(for_good: bool) -> Self {
+        Self {
+            taken: HashSet::new(),
+            for_good,
+        }
+    }
+
+    /// Takes the name, if it may be written and nobody has it.
+    pub(super) fn take(&mut self, name: &str, resumes: bool) -> Result<(), DownloadErrorKind> {
+        check(name, resumes).map_err(DownloadErrorKind::Name)?;
+        if self.taken.insert(fold(name)) {
+            Ok(())
+        } else {
+            Err(DownloadErrorKind::NameTaken)
+        }
+    }
+
+    /// Notes that the job which took the name is over.
+    pub(super) fn release(&mut self, name: &str) {
+        if !self.for_good {
+            self.taken.remove(&fold(name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_names_are_taken() {
+        for name in [
+            "BR.gif",
+            "a",
+            ".hidden",
+            "a..b",
+            "..a",
+            "with space",
+            "国旗.gif",
+            "console.log",
+            "com10",
+            "nul_",
+            "x.part",
+        ] {
+            assert_eq!(check(name, false), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        for (name, error) in [
+            ("", NameError::Empty),
+            (".", NameError::Relative),
+            ("..", NameError::Relative),
+            ("../x", NameError::Separator),
+            ("/etc/passwd", NameError::Separator),
+            ("a/b", NameError::Separator),
+            ("a\\b", NameError::Separator),
+            ("C:x", NameError::Separator),
+            ("a\0b", NameError::Control),
+            ("a\nb", NameError::Control),
+            ("a.", NameError::Trailing),
+            ("a ", NameError::Trailing),
+            ("...", NameError::Trailing),
+            ("nul", NameError::Device),
+            ("Com1.txt", NameError::Device),
+            ("LPT9", NameError::Device),
+            ("aux .h", NameError::Device),
+            (".as-completed-1", NameError::Temporary),
+        ] {
+            assert_eq!(check(name, false), Err(error), "{name:?}");
+        }
+        assert_eq!(check(&"x".repeat(256), false), Err(NameError::TooLong));
+        assert_eq!(check(&"x".repeat(255), false), Ok(()));
+        assert_eq!(check(&"é".repeat(128), false), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn names_of_parts_are_refused_where_there_are_parts() {
+        assert_eq!(check("x.PART", true), Err(NameError::Temporary));
+        assert_eq!(check("x.part.from", true), Err(NameError::Temporary));
+        assert_eq!(check(&"x".repeat(250), true), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn names_that_differ_in_case_collide() {
+        let mut names = Names::new(true);
+        assert!(names.take("Straße.gif", false).is_ok());
+        assert!(matches!(
+            names.take("STRAßE.GIF", false),
+            Err(DownloadErrorKind::NameTaken)
+        ));
+        names.release("Straße.gif");
+        assert!(names.take("straße.gif", false).is_err());
+    }
+
+    #[test]
+    fn names_in_flight_are_free_again_afterwards() {
+        let mut names = Names::new(false);
+        assert!(names.take("a", false).is_ok());
+        assert!(names.take("A", false).is_err());
+        names.release("a");
+        assert!(names.take("A", false).is_ok());
+    }
+}

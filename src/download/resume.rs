@@ -1,0 +1,288 @@
+//! Going on with a file that broke off: the part, the note beside it, and the
+//! answers by which others have corrupted files.
+//!
+//! The note says which file the part is of: its URL, and the validator by which
+//! the server told that version from others. A part without a note that fits
+//! is worth nothing.
+
+use super::error::DownloadErrorKind;
+use super::name::{NOTE_SUFFIX, PART_SUFFIX};
+use super::save::failed;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use ureq::http::HeaderMap;
+use ureq::http::header::{CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED};
+
+const FIRST_LINE: &str = "as-completed part 1";
+
+/// What tells one version of a file from all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Validator(String);
+
+impl Validator {
+    /// Reads the validator of an answer, if it is strong: a strong `ETag`, or a
+    /// date that is old enough not to be that of two versions.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(etag) = text(ETAG) {
+            let is_strong = etag.len() >= 2 && etag.starts_with('"') && etag.ends_with('"');
+            return is_strong.then(|| Self(etag.to_owned()));
+        }
+        let modified_text = text(LAST_MODIFIED)?;
+        let modified = httpdate::parse_http_date(modified_text).ok()?;
+        let date = httpdate::parse_http_date(text(DATE)?).ok()?;
+        let age = date.duration_since(modified).ok()?;
+        (age >= Duration::from_secs(1)).then(|| Self(modified_text.to_owned()))
+    }
+
+    /// The value for `If-Range`.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether an answer may be of the same version: it is of another if it
+    /// says so.
+    fn agrees_with(&self, headers: &HeaderMap) -> bool {
+        let name = if self.0.starts_with('"') {
+            ETAG
+        } else {
+            LAST_MODIFIED
+        };
+        headers
+            .get(name)
+            .is_none_or(|value| value.as_bytes() == self.0.as_bytes())
+    }
+}
+
+/// Where the part of a file is, and the note.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) path: PathBuf,
+    note: PathBuf,
+}
+
+/// What there is to go on with.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) length: u64,
+    pub(super) validator: Validator,
+    pub(super) total: Option<u64>,
+}
+
+impl Part {
+    pub(super) fn of(directory: &Path, file_name: &str) -> Self {
+        Self {
+            path: directory.join(format!("{file_name}{PART_SUFFIX}")),
+            note: directory.join(format!("{file_name}{NOTE_SUFFIX}")),
+        }
+    }
+
+    /// Looks what there is of the file at `url`.
+    pub(super) fn offer(&self, url: &str) -> Option<Offer> {
+        let metadata = fs::symlink_metadata(&self.path).ok()?;
+        let note = fs::read_to_string(&self.note).ok()?;
+        let mut lines = note.lines();
+        if !metadata.is_file() || lines.next() != Some(FIRST_LINE) || lines.next() != Some(url) {
+            return None;
+        }
+        let validator = Validator(lines.next()?.to_owned());
+        let total = match lines.next()? {
+            "unknown" => None,
+            total => Some(total.parse().ok()?),
+        };
+        let length = metadata.len();
+        (length > 0 && lines.next() == Some("end")).then_some(Offer {
+            length,
+            validator,
+            total,
+        })
+    }
+
+    /// Notes what the part is of. To be called when the part holds nothing of
+    /// another version.
+    pub(super) fn note(
+        &self,
+        url: &str,
+        validator: &Validator,
+        total: Option<u64>,
+    ) -> Result<(), DownloadErrorKind> {
+        let total = total.map_or_else(|| "unknown".to_owned(), |total| total.to_string());
+        let text = format!("{FIRST_LINE}\n{url}\n{}\n{total}\nend\n", validator.0);
+        fs::write(&self.note, text).map_err(failed("write", &self.note))
+    }
+
+    /// Removes what there is; it does not matter if there is nothing.
+    pub(super) fn discard(&self) {
+        let _ = fs::remove_file(&self.note);
+        let _ = fs::remove_file(&self.path);
+    }
+
+    pub(super) fn discard_note(&self) {
+        let _ = fs::remove_file(&self.note);
+    }
+}
+
+/// The value of `Content-Range`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ContentRange {
+    /// The first byte, unless the range was not satisfiable.
+    start: Option<u64>,
+    total: Option<u64>,
+}
+
+impl ContentRange {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+        let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
+        let total = match total {
+            "*" => None,
+            total => Some(total.parse().ok()?),
+        };
+        if range == "*" {
+            return Some(Self { start: None, total });
+        }
+        let (start, end) = range.split_once('-')?;
+        let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);
+        let is_whole_rest = total.is_none_or(|total| end.checked_add(1) == Some(total));
+        (start <= end && is_whole_rest).then_some(Self {
+            start: Some(start),
+            total,
+        })
+    }
+}
+
+/// What an answer of 206 or 416 means for the part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The body goes on where the part ends, and the whole has that length.
+    GoesOn(Option<u64>),
+    /// The part is the whole file.
+    IsWhole,
+    /// The answer does not fit the part: begin anew.
+    BeginAnew,
+}
+
+impl Offer {
+    pub(super) fn judge_partial(&self, headers: &HeaderMap) -> Verdict {
+        match ContentRange::of(headers) {
+            Some(range)
+                if range.start == Some(self.length)
+                    && (self.total.is_none()
+                        || range.total.is_none()
+                        || self.total == range.total)
+                    && self.validator.agrees_with(headers) =>
+            {
+                Verdict::GoesOn(range.total.or(self.total))
+            }
+            _ => Verdict::BeginAnew,
+        }
+    }
+
+    pub(super) fn judge_unsatisfiable(&self, headers: &HeaderMap) -> Verdict {
+        match ContentRange::of(headers) {
+            Some(range)
+                if range.start.is_none()
+                    && range.total == Some(self.length)
+                    && (self.total.is_none() || self.total == range.total)
+                    && self.validator.agrees_with(headers) =>
+            {
+                Verdict::IsWhole
+            }
+            _ => Verdict::BeginAnew,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(all: &[(&str, &str)]) -> HeaderMap {
+        all.iter()
+            .map(|(name, value)| {
+                let name: ureq::http::HeaderName = name.parse().unwrap();
+                (name, value.parse().unwrap())
+            })
+            .collect()
+    }
+
+    const OLD: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const NEW: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    #[test]
+    fn only_strong_validators_count() {
+        let of = |all: &[(&str, &str)]| Validator::of(&headers(all)).map(|found| found.0);
+        assert_eq!(of(&[("etag", "\"a\"")]), Some("\"a\"".to_owned()));
+        assert_eq!(of(&[("etag", "W/\"a\"")]), None);
+        assert_eq!(of(&[("etag", "a")]), None);
+        assert_eq!(
+            of(&[("last-modified", OLD), ("date", NEW)]),
+            Some(OLD.to_owned())
+        );
+        assert_eq!(of(&[("last-modified", OLD), ("date", OLD)]), None);
+        assert_eq!(of(&[("last-modified", OLD)]), None);
+        assert_eq!(
+            of(&[("etag", "W/\"a\""), ("last-modified", OLD), ("date", NEW)]),
+            None
+        );
+    }
+
+    fn offer(length: u64, total: Option<u64>) -> Offer {
+        Offer {
+            length,
+            validator: Validator("\"a\"".to_owned()),
+            total,
+        }
+    }
+
+    #[test]
+    fn partial_answer_must_begin_where_the_part_ends() {
+        let judge =
+            |offer: Offer, range| offer.judge_partial(&headers(&[("content-range", range)]));
+        assert_eq!(
+            judge(offer(5, Some(10)), "bytes 5-9/10"),
+            Verdict::GoesOn(Some(10))
+        );
+        assert_eq!(judge(offer(5, None), "bytes 5-9/*"), Verdict::GoesOn(None));
+        for range in [
+            "bytes 4-9/10",
+            "bytes 0-9/10",
+            "bytes 6-9/10",
+            "bytes 5-8/10",
+            "bytes 5-10/11",
+            "bytes */10",
+            "bytes 5-4/10",
+            "items 5-9/10",
+            "bytes 5-18446744073709551615/10",
+            "",
+        ] {
+            assert_eq!(
+                judge(offer(5, Some(10)), range),
+                Verdict::BeginAnew,
+                "{range}"
+            );
+        }
+        assert_eq!(
+            offer(5, Some(10)).judge_partial(&headers(&[])),
+            Verdict::BeginAnew
+        );
+    }
+
+    #[test]
+    fn partial_answer_of_another_version_begins_anew() {
+        let answer = headers(&[("content-range", "bytes 5-9/10"), ("etag", "\"b\"")]);
+        assert_eq!(offer(5, None).judge_partial(&answer), Verdict::BeginAnew);
+    }
+
+    #[test]
+    fn unsatisfiable_range_means_whole_only_if_the_totals_agree() {
+        let judge =
+            |offer: Offer, range| offer.judge_unsatisfiable(&headers(&[("content-range", range)]));
+        assert_eq!(judge(offer(10, Some(10)), "bytes */10"), Verdict::IsWhole);
+        assert_eq!(judge(offer(10, None), "bytes */10"), Verdict::IsWhole);
+        assert_eq!(judge(offer(10, None), "bytes */9"), Verdict::BeginAnew);
+        assert_eq!(judge(offer(10, Some(11)), "bytes */10"), Verdict::BeginAnew);
+        assert_eq!(judge(offer(10, None), "bytes */*"), Verdict::BeginAnew);
+    }
+}

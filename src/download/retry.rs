@@ -1,0 +1,293 @@
+//! [`RetryPolicy`]: when to try again, how often, and after how long.
+
+use super::error::DownloadErrorKind;
+use crate::cancel::CancelToken;
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime};
+
+/// When a failed attempt is followed by another.
+///
+/// Only errors that are
+/// [transient](super::DownloadError::is_transient) are retried. The delay
+/// doubles from one retry of a job to the next, and half of it is random, so
+/// that jobs which failed together do not come back together. Where the server
+/// says how long to wait (`Retry-After`), all jobs of this run wait that long
+/// before they ask that host again.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::download::{Downloader, RetryPolicy};
+/// use std::time::Duration;
+///
+/// let patient = RetryPolicy::default()
+///     .max_retries(8)
+///     .delay(Duration::from_secs(1), Duration::from_secs(60));
+/// # let folder = std::env::temp_dir();
+/// let downloader = Downloader::builder(folder).retry(patient).build()?;
+/// # Ok::<(), as_completed::download::BuildError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a policy does nothing until it is given to a downloader"]
+pub struct RetryPolicy {
+    max_retries: u32,
+    first_delay: Duration,
+    longest_delay: Duration,
+    longest_retry_after: Duration,
+    budget: u32,
+    also: Vec<u16>,
+}
+
+impl Default for RetryPolicy {
+    /// Three retries a job, the first after a quarter of a second.
+    fn default() -> Self {
+        Self {
+            max_retries: 3,
+            first_delay: Duration::from_millis(250),
+            longest_delay: Duration::from_secs(10),
+            longest_retry_after: Duration::from_secs(60),
+            budget: 100,
+            also: Vec::new(),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Creates the policy that never tries again.
+    pub fn never() -> Self {
+        Self::default().max_retries(0)
+    }
+
+    /// Sets how often one job is tried again; 3 by default.
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = retries;
+        self
+    }
+
+    /// Sets the delay before the first retry of a job, and the one at which
+    /// doubling ends; 250 ms and 10 s by default.
+    pub fn delay(mut self, first: Duration, longest: Duration) -> Self {
+        self.first_delay = first;
+        self.longest_delay = longest.max(first);
+        self
+    }
+
+    /// Sets the longest wait that a server may ask for by `Retry-After`; what
+    /// is above counts as that. 60 s by default.
+    pub fn longest_retry_after(mut self, longest: Duration) -> Self {
+        self.longest_retry_after = longest;
+        self
+    }
+
+    /// Sets how many retries a run may have outstanding; 100 by default.
+    ///
+    /// Each retry takes one from the budget, each file that arrives gives one
+    /// back. So a server that is down costs no more than this, however many
+    /// jobs there are, while one that merely fails now and then is retried for
+    /// as long as it takes.
+    pub fn budget(mut self, retries: u32) -> Self {
+        self.budget = retries;
+        self
+    }
+
+    /// Retries this status as well, for a server that uses it in its own way.
+    pub fn also_status(mut self, code: u16) -> Self {
+        self.also.push(code);
+        self
+    }
+
+    pub(super) fn allows(&self, kind: &DownloadErrorKind, retries: u32) -> bool {
+        let transient = match kind {
+            DownloadErrorKind::Status { code } if self.also.contains(code) => true,
+            other => other.is_transient(),
+        };
+        transient && retries < self.max_retries
+    }
+
+    /// The delay before the retry of that number, from 1.
+    pub(super) fn delay_before(&self, retry: u32) -> Duration {
+        let doubled = 2_u32
+            .checked_pow(retry - 1)
+            .and_then(|factor| self.first_delay.checked_mul(factor))
+            .unwrap_or(self.longest_delay)
+            .min(self.longest_delay);
+        doubled.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+
+    pub(super) fn capped(&self, retry_after: Duration) -> Duration {
+        retry_after.min(self.longest_retry_after)
+    }
+}
+
+/// Reads the value of `Retry-After`: seconds, or a date.
+pub(super) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Too many digits for a number are a long time all the same.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or(Duration::ZERO))
+}
+
+/// The retries a run may still make.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: Mutex<u32>,
+    most: u32,
+}
+
+impl Budget {
+    pub(super) fn of(policy: &RetryPolicy) -> Self {
+        Self {
+            left: Mutex::new(policy.budget),
+            most: policy.budget,
+        }
+    }
+
+    pub(super) fn take(&self) -> bool {
+        let mut left = self.left.lock();
+        if *left == 0 {
+            return false;
+        }
+        *left -= 1;
+        true
+    }
+
+    pub(super) fn give_back(&self) {
+        let mut left = self.left.lock();
+        *left = (*left + 1).min(self.most);
+    }
+}
+
+/// The hosts that have asked to be left alone for a while.
+#[derive(Debug, Default)]
+pub(super) struct Pauses {
+    until: Mutex<HashMap<String, Instant>>,
+    /// Spares the lock where no host has ever asked.
+    any: AtomicBool,
+}
+
+impl Pauses {
+    pub(super) fn pause(&self, authority: &str, pause: Duration) {
+        let Some(until) = Instant::now().checked_add(pause) else {
+            return;
+        };
+        let mut all = self.until.lock();
+        let entry = all.entry(authority.to_owned()).or_insert(until);
+        *entry = until.max(*entry);
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Returns how long it is until the host may be asked again.
+    pub(super) fn left(&self, authority: &str) -> Duration {
+        if !self.any.load(Ordering::Acquire) {
+            return Duration::ZERO;
+        }
+        let mut all = self.until.lock();
+        let now = Instant::now();
+        match all.get(authority) {
+            Some(until) if *until > now => *until - now,
+            Some(_) => {
+                all.remove(authority);
+                Duration::ZERO
+            }
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Sleeps until the host may be asked; says whether it did so in full.
+    pub(super) fn wait(
+        &self,
+        authority: &str,
+        deadline: Option<Instant>,
+        token: &CancelToken,
+    ) -> bool {
+        loop {
+            let left = self.left(authority);
+            if left.is_zero() {
+                return true;
+            }
+            let until_deadline = deadline.map_or(Duration::MAX, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            if until_deadline.is_zero() || !token.sleep(left.min(until_deadline)) {
+                return false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_longest_and_are_half_random() {
+        let policy = RetryPolicy::default().delay(Duration::from_secs(1), Duration::from_secs(5));
+        for (retry, most) in [(1, 1), (2, 2), (3, 4), (4, 5), (40, 5), (u32::MAX, 5)] {
+            let delay = policy.delay_before(retry);
+            let most = Duration::from_secs(most);
+            assert!(delay >= most / 2 && delay <= most, "{retry}: {delay:?}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let after = |value| parse_retry_after(value, now);
+        assert_eq!(after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(after(" 0 "), Some(Duration::ZERO));
+        assert_eq!(
+            after("Sun, 06 Nov 1994 08:49:57 GMT"),
+            Some(Duration::from_secs(20))
+        );
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(
+            after("99999999999999999999999"),
+            Some(Duration::from_secs(u64::MAX))
+        );
+        assert_eq!(after("soon"), None);
+        assert_eq!(after("-1"), None);
+        assert_eq!(after(""), None);
+    }
+
+    #[test]
+    fn only_transient_errors_are_retried_and_only_so_often() {
+        let policy = RetryPolicy::default().max_retries(2).also_status(418);
+        let status = |code| DownloadErrorKind::Status { code };
+        assert!(policy.allows(&status(503), 1));
+        assert!(policy.allows(&status(418), 0));
+        assert!(!policy.allows(&status(503), 2));
+        for code in [400, 401, 403, 404, 410, 451, 501, 505] {
+            assert!(!policy.allows(&status(code), 0), "{code}");
+        }
+        assert!(!policy.allows(&DownloadErrorKind::Cancelled, 0));
+    }
+
+    #[test]
+    fn budget_is_given_back_by_what_arrives() {
+        let budget = Budget::of(&RetryPolicy::default().budget(1));
+        assert!(budget.take());
+        assert!(!budget.take());
+        budget.give_back();
+        budget.give_back();
+        assert!(budget.take());
+        assert!(!budget.take());
+    }
+
+    #[test]
+    fn pauses_are_kept_by_host_and_end_when_cancelled() {
+        let pauses = Pauses::default();
+        assert!(pauses.left("a").is_zero());
+        pauses.pause("a", Duration::from_secs(3600));
+        pauses.pause("a", Duration::from_secs(1));
+        assert!(pauses.left("a") > Duration::from_secs(3000));
+        assert!(pauses.left("b").is_zero());
+        let token = CancelToken::new();
+        token.cancel();
+        assert!(!pauses.wait("a", None, &token));
+        assert!(pauses.wait("b", None, &token));
+    }
+}

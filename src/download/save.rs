@@ -1,0 +1,178 @@
+//! [`Draft`]: a file that is not there yet, and becomes so as a whole.
+
+use super::builder::{Durability, Overwrite};
+use super::error::DownloadErrorKind;
+use super::name::TEMPORARY_PREFIX;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Makes an error of what the operating system said.
+pub(super) fn failed<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> DownloadErrorKind + 'a {
+    move |source| DownloadErrorKind::File {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Creates the folder if it is missing, and looks whether files can be created
+/// in it.
+pub(super) fn prepare(directory: &Path) -> Result<(), DownloadErrorKind> {
+    fs::create_dir_all(directory).map_err(failed("create the folder", directory))?;
+    Draft::temporary(directory).map(drop)
+}
+
+/// The content of a file on its way to its name.
+///
+/// Drop removes it, unless it is to be kept for a later run.
+#[derive(Debug)]
+pub(super) struct Draft {
+    file: File,
+    path: PathBuf,
+    on_drop: OnDrop,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnDrop {
+    Remove,
+    Leave,
+}
+
+/// What became of a draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Committed {
+    /// It has its name.
+    Saved,
+    /// Somebody else was first, and the draft is gone.
+    WasThere,
+}
+
+impl Draft {
+    /// Creates a file under a name that nobody else has.
+    pub(super) fn temporary(directory: &Path) -> Result<Self, DownloadErrorKind> {
+        loop {
+            let path = directory.join(format!("{TEMPORARY_PREFIX}{:016x}", fastrand::u64(..)));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => {
+                    return Ok(Self {
+                        file,
+                        path,
+                        on_drop: OnDrop::Remove,
+                    });
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("create a file in", directory)(error)),
+            }
+        }
+    }
+
+    /// Opens a part to go on after `length` bytes, which are all there is.
+    pub(super) fn part(path: PathBuf, length: u64) -> Result<Self, DownloadErrorKind> {
+        let open = || {
+            if length == 0 {
+                // Created anew, lest what is there is a link to elsewhere.
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                return OpenOptions::new().write(true).create_new(true).open(&path);
+            }
+            let mut file = OpenOptions::new().write(true).open(&path)?;
+            file.seek(SeekFrom::Start(length))?;
+            Ok(file)
+        };
+        let file = open().map_err(failed("open", &path))?;
+        Ok(Self {
+            file,
+            path,
+            on_drop: OnDrop::Remove,
+        })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), DownloadErrorKind> {
+        self.file
+            .write_all(bytes)
+            .map_err(failed("write", &self.path))
+    }
+
+    /// Leaves the file where it is when dropped.
+    pub(super) fn leave(&mut self) {
+        self.on_drop = OnDrop::Leave;
+    }
+
+    /// Gives the file its name, in the place of the one that has it.
+    pub(super) fn commit(
+        mut self,
+        target: &Path,
+        durability: Durability,
+        overwrite: Overwrite,
+        modified: Option<SystemTime>,
+    ) -> Result<Committed, DownloadErrorKind> {
+        if let Some(modified) = modified {
+            self.file
+                .set_modified(modified)
+                .map_err(failed("set the time of", &self.path))?;
+        }
+        if durability != Durability::None {
+            self.file.sync_all().map_err(failed("sync", &self.path))?;
+        }
+        let committed = self.give_name(target, overwrite)?;
+        if durability == Durability::FileAndDirectory {
+            if let Some(directory) = target.parent() {
+                sync_directory(directory).map_err(failed("sync", directory))?;
+            }
+        }
+        Ok(committed)
+    }
+
+    fn give_name(
+        &mut self,
+        target: &Path,
+        overwrite: Overwrite,
+    ) -> Result<Committed, DownloadErrorKind> {
+        if overwrite == Overwrite::Never {
+            // A link, unlike a rename, fails if the name has come into use.
+            match fs::hard_link(&self.path, target) {
+                Ok(()) => {
+                    self.on_drop = OnDrop::Remove;
+                    return Ok(Committed::Saved);
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    self.on_drop = OnDrop::Remove;
+                    return Ok(Committed::WasThere);
+                }
+                // Not every file system has links.
+                Err(_) => {}
+            }
+        }
+        fs::rename(&self.path, target).map_err(failed("rename a file to", target))?;
+        self.on_drop = OnDrop::Leave;
+        Ok(Committed::Saved)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if self.on_drop == OnDrop::Remove {
+            // Nobody is left to be told of an error.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A new entry of a folder survives a crash once the folder has been synced;
+/// systems other than Unix do not let a folder be opened for that.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_directory: &Path) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,2 @@
+//! Downloads: the ordinary ones, and those from servers that throttle, drop,
+//! lie and stall.
