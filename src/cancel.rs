@@ -71,12 +71,33 @@ impl Drop for OnCancel {
 
 impl CancelToken {
     /// Creates a token that is not cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::CancelToken;
+    ///
+    /// assert!(!CancelToken::new().is_cancelled());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Returns whether [`cancel`](Self::cancel) has been called. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let handle = pool.submit_cancellable(|token| {
+    ///     (0..1000).take_while(|_| !token.is_cancelled()).count()
+    /// });
+    /// assert_eq!(handle.join()?, 1000); // nobody cancelled it
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Acquire)
@@ -85,6 +106,23 @@ impl CancelToken {
     /// Asks all who hold the token to stop, and wakes those that sleep on it.
     ///
     /// Never waits for anybody to stop. Further calls do nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{CancelToken, ThreadPool};
+    /// use std::time::Duration;
+    ///
+    /// // One token for several tasks.
+    /// let (pool, token) = (ThreadPool::new(2), CancelToken::new());
+    /// let sleepers = [token.clone(), token.clone()]
+    ///     .map(|token| pool.submit(move || token.sleep(Duration::MAX)));
+    /// token.cancel();
+    /// for sleeper in sleepers {
+    ///     assert!(!sleeper.join()?);
+    /// }
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     pub fn cancel(&self) {
         let mut guard = self.0.callbacks.lock();
         self.0.cancelled.store(true, Ordering::Release);
@@ -119,6 +157,18 @@ impl CancelToken {
     /// sooner; returns whether it slept in full.
     ///
     /// `Duration::MAX` sleeps until cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::CancelToken;
+    /// use std::time::Duration;
+    ///
+    /// let token = CancelToken::new();
+    /// assert!(token.sleep(Duration::from_millis(1)));
+    /// token.cancel();
+    /// assert!(!token.sleep(Duration::MAX));
+    /// ```
     #[must_use = "a sleep that was cut short returns false"]
     pub fn sleep(&self, duration: Duration) -> bool {
         let deadline = Instant::now().checked_add(duration);

@@ -18,6 +18,21 @@ use std::task::Waker;
 ///
 /// It is `Copy`, `Eq` and `Hash`, so it is the key for a map from handles to
 /// whatever belongs to them, as Python programs use the future itself.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{as_completed, Inline, TaskId};
+/// use std::collections::HashMap;
+///
+/// let handles = ["a", "bb"].map(|word| (word, Inline.submit(|| word.len())));
+/// let words: HashMap<TaskId, &str> =
+///     handles.iter().map(|(word, handle)| (handle.id(), *word)).collect();
+/// for handle in as_completed(handles.map(|(_, handle)| handle)) {
+///     assert_eq!(words[&handle.id()].len(), handle.join()?);
+/// }
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(u64);
 

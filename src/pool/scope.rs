@@ -88,6 +88,25 @@ impl Drop for CloseOnDrop<'_, '_> {
 ///
 /// Cloning it is cheap; a task that submits more takes a clone along. Dropping
 /// it does nothing: the scope waits for the tasks.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{ScopedPool, ThreadPool};
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// fn count<'scope>(pool: &ScopedPool<'scope, '_>, counter: &'scope AtomicU32, depth: u32) {
+///     counter.fetch_add(1, Ordering::Relaxed);
+///     for _ in 0..depth {
+///         let inside = pool.clone();
+///         pool.submit(move || count(&inside, counter, depth - 1));
+///     }
+/// }
+///
+/// let counter = AtomicU32::new(0);
+/// ThreadPool::scope(4, |pool| count(&pool, &counter, 3));
+/// assert_eq!(counter.into_inner(), 16);
+/// ```
 #[derive(Clone)]
 pub struct ScopedPool<'scope, 'env> {
     core: Arc<Core<'scope>>,

@@ -420,9 +420,9 @@ fn nothing_yielded_is_kept_alive() {
     let _alarm = alarm();
     let pool = ThreadPool::new(2);
     let handles: Vec<_> = (0..10).map(|_| pool.submit(|| Arc::new(()))).collect();
-    let mut all = as_completed(handles);
+    let all = as_completed(handles);
     let mut yielded = Vec::new();
-    while let Some(handle) = all.next() {
+    for handle in all {
         let result = handle.join().unwrap();
         yielded.push(Arc::downgrade(&result));
         drop(result);

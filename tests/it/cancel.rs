@@ -5,7 +5,7 @@
 //! be aborted, so a running task sees a token instead.
 
 use crate::support::{PATIENCE, SHORT, alarm, occupy};
-use as_completed::{CancelToken, Inline, JoinError, ThreadPool, as_completed};
+use as_completed::{CancelToken, Inline, JoinError, JoinHandle, ThreadPool, as_completed};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -141,7 +141,7 @@ fn cancel_pending_cancels_what_is_queued_and_asks_what_runs() {
     assert!(queued[4].cancel());
 
     assert_eq!(pool.cancel_pending(), 5, "one of six was cancelled before");
-    assert!(queued.iter().all(|handle| handle.is_cancelled()));
+    assert!(queued.iter().all(JoinHandle::is_cancelled));
     assert!(queued_cancellable.is_cancelled());
     assert!(!listening.join().unwrap(), "the sleep ended early");
     assert_eq!(pool.queued_count(), 0);

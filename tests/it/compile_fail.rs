@@ -48,7 +48,7 @@ fn reported(output: &str) -> BTreeSet<Fault> {
 
 /// A project with the programs as its binaries, beside those of Cargo's.
 fn project(programs: &Path) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = env!("CARGO_MANIFEST_DIR");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile_fail");
     let mut manifest = format!(
         "[package]\nname = \"compile-fail\"\nedition = \"2024\"\nautobins = false\n\
@@ -56,13 +56,17 @@ fn project(programs: &Path) -> PathBuf {
          as-completed = {{ path = {root:?}, default-features = false }}\n"
     );
     for (program, ..) in announced(programs) {
-        let path = programs.join(&program);
+        let path = programs.join(&program).display().to_string();
         let name = program.trim_end_matches(".rs");
         write!(manifest, "[[bin]]\nname = {name:?}\npath = {path:?}\n").unwrap();
     }
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    fs::copy(
+        Path::new(root).join("Cargo.lock"),
+        folder.join("Cargo.lock"),
+    )
+    .unwrap();
     folder
 }
 

@@ -2,6 +2,11 @@
 //!
 //! `tests/README.md` says whose behaviours are ported and where they differ.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod support;
 
 mod as_completed;

@@ -288,8 +288,7 @@ fn nothing_yielded_is_kept_alive() {
         let weak = Arc::downgrade(&result.unwrap());
         assert_eq!(weak.strong_count(), 0);
     }
-    let mut chunks = pool.map_unordered(0..10, |_| Arc::new(())).chunk_size(4);
-    while let Some(result) = chunks.next() {
+    for result in pool.map_unordered(0..10, |_| Arc::new(())).chunk_size(4) {
         let weak = Arc::downgrade(&result.unwrap());
         assert_eq!(weak.strong_count(), 0);
     }

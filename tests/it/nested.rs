@@ -1,7 +1,7 @@
 //! Tasks that wait for tasks of their own pool, at any pool size.
 //!
 //! The behaviours come from what deadlocks or misbehaves elsewhere: a worker
-//! that waits (CPython, `threadpool`, BS::thread_pool's deadlock checks), and a
+//! that waits (`CPython`, `threadpool`, `BS::thread_pool`'s deadlock checks), and a
 //! worker that runs whatever is queued while it waits (rayon#592, rayon#1174).
 //! The model is the JDK's `ForkJoinPool.tryRemoveAndExec`.
 

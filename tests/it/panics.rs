@@ -6,7 +6,7 @@
 use crate::support::{
     Bomb, Gate, ON_PURPOSE, PATIENCE, alarm, eventually, expect_panics, occupy, reports_of,
 };
-use as_completed::{Inline, JoinError, Panic, ThreadPool, as_completed};
+use as_completed::{Inline, JoinError, JoinHandle, Panic, ThreadPool, as_completed};
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::mpsc;
@@ -95,9 +95,11 @@ fn a_pool_recovers_from_a_panic_in_every_worker() {
     let handles: Vec<_> = (0..20)
         .map(|_| pool.submit(|| panic!("{ON_PURPOSE}")))
         .collect();
-    let panics: usize = as_completed(handles)
-        .map(|handle| panic_of::<()>(handle.join()))
-        .count();
+    let mut panics = 0;
+    for handle in as_completed(handles) {
+        assert_eq!(panic_of::<()>(handle.join()).message(), ON_PURPOSE);
+        panics += 1;
+    }
     assert_eq!(panics, 20);
     assert_unharmed(&pool);
 }
@@ -235,7 +237,7 @@ fn a_callback_that_panics_while_its_thread_cancels_does_not_reach_the_canceller(
         handle.on_done(|_| panic!("{ON_PURPOSE}"));
     }
     assert_eq!(pool.cancel_pending(), 3);
-    assert!(handles.iter().all(|handle| handle.is_cancelled()));
+    assert!(handles.iter().all(JoinHandle::is_cancelled));
     busy.release();
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Behaviours ported from `CPython`'s `test_concurrent_futures/test_thread_pool.py` and
 //! `test_shutdown.py` (names of threads), from the tests of the `threadpool`
-//! crate, and from BS::thread_pool's.
+//! crate, and from `BS::thread_pool`'s.
 
 use crate::support::{PATIENCE, SHORT, alarm, eventually, occupy};
 use as_completed::{

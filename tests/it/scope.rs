@@ -194,12 +194,9 @@ fn handles_feed_as_completed_and_wait() {
             .collect();
         let waited = wait(handles, ReturnWhen::AllCompleted, None);
         assert_eq!(waited.done.len(), 3);
-        let total: usize = pool
-            .map(&words, |word| word.len())
-            .map(Result::unwrap)
-            .sum();
+        let total: usize = pool.map(&words, String::len).map(Result::unwrap).sum();
         assert_eq!(total, 14);
-        assert_eq!(pool.map_unordered(&words, |word| word.len()).count(), 3);
+        assert_eq!(pool.map_unordered(&words, String::len).count(), 3);
         assert_eq!(pool.try_submit(|| words.len()).unwrap().join().unwrap(), 3);
         let listened = pool.submit_cancellable(|token| token.is_cancelled() || words.is_empty());
         assert!(!listened.join().unwrap());
@@ -288,7 +285,7 @@ fn scopes_within_scopes_borrow_from_both() {
 // lives a little less long.
 #[test]
 fn lifetimes_mix() {
-    fn increment<'slice, 'counter>(counters: &'slice [&'counter AtomicUsize]) {
+    fn increment(counters: &[&AtomicUsize]) {
         ThreadPool::scope(2, move |pool| {
             for &counter in counters {
                 drop(pool.submit(move || counter.fetch_add(1, Ordering::SeqCst)));

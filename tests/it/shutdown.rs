@@ -2,10 +2,10 @@
 //!
 //! Behaviours ported from `CPython`'s `test_concurrent_futures/test_shutdown.py`, from
 //! the tests of the `threadpool` crate (`repeated join`, `multi join`, `join
-//! wavesurfer`), and from BS::thread_pool's checks of deadlocks and of `purge`.
+//! wavesurfer`), and from `BS::thread_pool`'s checks of deadlocks and of `purge`.
 
 use crate::support::{Gate, PATIENCE, SHORT, alarm, eventually, occupy};
-use as_completed::{JoinError, JoinTimeoutError, Rejected, ThreadPool, as_completed};
+use as_completed::{JoinError, JoinHandle, JoinTimeoutError, Rejected, ThreadPool, as_completed};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -130,7 +130,7 @@ fn join_timeout_says_what_is_left_and_can_be_called_again() {
     assert!(pool.submit(|| ()).join().unwrap_err().is_rejected());
     busy.release();
     assert_eq!(pool.join_timeout(Duration::MAX), Ok(()));
-    assert!(queued.iter().all(|handle| handle.is_finished()));
+    assert!(queued.iter().all(JoinHandle::is_finished));
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn shut_down_and_cancel_what_is_queued() {
     let handles: Vec<_> = (0..50).map(|_| pool.submit(|| ())).collect();
     pool.shutdown();
     assert_eq!(pool.cancel_pending(), 50);
-    assert!(handles.iter().all(|handle| handle.is_cancelled()));
+    assert!(handles.iter().all(JoinHandle::is_cancelled));
     assert!(busy.handles().iter().all(|handle| !handle.is_finished()));
     busy.release();
     pool.join();

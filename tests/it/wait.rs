@@ -200,8 +200,8 @@ fn an_endless_timeout_waits_for_all() {
         });
         start.recv().unwrap();
         busy.release();
-        let waited = waiter.join().unwrap();
-        assert_eq!((waited.done.len(), waited.pending.len()), (1, 0));
+        let Waited { done, pending } = waiter.join().unwrap();
+        assert_eq!((done.len(), pending.len()), (1, 0));
     }
 }
 
