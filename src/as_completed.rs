@@ -97,11 +97,30 @@ impl<H: Awaited> AsCompleted<H> {
 
     /// Adds a handle, also while iterating: a completion may bring new work.
     ///
-    /// Never blocks.
+    /// Never blocks. After the end, the iteration goes on with it.
     ///
     /// # Panics
     ///
     /// If it holds 2³² handles already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{as_completed, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(2);
+    /// let mut numbers = as_completed([pool.submit(|| 8_u32)]);
+    /// let mut seen = Vec::new();
+    /// while let Some(number) = numbers.next() {
+    ///     let number = number.join()?;
+    ///     seen.push(number);
+    ///     if number > 1 {
+    ///         numbers.push(pool.submit(move || number / 2));
+    ///     }
+    /// }
+    /// assert_eq!(seen, [8, 4, 2, 1]);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     pub fn push(&mut self, handle: H) {
         let place = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -133,6 +152,25 @@ impl<H: Awaited> AsCompleted<H> {
     ///
     /// [`Unfinished`] if no further task is final by then. All handles are
     /// kept, and the next call goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{as_completed, ThreadPool};
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let mut all = as_completed([pool.submit(|| 4)]);
+    /// let four = loop {
+    ///     match all.next_timeout(Duration::from_millis(100)) {
+    ///         Ok(handle) => break handle,
+    ///         Err(unfinished) => println!("{unfinished}"),
+    ///     }
+    /// };
+    /// assert_eq!(four.unwrap().join()?, 4);
+    /// assert!(all.next_timeout(Duration::ZERO).unwrap().is_none());
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<H>, Unfinished> {
         match Instant::now().checked_add(timeout) {
             Some(deadline) => self.next_deadline(deadline),
@@ -146,12 +184,40 @@ impl<H: Awaited> AsCompleted<H> {
     /// The clock starts here, not at the first `next`. Handles that are final
     /// are yielded however late it is. Waits without running tasks, as
     /// [`next_timeout`](Self::next_timeout) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{as_completed, Inline, ThreadPool, Unfinished};
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let endless = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+    /// let finished = Inline.submit(|| true);
+    /// let mut all = as_completed([&endless, &finished]).timeout(Duration::ZERO);
+    /// assert!(all.next().unwrap()?.is_finished());
+    /// assert_eq!(all.next().unwrap().unwrap_err(), Unfinished { pending: 1, total: 2 });
+    /// assert!(all.next().is_none());
+    /// endless.cancel();
+    /// # Ok::<(), Unfinished>(())
+    /// ```
     pub fn timeout(self, timeout: Duration) -> Timed<Self> {
         Timed::new(self, timeout)
     }
 
     /// Ends the iteration and returns the handles not yet yielded, in no
     /// particular order; nothing is cancelled. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{as_completed, Inline};
+    ///
+    /// let mut all = as_completed([Inline.submit(|| 1), Inline.submit(|| 2)]);
+    /// assert_eq!(all.next().unwrap().join()?, 1);
+    /// assert_eq!(all.into_pending().pop().unwrap().join()?, 2);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     #[must_use = "dropping the handles detaches their tasks"]
     pub fn into_pending(mut self) -> Vec<H> {
         self.unregister();
@@ -338,6 +404,22 @@ impl<I> Timed<I> {
     }
 
     /// Returns the iterator without its deadline.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{as_completed, ThreadPool};
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let mut hurried = as_completed([pool.submit(|| 4)]).timeout(Duration::ZERO);
+    /// let four = match hurried.next().unwrap() {
+    ///     Ok(handle) => handle,
+    ///     Err(_) => hurried.into_inner().next().unwrap(), // as long as it takes
+    /// };
+    /// assert_eq!(four.join()?, 4);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     pub fn into_inner(self) -> I {
         self.inner
     }

@@ -30,16 +30,20 @@ pub struct CancelToken(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// Set under the lock of `sleepers`, so that nobody falls asleep between
-    /// the look at it and the notification; read without.
+    /// Set under the lock of `callbacks`, so that nobody falls asleep, or adds
+    /// a callback, between the look at it and the notification; read without.
     cancelled: AtomicBool,
-    sleepers: Mutex<Callbacks>,
+    callbacks: Mutex<Callbacks>,
     wake: Condvar,
 }
 
 /// What is to be run when the token is cancelled.
 #[derive(Default)]
 struct Callbacks {
+    #[cfg_attr(
+        not(feature = "download"),
+        expect(dead_code, reason = "only downloads add any")
+    )]
     next_name: u64,
     all: Vec<(u64, Box<dyn FnOnce() + Send>)>,
 }
@@ -54,7 +58,7 @@ pub(crate) struct OnCancel {
 #[cfg(feature = "download")]
 impl Drop for OnCancel {
     fn drop(&mut self) {
-        let mut callbacks = self.token.0.sleepers.lock();
+        let mut callbacks = self.token.0.callbacks.lock();
         let place = callbacks
             .all
             .iter()
@@ -67,12 +71,33 @@ impl Drop for OnCancel {
 
 impl CancelToken {
     /// Creates a token that is not cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::CancelToken;
+    ///
+    /// assert!(!CancelToken::new().is_cancelled());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Returns whether [`cancel`](Self::cancel) has been called. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let handle = pool.submit_cancellable(|token| {
+    ///     (0..1000).take_while(|_| !token.is_cancelled()).count()
+    /// });
+    /// assert_eq!(handle.join()?, 1000); // nobody cancelled it
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Acquire)
@@ -81,8 +106,25 @@ impl CancelToken {
     /// Asks all who hold the token to stop, and wakes those that sleep on it.
     ///
     /// Never waits for anybody to stop. Further calls do nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{CancelToken, ThreadPool};
+    /// use std::time::Duration;
+    ///
+    /// // One token for several tasks.
+    /// let (pool, token) = (ThreadPool::new(2), CancelToken::new());
+    /// let sleepers = [token.clone(), token.clone()]
+    ///     .map(|token| pool.submit(move || token.sleep(Duration::MAX)));
+    /// token.cancel();
+    /// for sleeper in sleepers {
+    ///     assert!(!sleeper.join()?);
+    /// }
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     pub fn cancel(&self) {
-        let mut guard = self.0.sleepers.lock();
+        let mut guard = self.0.callbacks.lock();
         self.0.cancelled.store(true, Ordering::Release);
         let callbacks = std::mem::take(&mut guard.all);
         drop(guard);
@@ -96,7 +138,7 @@ impl CancelToken {
     /// the thread that cancels it, or here if it is cancelled already.
     #[cfg(feature = "download")]
     pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
-        let mut guard = self.0.sleepers.lock();
+        let mut guard = self.0.callbacks.lock();
         let name = guard.next_name;
         guard.next_name += 1;
         if self.is_cancelled() {
@@ -115,10 +157,22 @@ impl CancelToken {
     /// sooner; returns whether it slept in full.
     ///
     /// `Duration::MAX` sleeps until cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::CancelToken;
+    /// use std::time::Duration;
+    ///
+    /// let token = CancelToken::new();
+    /// assert!(token.sleep(Duration::from_millis(1)));
+    /// token.cancel();
+    /// assert!(!token.sleep(Duration::MAX));
+    /// ```
     #[must_use = "a sleep that was cut short returns false"]
     pub fn sleep(&self, duration: Duration) -> bool {
         let deadline = Instant::now().checked_add(duration);
-        let mut guard = self.0.sleepers.lock();
+        let mut guard = self.0.callbacks.lock();
         while !self.is_cancelled() {
             match deadline {
                 None => self.0.wake.wait(&mut guard),

@@ -12,7 +12,23 @@ use thiserror::Error;
 
 /// Why a task ended without a result.
 ///
-/// The counterpart of what `Future.result()` raises in Python.
+/// The counterpart of what `Future.result()` raises in Python. A task that
+/// returns an `Err` has returned: that is a result.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{JoinError, ThreadPool};
+///
+/// let pool = ThreadPool::new(1);
+/// let handle = pool.submit(|| i32::from_str_radix("z", 10));
+/// match handle.join() {
+///     Ok(Ok(number)) => unreachable!("{number}"),
+///     Ok(Err(error)) => assert_eq!(error.to_string(), "invalid digit found in string"),
+///     Err(JoinError::Panicked(panic)) => panic.resume(),
+///     Err(error) => unreachable!("cancelled or rejected: {error}"),
+/// }
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum JoinError {
@@ -29,18 +45,45 @@ pub enum JoinError {
 
 impl JoinError {
     /// Returns whether the task panicked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    ///
+    /// let error = Inline.submit(|| panic!("no")).join().unwrap_err();
+    /// assert!(error.is_panic());
+    /// ```
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(self, Self::Panicked(_))
     }
 
     /// Returns whether the task was cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::JoinError;
+    ///
+    /// assert!(JoinError::Cancelled.is_cancelled());
+    /// ```
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled)
     }
 
     /// Returns whether the executor rejected the task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// pool.shutdown();
+    /// assert!(pool.submit(|| 1).join().unwrap_err().is_rejected());
+    /// ```
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
@@ -48,6 +91,10 @@ impl JoinError {
 }
 
 /// A panic caught in a task: its payload, its message and its thread's name.
+///
+/// Dropping it drops the payload.
+///
+/// # Examples
 ///
 /// ```
 /// use as_completed::{JoinError, ThreadPool};
@@ -92,18 +139,58 @@ impl Panic {
     ///
     /// Other payloads, those of [`std::panic::panic_any`], have no message
     /// and give a stand-in that says so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{Inline, JoinError};
+    ///
+    /// let tried = 3;
+    /// match Inline.submit(move || panic!("gave up after {tried} tries")).join() {
+    ///     Err(JoinError::Panicked(panic)) => {
+    ///         assert_eq!(panic.message(), "gave up after 3 tries");
+    ///     }
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// ```
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// Returns the name of the thread that panicked, if it had one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{JoinError, ThreadPool};
+    ///
+    /// match ThreadPool::new(1).submit(|| panic!("no")).join() {
+    ///     Err(JoinError::Panicked(panic)) => {
+    ///         assert_eq!(panic.thread_name(), Some("worker-0"));
+    ///     }
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// ```
     #[must_use]
     pub fn thread_name(&self) -> Option<&str> {
         self.0.thread_name.as_deref()
     }
 
     /// Returns what was panicked with, as [`std::thread::JoinHandle::join`] does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{Inline, JoinError};
+    ///
+    /// match Inline.submit(|| std::panic::panic_any(404)).join() {
+    ///     Err(JoinError::Panicked(panic)) => {
+    ///         assert_eq!(panic.into_payload().downcast_ref(), Some(&404));
+    ///     }
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// ```
     #[must_use]
     pub fn into_payload(self) -> Box<dyn std::any::Any + Send + 'static> {
         self.0.payload.into_inner()
@@ -117,6 +204,16 @@ impl Panic {
     /// # Panics
     ///
     /// Always: that is what it is for.
+    ///
+    /// # Examples
+    ///
+    /// ```should_panic
+    /// use as_completed::{Inline, JoinError};
+    ///
+    /// if let Err(JoinError::Panicked(panic)) = Inline.submit(|| panic!("no")).join() {
+    ///     panic.resume();
+    /// }
+    /// ```
     pub fn resume(self) -> ! {
         std::panic::resume_unwind(self.into_payload())
     }
@@ -143,6 +240,21 @@ impl fmt::Display for Panic {
 impl Error for Panic {}
 
 /// Why an executor did not run a task.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{JoinError, Rejected, ThreadPool};
+///
+/// let pool = ThreadPool::new(1);
+/// pool.shutdown();
+/// match pool.submit(|| 1).join() {
+///     Err(JoinError::Rejected(reason @ Rejected::ShutDown)) => {
+///         assert_eq!(reason.to_string(), "cannot schedule new tasks after shutdown");
+///     }
+///     other => unreachable!("{other:?}"),
+/// }
+/// ```
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum Rejected {
@@ -164,6 +276,26 @@ pub enum Rejected {
 }
 
 /// What the initializer of a pool's worker returned or panicked with.
+///
+/// Its message and source are those of the cause, which all rejected tasks
+/// share.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{JoinError, Rejected, ThreadPool};
+///
+/// let pool = ThreadPool::builder()
+///     .initializer(|| Err("no database".into()))
+///     .build()?;
+/// match pool.submit(|| 1).join() {
+///     Err(JoinError::Rejected(Rejected::Initializer(cause))) => {
+///         assert_eq!(cause.to_string(), "no database");
+///     }
+///     other => unreachable!("{other:?}"),
+/// }
+/// # Ok::<(), as_completed::BuildError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct InitializerError(Arc<Box<dyn Error + Send + Sync>>);
 
@@ -186,6 +318,22 @@ impl Error for InitializerError {
 }
 
 /// What the operating system said when a thread could not be started.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{JoinError, Rejected, ThreadPool};
+///
+/// // No machine has a stack of 64 TiB.
+/// let pool = ThreadPool::builder().stack_size(1 << 46).build()?;
+/// match pool.submit(|| 1).join() {
+///     Err(JoinError::Rejected(Rejected::Thread(error))) => {
+///         println!("{error}, which is {:?}", error.kind());
+///     }
+///     other => unreachable!("{other:?}"),
+/// }
+/// # Ok::<(), as_completed::BuildError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct SpawnError(Arc<io::Error>);
 
@@ -194,7 +342,8 @@ impl SpawnError {
         Self(Arc::new(cause))
     }
 
-    /// Returns the kind of the operating system's error.
+    /// Returns the kind of the operating system's error: on most systems
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where threads are too many.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.0.kind()
@@ -210,6 +359,20 @@ impl fmt::Display for SpawnError {
 impl Error for SpawnError {}
 
 /// A task that `try_submit` could not hand over, with its closure.
+///
+/// Dropping it drops the closure.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{Inline, Rejected, ThreadPool};
+///
+/// let pool = ThreadPool::new(1);
+/// pool.shutdown();
+/// let error = pool.try_submit(|| 42).unwrap_err();
+/// assert!(matches!(error.reason(), Rejected::ShutDown));
+/// assert_eq!(Inline.submit(error.into_closure()).join().unwrap(), 42);
+/// ```
 #[derive(Error)]
 #[error("{reason}")]
 pub struct SubmitError<F> {
@@ -244,6 +407,15 @@ impl<F> fmt::Debug for SubmitError<F> {
 }
 
 /// Why a pool could not be built.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{BuildError, ThreadPool};
+///
+/// let error = ThreadPool::builder().max_workers(0).build().unwrap_err();
+/// assert_eq!(error, BuildError::NoWorkers);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -258,13 +430,28 @@ pub enum BuildError {
     ThreadName,
 }
 
-/// [`JoinHandle::wait_timeout`](crate::JoinHandle) ended before the task did.
+/// [`JoinHandle::wait_timeout`](crate::ScopedJoinHandle::wait_timeout) ended
+/// before the task did.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{ThreadPool, WaitTimeoutError};
+/// use std::time::Duration;
+///
+/// let pool = ThreadPool::new(1);
+/// let handle = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+/// assert_eq!(handle.wait_timeout(Duration::from_millis(1)), Err(WaitTimeoutError));
+/// handle.cancel(); // or the drop of the pool waits for ever
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("task unfinished when the timeout ended")]
 pub struct WaitTimeoutError;
 
-/// [`JoinHandle::try_join`](crate::JoinHandle) found the task unfinished; the
-/// handle is given back.
+/// [`JoinHandle::try_join`](crate::ScopedJoinHandle::try_join) found the task
+/// unfinished; the handle is given back.
+///
+/// Dropping it detaches the task.
 #[derive(Debug, Error)]
 #[error("task unfinished")]
 pub struct TryJoinError<H> {
@@ -286,6 +473,15 @@ impl<H> TryJoinError<H> {
 /// A timeout ended while tasks that were waited for were unfinished.
 ///
 /// Its message is that of Python's `as_completed`.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Unfinished;
+///
+/// let error = Unfinished { pending: 2, total: 4 };
+/// assert_eq!(error.to_string(), "2 (of 4) futures unfinished");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{pending} (of {total}) futures unfinished")]
 pub struct Unfinished {
@@ -297,6 +493,15 @@ pub struct Unfinished {
 
 /// [`ThreadPool::join_timeout`](crate::ThreadPool::join_timeout) ended before
 /// the pool was done.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::JoinTimeoutError;
+///
+/// let error = JoinTimeoutError { running: 1, queued: 2 };
+/// assert_eq!(error.to_string(), "pool unfinished: 1 running, 2 queued");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("pool unfinished: {running} running, {queued} queued")]
 pub struct JoinTimeoutError {

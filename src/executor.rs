@@ -19,6 +19,24 @@ impl Task {
     ///
     /// Does nothing if it was cancelled meanwhile. Blocks for as long as the
     /// closure runs; a panic in it is caught and kept for the handle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{Executor, ExecutorExt, Rejected, Task};
+    ///
+    /// struct Here;
+    ///
+    /// impl Executor for Here {
+    ///     fn execute(&self, task: Task) -> Result<(), Rejected> {
+    ///         task.run();
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(Here.submit(|| 4).join()?, 4);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     pub fn run(self) {
         self.0.run();
     }
@@ -26,7 +44,7 @@ impl Task {
     /// Returns the name of the task, the same as its handle's.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.0.cell().id()
+        self.0.id()
     }
 }
 

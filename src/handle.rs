@@ -49,6 +49,17 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     }
 
     /// Returns the name of the task, unique in the process. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use std::collections::HashMap;
+    ///
+    /// let handle = Inline.submit(|| 4);
+    /// let names = HashMap::from([(handle.id(), "four")]);
+    /// assert_eq!(names[&handle.id()], "four");
+    /// ```
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.cell.id()
@@ -58,6 +69,17 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// or was rejected. Never blocks.
     ///
     /// Once true, [`join`](Self::join) does not block either.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let handle = pool.submit(|| 4);
+    /// handle.wait();
+    /// assert!(handle.is_finished());
+    /// ```
     #[must_use]
     #[doc(alias = "done")]
     pub fn is_finished(&self) -> bool {
@@ -65,6 +87,16 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     }
 
     /// Returns whether the task was cancelled. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    ///
+    /// let handle = Inline.submit(|| 4);
+    /// assert!(!handle.cancel()); // too late
+    /// assert!(!handle.is_cancelled());
+    /// ```
     #[must_use]
     #[doc(alias = "cancelled")]
     pub fn is_cancelled(&self) -> bool {
@@ -76,6 +108,18 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// Called on a worker of the task's own pool, it runs the task there and
     /// then if it has not started, so that waiting for one another does not
     /// deadlock at any pool size.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let handle = pool.submit(|| 4);
+    /// handle.wait();
+    /// assert_eq!(handle.wait_timeout(Duration::ZERO), Ok(()));
+    /// ```
     pub fn wait(&self) {
         run_or_wait(self.cell());
     }
@@ -89,6 +133,19 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// # Errors
     ///
     /// [`WaitTimeoutError`] if the task is not final by then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let handle = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+    /// assert!(handle.wait_timeout(Duration::from_millis(1)).is_err());
+    /// handle.cancel();
+    /// assert!(handle.wait_timeout(Duration::MAX).is_ok());
+    /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), WaitTimeoutError> {
         if self.is_finished() {
             return Ok(());
@@ -116,6 +173,17 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// # Panics
     ///
     /// If the result has been taken before by polling the handle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// assert_eq!(pool.submit(|| 4).join()?, 4);
+    /// assert!(pool.submit(|| panic!("no")).join().is_err());
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     #[doc(alias = "result")]
     #[doc(alias = "exception")]
     pub fn join(self) -> Result<T, JoinError> {
@@ -136,6 +204,23 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// # Panics
     ///
     /// If the result has been taken before by polling the handle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let mut handle = pool.submit(|| 4);
+    /// let result = loop {
+    ///     match handle.try_join() {
+    ///         Ok(result) => break result,
+    ///         Err(unfinished) => handle = unfinished.into_handle(),
+    ///     }
+    /// };
+    /// assert_eq!(result?, 4);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     pub fn try_join(self) -> Result<Result<T, JoinError>, TryJoinError<Self>> {
         if self.is_finished() {
             Ok(self.take())
@@ -152,6 +237,22 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// task submitted by `submit_cancellable` has its token set, and this
     /// returns `false`, for the task decides itself; any other running task
     /// goes on. Never waits for a running task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let (sender, receiver) = mpsc::channel();
+    /// let busy = pool.submit(move || receiver.recv());
+    /// let queued = pool.submit(|| unreachable!());
+    /// assert!(queued.cancel());
+    /// sender.send("go on").unwrap();
+    /// assert_eq!(busy.join()?, Ok("go on"));
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     pub fn cancel(&self) -> bool {
         self.cell.cancel()
     }
@@ -163,6 +264,18 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// should be short, for it holds up its thread. Its panic is reported by
     /// the panic hook and harms nobody. Callbacks run in the order in which
     /// they were added. The counterpart of Python's `add_done_callback`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use std::sync::mpsc;
+    ///
+    /// let (sender, done) = mpsc::channel();
+    /// let handle = Inline.submit(|| 4);
+    /// handle.on_done(move |id| sender.send(id).unwrap());
+    /// assert_eq!(done.recv(), Ok(handle.id()));
+    /// ```
     #[doc(alias = "add_done_callback")]
     pub fn on_done(&self, callback: impl FnOnce(TaskId) + Send + 'static) {
         let callback = Watcher::Callback(Box::new(Box::new(callback)));
@@ -227,6 +340,16 @@ fn block(cell: &(dyn AnyCell + '_), deadline: Option<Instant>) -> bool {
 ///
 /// Polling never runs the task and never blocks; the last waker counts.
 /// Dropping the handle detaches the task.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::ThreadPool;
+///
+/// let pool = ThreadPool::new(1);
+/// let sum = async { pool.submit(|| 1).await.unwrap() + pool.submit(|| 2).await.unwrap() };
+/// assert_eq!(pollster::block_on(sum), 3);
+/// ```
 impl<T> Future for ScopedJoinHandle<'_, T> {
     type Output = Result<T, JoinError>;
 
@@ -254,7 +377,22 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
 /// What can be waited for: a handle, a reference to one, or a pair of a key
 /// and one of these.
 ///
-/// It is implemented by this crate alone.
+/// It is implemented by this crate alone. Write it as a bound where your own
+/// function passes handles on.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{as_completed, Awaited, Inline};
+///
+/// fn first<H: Awaited>(handles: Vec<H>) -> Option<H> {
+///     as_completed(handles).next()
+/// }
+///
+/// let (key, handle) = first(vec![("four", Inline.submit(|| 4))]).unwrap();
+/// assert_eq!((key, handle.join()?), ("four", 4));
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be waited for",
     label = "expected a `JoinHandle`, a `&JoinHandle` or a `(key, handle)` pair"

@@ -133,7 +133,7 @@
 //! With `default-features = false` there is the bare executor.
 #![cfg_attr(
     not(feature = "download"),
-    doc = "\n[`download`]: https://docs.rs/as-completed/latest/as_completed/download/"
+    doc = "\n[`download`]: <https://docs.rs/as-completed/latest/as_completed/download/>"
 )]
 #![forbid(unsafe_code)]
 

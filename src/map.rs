@@ -129,6 +129,16 @@ macro_rules! settings {
         /// # Panics
         ///
         /// If `tasks` is 0: nothing would ever be read.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use as_completed::ThreadPool;
+        ///
+        /// let pool = ThreadPool::new(4);
+        /// let odd = pool.map_unordered(1_u64.., |n| n % 2).buffer(8).take(100);
+        /// assert!(odd.map(Result::unwrap).sum::<u64>() > 0);
+        /// ```
         pub fn buffer(mut self, tasks: usize) -> Self {
             self.chunks.buffer = NonZeroUsize::new(tasks).expect("buffer is at least one task");
             self
@@ -142,6 +152,16 @@ macro_rules! settings {
         /// # Panics
         ///
         /// If `items` is 0.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use as_completed::ThreadPool;
+        ///
+        /// let pool = ThreadPool::new(4);
+        /// let sum: u64 = pool.map(0..1000, |n| n).chunk_size(100).map(Result::unwrap).sum();
+        /// assert_eq!(sum, 499_500);
+        /// ```
         pub fn chunk_size(mut self, items: usize) -> Self {
             self.chunks.chunk_size =
                 NonZeroUsize::new(items).expect("chunk_size is at least one item");
@@ -153,6 +173,20 @@ macro_rules! settings {
         ///
         /// Dropping it, as dropping the map, cancels what is pending. Waits
         /// without running tasks.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use as_completed::{Inline, Unfinished};
+        /// use std::time::Duration;
+        ///
+        /// let mut sum = 0;
+        /// for result in Inline.map(1..=3, |n| n).timeout(Duration::MAX) {
+        ///     sum += result?.unwrap();
+        /// }
+        /// assert_eq!(sum, 6);
+        /// # Ok::<(), Unfinished>(())
+        /// ```
         pub fn timeout(self, timeout: Duration) -> Timed<Self> {
             Timed::new(self, timeout)
         }

@@ -8,12 +8,42 @@ use crate::map::{Map, MapUnordered};
 use std::fmt;
 
 /// The ways to submit closures to any [`Executor`].
+///
+/// Every executor has them. [`ThreadPool`](crate::ThreadPool),
+/// [`Inline`](crate::Inline) and `dyn Executor` have them without an import;
+/// import the trait to write `executor.submit(…)` of an `impl Executor`.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{as_completed, Executor, ExecutorExt, Inline, ThreadPool};
+///
+/// fn sum_of_squares(executor: &impl Executor) -> u64 {
+///     let squares = (1..=3).map(|n| executor.submit(move || n * n));
+///     as_completed(squares).map(|square| square.join().unwrap()).sum()
+/// }
+///
+/// assert_eq!(sum_of_squares(&Inline), 14);
+/// assert_eq!(sum_of_squares(&ThreadPool::new(2)), 14);
+/// ```
 pub trait ExecutorExt: Executor {
     /// Submits a closure and returns the handle of its task.
     ///
     /// Never fails: if the executor does not take the task, its handle
     /// resolves to [`JoinError::Rejected`](crate::JoinError::Rejected). Blocks
-    /// only where the executor waits for room in its queue.
+    /// only where the executor waits for room in its queue. Dropping the
+    /// handle detaches the task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let handle = pool.submit(|| 6 * 7);
+    /// assert_eq!(handle.join()?, 42);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     fn submit<F, T>(&self, closure: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -28,6 +58,28 @@ pub trait ExecutorExt: Executor {
     ///
     /// [`SubmitError`] with the closure if the executor does not take it: it
     /// is shut down, or its queue is full.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPool::builder().max_workers(1).queue_capacity(1).build()?;
+    /// let (sender, receiver) = mpsc::channel::<()>();
+    /// let (started, start) = mpsc::channel();
+    /// pool.submit(move || {
+    ///     started.send(()).unwrap();
+    ///     receiver.recv()
+    /// });
+    /// start.recv().unwrap();
+    /// let queued = pool.try_submit(|| 1).unwrap();
+    /// let error = pool.try_submit(|| 2).unwrap_err(); // the queue is full
+    /// assert_eq!(error.into_closure()(), 2);
+    /// drop(sender);
+    /// assert_eq!(queued.join().unwrap(), 1);
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
     fn try_submit<F, T>(&self, closure: F) -> Result<JoinHandle<T>, SubmitError<F>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -40,6 +92,21 @@ pub trait ExecutorExt: Executor {
     /// [`cancel`](JoinHandle::cancel) on its handle sets while it runs.
     ///
     /// Blocks and fails as [`submit`](Self::submit) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let handle = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+    /// handle.cancel();
+    /// match handle.join() {
+    ///     Ok(slept) => assert!(!slept), // it was running, and saw the token
+    ///     Err(error) => assert!(error.is_cancelled()), // it had not started
+    /// }
+    /// ```
     fn submit_cancellable<F, T>(&self, closure: F) -> JoinHandle<T>
     where
         F: FnOnce(CancelToken) -> T + Send + 'static,
@@ -59,6 +126,17 @@ pub trait ExecutorExt: Executor {
     ///
     /// Lazy: nothing is read or submitted before the first result is asked
     /// for. See [`Map`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(4);
+    /// let lengths: Result<Vec<_>, _> = pool.map(["a", "bb", "ccc"], str::len).collect();
+    /// assert_eq!(lengths?, [1, 2, 3]);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     fn map<I, F, R>(&self, items: I, function: F) -> Map<'_, I::IntoIter, R>
     where
         I: IntoIterator,
@@ -73,6 +151,16 @@ pub trait ExecutorExt: Executor {
     ///
     /// Lazy: nothing is read or submitted before the first result is asked
     /// for. See [`MapUnordered`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(4);
+    /// let total: usize = pool.map_unordered(["a", "bb", "ccc"], str::len).map(Result::unwrap).sum();
+    /// assert_eq!(total, 6);
+    /// ```
     fn map_unordered<I, F, R>(&self, items: I, function: F) -> MapUnordered<'_, I::IntoIter, R>
     where
         I: IntoIterator,

@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! OFFERED ──► PENDING ──► RUNNING ──► RETURNED | PANICKED
-//!    │           └──────► SETTLING ─► CANCELLED | REJECTED
-//!    └─► WITHDRAWN ─────────────────► REJECTED
+//!    │           ├──────► CANCELLING ► CANCELLED
+//!    └─► WITHDRAWN ┴────► REJECTING ─► REJECTED
 //! ```
 //!
 //! # Invariants
@@ -36,12 +36,14 @@ const PENDING: u8 = 1;
 /// The executor dropped an offered task; `try_submit` takes the closure back.
 const WITHDRAWN: u8 = 2;
 const RUNNING: u8 = 3;
-/// The closure is being dropped; the task will be cancelled or rejected.
-const SETTLING: u8 = 4;
-const RETURNED: u8 = 5;
-const PANICKED: u8 = 6;
-const CANCELLED: u8 = 7;
-const REJECTED: u8 = 8;
+/// The closure is being dropped; the task will at once be cancelled.
+const CANCELLING: u8 = 4;
+/// The closure is being dropped, or given back.
+const REJECTING: u8 = 5;
+const RETURNED: u8 = 6;
+const PANICKED: u8 = 7;
+const CANCELLED: u8 = 8;
+const REJECTED: u8 = 9;
 
 /// The first final state; all after it are final too.
 const FINAL: u8 = RETURNED;
@@ -146,7 +148,7 @@ impl<F, T, S> Cell<F, T, S> {
     /// Rejects an offer that the executor declined and returns the closure;
     /// `None` if the task was run all the same.
     pub(crate) fn take_back(&self) -> Option<F> {
-        self.take_closure(SETTLING)
+        self.take_closure(REJECTING)
     }
 
     /// Ends the offer: from here on the executor answers for the task.
@@ -163,7 +165,7 @@ impl<F, T, S> Cell<F, T, S> {
     }
 
     fn reject_as(&self, reason: Rejected) {
-        if let Some(closure) = self.take_closure(SETTLING) {
+        if let Some(closure) = self.take_closure(REJECTING) {
             unwind::discard(closure);
             self.settle(REJECTED, Err(JoinError::Rejected(reason)));
         }
@@ -283,7 +285,7 @@ where
     }
 
     fn cancel_pending(&self) -> bool {
-        let Some(closure) = self.take_closure(SETTLING) else {
+        let Some(closure) = self.take_closure(CANCELLING) else {
             return false;
         };
         unwind::discard(closure);
@@ -302,7 +304,7 @@ where
                 }
                 false
             }
-            SETTLING | CANCELLED => true,
+            CANCELLING | CANCELLED => true,
             _ => false,
         }
     }
@@ -386,51 +388,67 @@ where
 ///
 /// Dropped before the task has started, it resolves the handle to
 /// [`Rejected::Lost`].
-pub(crate) struct ErasedTask<'scope>(Arc<dyn AnyCell + 'scope>);
+pub(crate) struct ErasedTask<'scope>(
+    /// `None` once the task was run, rejected or cancelled.
+    Option<Arc<dyn AnyCell + 'scope>>,
+);
+
+/// The methods that empty an [`ErasedTask`] take it by value.
+const THERE: &str = "a task that can be named has its cell";
 
 impl<'scope> ErasedTask<'scope> {
     pub(crate) fn new(cell: Arc<dyn AnyCell + 'scope>) -> Self {
-        Self(cell)
+        Self(Some(cell))
     }
 
-    pub(crate) fn cell(&self) -> &(dyn AnyCell + 'scope) {
-        &*self.0
+    fn there(&self) -> &Arc<dyn AnyCell + 'scope> {
+        self.0.as_ref().expect(THERE)
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.there().id()
     }
 
     /// Makes the task one of a pool, whose workers may claim it from now on.
     pub(crate) fn join_pool(&self, pool: u32) -> Member {
-        self.0.join_pool(pool)
+        self.there().join_pool(pool)
     }
 
     /// A way to reach the task that keeps it from nothing.
     pub(crate) fn downgrade(&self) -> WeakTask<'scope> {
-        WeakTask(Arc::downgrade(&self.0))
+        WeakTask(Arc::downgrade(self.there()))
     }
 
     /// Runs the task, if it has not started, and lets go of it.
     pub(crate) fn run(self) {
-        self.0.run();
-        // The handle may be gone, and the result with it: its drop is foreign.
-        unwind::discard(self);
+        self.end(AnyCell::run);
     }
 
     /// Resolves the task without running it, and lets go of it.
     pub(crate) fn reject(self, reason: Rejected) {
-        self.0.reject(reason);
-        unwind::discard(self);
+        self.end(|cell| cell.reject(reason));
     }
 
     /// Cancels the task, and lets go of it; says whether it was pending.
     pub(crate) fn cancel(self) -> bool {
-        let cancelled = self.0.cancel_pending();
-        unwind::discard(self);
-        cancelled
+        self.end(AnyCell::cancel_pending)
+    }
+
+    fn end<R>(mut self, end: impl FnOnce(&(dyn AnyCell + 'scope)) -> R) -> R {
+        let cell = self.0.take().expect(THERE);
+        let ended = end(&*cell);
+        // The handle may be gone, and the result with it: its drop is foreign.
+        unwind::discard(cell);
+        ended
     }
 }
 
 impl Drop for ErasedTask<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        if let Some(cell) = self.0.take() {
+            cell.abandon();
+            unwind::discard(cell);
+        }
     }
 }
 
@@ -444,10 +462,16 @@ impl WeakTask<'_> {
         self.0.strong_count() > 0
     }
 
-    pub(crate) fn cancel(&self) {
-        if let Some(cell) = self.0.upgrade() {
+    /// Cancels the task, or asks it to stop; says whether it was pending.
+    pub(crate) fn cancel(&self) -> bool {
+        let Some(cell) = self.0.upgrade() else {
+            return false;
+        };
+        let cancelled = cell.cancel_pending();
+        if !cancelled {
             cell.cancel();
-            unwind::discard(cell);
         }
+        unwind::discard(cell);
+        cancelled
     }
 }

@@ -5,6 +5,16 @@ use crate::handle::{Awaited, awaited};
 use std::time::{Duration, Instant};
 
 /// When [`wait()`] returns.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{wait, Inline, ReturnWhen};
+///
+/// let handles = [Inline.submit(|| 1), Inline.submit(|| panic!("no"))];
+/// let waited = wait(handles, ReturnWhen::FirstFailure, None);
+/// assert!(waited.done.into_iter().any(|handle| handle.join().is_err()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReturnWhen {
     /// When at least one task is final.
@@ -17,7 +27,22 @@ pub enum ReturnWhen {
     AllCompleted,
 }
 
-/// What [`wait()`] found.
+/// What [`wait()`] found. Dropping it detaches the tasks.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{wait, ReturnWhen, ThreadPool};
+/// use std::time::Duration;
+///
+/// let pool = ThreadPool::new(1);
+/// let endless = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+/// let waited = wait([endless], ReturnWhen::AllCompleted, Some(Duration::ZERO));
+/// assert!(waited.done.is_empty());
+/// for handle in waited.pending {
+///     handle.cancel();
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "it holds all the handles; dropping it detaches their tasks"]
 pub struct Waited<H> {

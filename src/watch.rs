@@ -8,6 +8,7 @@
 use crate::error::Panic;
 use crate::sync::{AtomicBool, Mutex, Ordering, Parker, Sender, Unparker, UnparkerKey};
 use crate::unwind;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering as StdOrdering};
@@ -17,14 +18,43 @@ use std::task::Waker;
 ///
 /// It is `Copy`, `Eq` and `Hash`, so it is the key for a map from handles to
 /// whatever belongs to them, as Python programs use the future itself.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{as_completed, Inline, TaskId};
+/// use std::collections::HashMap;
+///
+/// let handles = ["a", "bb"].map(|word| (word, Inline.submit(|| word.len())));
+/// let words: HashMap<TaskId, &str> =
+///     handles.iter().map(|(word, handle)| (handle.id(), *word)).collect();
+/// for handle in as_completed(handles.map(|(_, handle)| handle)) {
+///     assert_eq!(words[&handle.id()].len(), handle.join()?);
+/// }
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(u64);
 
 impl TaskId {
+    /// Numbers that a thread takes at a time, so that many submitters do not
+    /// contend for each.
+    const BLOCK: u64 = 256;
+
     pub(crate) fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Relaxed: only that no number is given twice matters.
-        Self(NEXT.fetch_add(1, StdOrdering::Relaxed))
+        static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
+        thread_local! {
+            // Constant and without a destructor, to be there while the
+            // thread's other thread-locals are destroyed.
+            static NEXT: Cell<u64> = const { Cell::new(0) };
+        }
+        let mut next = NEXT.get();
+        if next % Self::BLOCK == 0 {
+            // Relaxed: only that no block is given twice matters.
+            next = NEXT_BLOCK.fetch_add(1, StdOrdering::Relaxed) * Self::BLOCK;
+        }
+        NEXT.set(next + 1);
+        Self(next)
     }
 }
 

@@ -3,10 +3,9 @@
 use super::core::{Core, Settings, Spawner};
 use super::{DEFAULT_MOST, ThreadPool};
 use crate::error::BuildError;
-use crate::sync::processors;
+use crate::sync::{processors, spawn};
 use std::error::Error;
 use std::fmt;
-use std::thread;
 use std::time::Duration;
 
 /// What an initializer returns.
@@ -54,7 +53,7 @@ impl ThreadPoolBuilder {
     }
 
     /// Sets how many threads the pool has at most; `min(32, cpus + 4)` by
-    /// default.
+    /// default. 0 makes [`build`](Self::build) fail.
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.max_workers = max_workers;
         self
@@ -106,7 +105,20 @@ impl ThreadPoolBuilder {
     ///
     /// While it is full, `submit` waits for room and `try_submit` gives the
     /// closure back. A worker that submits to its own full pool runs the task
-    /// itself, at once: to wait could be to wait for itself.
+    /// itself, at once: to wait could be to wait for itself. 0 makes
+    /// [`build`](Self::build) fail.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::builder().queue_capacity(10).build()?;
+    /// let handles: Vec<_> = (0..1000).map(|n| pool.submit(move || n)).collect();
+    /// assert!(pool.queued_count() <= 10);
+    /// # drop(handles);
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
     pub fn queue_capacity(mut self, tasks: usize) -> Self {
         self.queue_capacity = Some(tasks);
         self
@@ -114,6 +126,21 @@ impl ThreadPoolBuilder {
 
     /// Ends workers that have been idle for this long; they are started again
     /// when needed. By default workers stay.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::builder().keep_alive(Duration::from_millis(1)).build()?;
+    /// pool.submit(|| ()).wait();
+    /// while pool.worker_count() > 0 {
+    ///     std::thread::yield_now();
+    /// }
+    /// assert_eq!(pool.submit(|| 4).join().unwrap(), 4);
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.keep_alive = Some(idle);
         self
@@ -145,7 +172,7 @@ impl ThreadPoolBuilder {
         }
         let stack_size = self.stack_size;
         let spawner: Spawner<'static> = Box::new(move |index, body| {
-            Ok(Some(thread_builder(&name, stack_size, index).spawn(body)?))
+            Ok(Some(spawn(format!("{name}-{index}"), stack_size, body)?))
         });
         #[cfg(test)]
         let spawner = self.spawner.unwrap_or(spawner);
@@ -158,18 +185,6 @@ impl ThreadPoolBuilder {
         Ok(ThreadPool {
             core: Core::new(settings, spawner),
         })
-    }
-}
-
-pub(super) fn thread_builder(
-    name: &str,
-    stack_size: Option<usize>,
-    index: usize,
-) -> thread::Builder {
-    let builder = thread::Builder::new().name(format!("{name}-{index}"));
-    match stack_size {
-        Some(bytes) => builder.stack_size(bytes),
-        None => builder,
     }
 }
 

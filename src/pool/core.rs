@@ -33,7 +33,8 @@ use super::builder::Initialized;
 use super::worker;
 use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{
-    AtomicBool, Condvar, Mutex, MutexGuard, Ordering, become_worker_of, spin_until, worker_of,
+    AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, become_worker_of, spin_until,
+    worker_of,
 };
 use crate::task::{ErasedTask, Member, WeakTask};
 use crate::unwind;
@@ -42,7 +43,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The life of a worker, to be run on a thread of its own.
@@ -51,7 +51,7 @@ pub(super) type Body<'scope> = Box<dyn FnOnce() + Send + 'scope>;
 /// Starts the worker of that index; returns its thread, unless somebody else
 /// joins it.
 pub(super) type Spawner<'scope> =
-    Box<dyn Fn(usize, Body<'scope>) -> io::Result<Option<JoinHandle<()>>> + Send + Sync + 'scope>;
+    Box<dyn Fn(usize, Body<'scope>) -> io::Result<Option<JoinHandle>> + Send + Sync + 'scope>;
 
 /// What does not change about a pool.
 pub(super) struct Settings {
@@ -80,7 +80,7 @@ pub(super) struct Core<'scope> {
     ended: Condvar,
     /// The workers' threads. The lock is held while they are joined, so that
     /// a second joiner returns no sooner.
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle>>,
 }
 
 struct State<'scope> {
@@ -107,8 +107,8 @@ struct State<'scope> {
 #[derive(Clone)]
 enum Phase {
     Open,
-    /// The body of a scope is over: only its tasks bring new ones, and the
-    /// workers end when all is done.
+    /// The body of a scope is over: only while its tasks run may they bring
+    /// new ones, and the workers end when all is done.
     Closing,
     ShutDown,
     Broken(InitializerError),
@@ -160,6 +160,17 @@ impl State<'_> {
 
     fn running(&self) -> usize {
         self.workers - self.searching - self.sleeping
+    }
+
+    /// Whether a task is let in now.
+    fn admit(&self) -> Result<(), Rejected> {
+        match &self.phase {
+            Phase::Open => Ok(()),
+            // What a task has set going, on whatever thread, is part of it.
+            Phase::Closing if !self.is_over() => Ok(()),
+            Phase::Closing | Phase::ShutDown => Err(Rejected::ShutDown),
+            Phase::Broken(cause) => Err(Rejected::Initializer(cause.clone())),
+        }
     }
 
     /// Whether workers that find the queue empty end.
@@ -227,7 +238,7 @@ impl<'scope> Core<'scope> {
         let member = task.join_pool(self.id);
         let mut state = self.state.lock();
         loop {
-            self.admit(&state)?;
+            state.admit()?;
             if state.queued < self.settings.queue_capacity {
                 return self.push(state, task, member);
             }
@@ -246,20 +257,11 @@ impl<'scope> Core<'scope> {
     pub(super) fn try_submit(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Rejected> {
         let member = task.join_pool(self.id);
         let state = self.state.lock();
-        self.admit(&state)?;
+        state.admit()?;
         if state.queued < self.settings.queue_capacity {
             self.push(state, task, member)
         } else {
             Err(Rejected::QueueFull)
-        }
-    }
-
-    fn admit(&self, state: &State<'scope>) -> Result<(), Rejected> {
-        match &state.phase {
-            Phase::Open => Ok(()),
-            Phase::Closing if worker_of() == self.id => Ok(()),
-            Phase::Closing | Phase::ShutDown => Err(Rejected::ShutDown),
-            Phase::Broken(cause) => Err(Rejected::Initializer(cause.clone())),
         }
     }
 
@@ -349,7 +351,7 @@ impl<'scope> Core<'scope> {
         self.room.notify_all();
         let mut outcome = Ok(());
         for task in orphans {
-            if own == Some(task.cell().id()) {
+            if own == Some(task.id()) {
                 outcome = Err(reason.clone());
             } else {
                 task.reject(reason.clone());
@@ -380,10 +382,9 @@ impl<'scope> Core<'scope> {
         drop((outbox, state));
         self.room.notify_all();
         let cancelled = queue.map(ErasedTask::cancel);
+        // Some may be on their way from the queue to a worker.
+        let cancelled = cancelled.chain(stoppable.iter().map(WeakTask::cancel));
         let cancelled = cancelled.filter(|&cancelled| cancelled).count();
-        for task in &stoppable {
-            task.cancel();
-        }
         // Those that go on running can be asked again.
         let mut state = self.state.lock();
         state.stoppable.extend(stoppable);
@@ -395,8 +396,8 @@ impl<'scope> Core<'scope> {
         self.end(Phase::ShutDown);
     }
 
-    /// Lets only tasks of this pool submit, and the workers end when all is
-    /// done.
+    /// Lets new tasks in only while others run, and the workers end when all
+    /// is done.
     pub(super) fn close(&self) {
         self.end(Phase::Closing);
     }

@@ -59,6 +59,15 @@ impl ThreadPool {
     ///
     /// If `max_workers` is 0; [`builder`](Self::builder) returns an error
     /// instead.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(8);
+    /// assert_eq!((pool.max_workers(), pool.worker_count()), (8, 0));
+    /// ```
     #[must_use]
     pub fn new(max_workers: usize) -> Self {
         Self::builder()
@@ -68,6 +77,16 @@ impl ThreadPool {
     }
 
     /// Returns a builder, to set more than the number of workers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::builder().thread_name("fetch").queue_capacity(100).build()?;
+    /// assert!(pool.max_workers() > 0);
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
     pub fn builder() -> ThreadPoolBuilder {
         ThreadPoolBuilder::new()
     }
@@ -79,6 +98,19 @@ impl ThreadPool {
     /// Never blocks. Later submits resolve to [`Rejected::ShutDown`]. Does
     /// nothing the second time; safe from a worker and from a callback. The
     /// counterpart of Python's `shutdown(wait=False)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let before = pool.submit(|| 1);
+    /// pool.shutdown();
+    /// assert!(pool.submit(|| 2).join().unwrap_err().is_rejected());
+    /// assert_eq!(before.join()?, 1);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     pub fn shutdown(&self) {
         self.core.shut_down();
     }
@@ -90,6 +122,26 @@ impl ThreadPool {
     /// by `submit_cancellable` have their token set, the others just run. Never
     /// waits for a running task. The pool stays open. The counterpart of
     /// Python's `shutdown(cancel_futures=True)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let (sender, receiver) = mpsc::channel::<()>();
+    /// let (started, start) = mpsc::channel();
+    /// pool.submit(move || {
+    ///     started.send(()).unwrap();
+    ///     receiver.recv()
+    /// });
+    /// start.recv().unwrap();
+    /// let queued = [pool.submit(|| 1), pool.submit(|| 2)];
+    /// assert_eq!(pool.cancel_pending(), 2);
+    /// assert!(queued.iter().all(|handle| handle.is_cancelled()));
+    /// drop(sender);
+    /// ```
     pub fn cancel_pending(&self) -> usize {
         self.core.cancel_pending()
     }
@@ -100,6 +152,18 @@ impl ThreadPool {
     /// Called on one of the pool's own workers it shuts down and returns, for
     /// to wait would be to wait for itself. The counterpart of Python's
     /// `shutdown(wait=True)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(2);
+    /// let handles = [pool.submit(|| 1), pool.submit(|| 2)];
+    /// pool.join();
+    /// assert!(handles.iter().all(|handle| handle.is_finished()));
+    /// assert_eq!(pool.worker_count(), 0);
+    /// ```
     pub fn join(&self) {
         self.shutdown();
         // Without a deadline there is no timeout to report.
@@ -116,6 +180,19 @@ impl ThreadPool {
     ///
     /// [`JoinTimeoutError`] with what still runs and waits; a later call goes
     /// on waiting.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+    /// assert!(pool.join_timeout(Duration::from_millis(1)).is_err());
+    /// pool.cancel_pending();
+    /// assert_eq!(pool.join_timeout(Duration::MAX), Ok(()));
+    /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinTimeoutError> {
         self.shutdown();
         self.core.join(Some(timeout))
@@ -128,6 +205,16 @@ impl ThreadPool {
     }
 
     /// Returns how many workers there are now, idle ones included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(4);
+    /// pool.submit(|| ()).wait();
+    /// assert_eq!(pool.worker_count(), 1);
+    /// ```
     #[must_use]
     pub fn worker_count(&self) -> usize {
         self.core.counts().workers

@@ -1,7 +1,6 @@
 //! [`ThreadPool::scope`]: tasks that borrow.
 
 use super::ThreadPool;
-use super::builder::thread_builder;
 use super::core::{Core, Settings};
 use crate::cancel::CancelToken;
 use crate::error::SubmitError;
@@ -58,7 +57,9 @@ impl ThreadPool {
             let core = Core::new(
                 settings,
                 Box::new(move |index, body| {
-                    thread_builder("worker", None, index).spawn_scoped(scope, body)?;
+                    thread::Builder::new()
+                        .name(format!("worker-{index}"))
+                        .spawn_scoped(scope, body)?;
                     // Joined by the scope.
                     Ok(None)
                 }),
@@ -87,6 +88,25 @@ impl Drop for CloseOnDrop<'_, '_> {
 ///
 /// Cloning it is cheap; a task that submits more takes a clone along. Dropping
 /// it does nothing: the scope waits for the tasks.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{ScopedPool, ThreadPool};
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// fn count<'scope>(pool: &ScopedPool<'scope, '_>, counter: &'scope AtomicU32, depth: u32) {
+///     counter.fetch_add(1, Ordering::Relaxed);
+///     for _ in 0..depth {
+///         let inside = pool.clone();
+///         pool.submit(move || count(&inside, counter, depth - 1));
+///     }
+/// }
+///
+/// let counter = AtomicU32::new(0);
+/// ThreadPool::scope(4, |pool| count(&pool, &counter, 3));
+/// assert_eq!(counter.into_inner(), 16);
+/// ```
 #[derive(Clone)]
 pub struct ScopedPool<'scope, 'env> {
     core: Arc<Core<'scope>>,
@@ -110,8 +130,8 @@ impl<'scope> ScopedPool<'scope, '_> {
     ///
     /// # Errors
     ///
-    /// [`SubmitError`] with the closure if no thread can be started, or if it
-    /// comes from outside of the scope's tasks when the body is over.
+    /// [`SubmitError`] with the closure if no thread can be started, or if the
+    /// body is over and no task runs that could have brought it.
     pub fn try_submit<F, T>(
         &self,
         closure: F,

@@ -1,4 +1,33 @@
-//! The tests of the public API, in one binary.
+//! The contract of the crate, seen from outside: one module per subject.
+//!
+//! `tests/README.md` says whose behaviours are ported and where they differ.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod support;
+
+mod as_completed;
+mod await_;
+mod cancel;
+mod compile_fail;
+mod executor;
+mod handle;
+mod initializer;
+mod map;
+mod nested;
+mod panics;
+mod pool;
+mod scope;
+mod shutdown;
+#[cfg(feature = "stream")]
+mod stream;
+mod third_party;
+mod wait;
 
 #[cfg(feature = "download")]
 mod download;
+#[cfg(feature = "download")]
+mod flags;

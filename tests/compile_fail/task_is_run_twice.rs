@@ -1,0 +1,15 @@
+//! A task runs once, whatever its executor does.
+
+use as_completed::{Executor, Rejected, Task};
+
+struct Twice;
+
+impl Executor for Twice {
+    fn execute(&self, task: Task) -> Result<(), Rejected> {
+        task.run();
+        task.run(); //~ E0382
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,187 @@
+//! The initializer of a pool's workers, and what its failure breaks.
+//!
+//! Behaviours ported from `CPython`'s `test_concurrent_futures/test_init.py`.
+
+use crate::support::{Gate, ON_PURPOSE, PATIENCE, alarm, eventually, expect_panics};
+use as_completed::{JoinError, Rejected, ThreadPool, ThreadPoolBuilder, as_completed};
+use std::cell::Cell;
+use std::error::Error;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+
+fn assert_broken(outcome: Result<(), JoinError>, message: &str) {
+    match outcome {
+        Err(JoinError::Rejected(Rejected::Initializer(cause))) => {
+            assert!(cause.to_string().contains(message), "{cause}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn one_worker() -> ThreadPoolBuilder {
+    ThreadPool::builder().max_workers(1)
+}
+
+#[test]
+fn each_worker_is_initialized_once_before_its_first_task() {
+    thread_local!(static READY: Cell<u32> = const { Cell::new(0) });
+    let _alarm = alarm();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let pool = ThreadPool::builder()
+        .max_workers(2)
+        .initializer(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            READY.set(READY.get() + 1);
+            Ok(())
+        })
+        .build()
+        .unwrap();
+    assert_eq!(calls.load(Ordering::SeqCst), 0, "no thread has started");
+    for _ in 0..10 {
+        let together = Arc::new(Barrier::new(2));
+        let handles = [0, 1].map(|_| {
+            let together = Arc::clone(&together);
+            pool.submit(move || {
+                together.wait();
+                READY.get()
+            })
+        });
+        assert_eq!(handles.map(|handle| handle.join().unwrap()), [1, 1]);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_failure_breaks_the_pool_for_pending_and_later_tasks() {
+    let _alarm = alarm();
+    let gate = Gate::new();
+    let turnstile = gate.turnstile();
+    let pool = one_worker()
+        .initializer(move || {
+            turnstile.pass();
+            Err("no database".into())
+        })
+        .build()
+        .unwrap();
+    let (sender, called) = mpsc::channel();
+    let captured = Arc::new(());
+    let held = Arc::clone(&captured);
+    let pending = vec![
+        pool.submit(move || drop(held)),
+        pool.submit(|| ()),
+        pool.submit_cancellable(|_| ()),
+        pool.try_submit(|| ()).unwrap(),
+    ];
+    pending[0].on_done(move |id| sender.send(id).unwrap());
+    let id = pending[0].id();
+    let all = as_completed(pending);
+    gate.open();
+    for handle in all {
+        assert_broken(handle.join(), "no database");
+    }
+    assert_eq!(called.recv_timeout(PATIENCE), Ok(id));
+    assert_eq!(Arc::strong_count(&captured), 1, "the closure is gone");
+
+    assert_broken(pool.submit(|| ()).join(), "no database");
+    let error = pool.try_submit(|| 7).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "initializer of a worker failed: no database"
+    );
+    assert_eq!(error.into_closure()(), 7);
+    eventually(|| pool.worker_count() == 0);
+    pool.join();
+}
+
+#[test]
+fn a_panic_is_a_failure_with_its_message() {
+    let _alarm = alarm();
+    expect_panics();
+    let pool = one_worker()
+        .thread_name("unready")
+        .initializer(|| panic!("{ON_PURPOSE}"))
+        .build()
+        .unwrap();
+    let outcome = pool.submit(|| ()).join();
+    assert_broken(outcome, ON_PURPOSE);
+    assert_broken(pool.submit(|| ()).join(), "unready-0");
+}
+
+#[test]
+fn the_cause_of_a_failure_is_kept() {
+    let _alarm = alarm();
+    let pool = one_worker()
+        .initializer(|| {
+            "forty-two".parse::<u8>()?;
+            Ok(())
+        })
+        .build()
+        .unwrap();
+    let error = pool.submit(|| ()).join().unwrap_err();
+    let expected = "forty-two".parse::<u8>().unwrap_err().to_string();
+    assert!(error.to_string().ends_with(&expected), "{error}");
+    let JoinError::Rejected(Rejected::Initializer(cause)) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(cause.to_string(), expected);
+    assert!(cause.source().is_none());
+}
+
+#[test]
+fn the_failure_of_a_second_worker_breaks_the_pool_and_spares_what_runs() {
+    let _alarm = alarm();
+    let calls = AtomicUsize::new(0);
+    let pool = ThreadPool::builder()
+        .max_workers(2)
+        .initializer(move || match calls.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(()),
+            _ => Err("only once".into()),
+        })
+        .build()
+        .unwrap();
+    let busy = crate::support::occupy(&pool, 1);
+    assert_broken(pool.submit(|| ()).join(), "only once");
+    assert_broken(pool.submit(|| ()).join(), "only once");
+    busy.release();
+    pool.join();
+}
+
+#[test]
+fn submitters_that_wait_for_room_are_told() {
+    let _alarm = alarm();
+    let gate = Gate::new();
+    let turnstile = gate.turnstile();
+    let pool = one_worker()
+        .queue_capacity(1)
+        .initializer(move || {
+            turnstile.pass();
+            Err("no database".into())
+        })
+        .build()
+        .unwrap();
+    let first = pool.submit(|| ());
+    thread::scope(|scope| {
+        let waiting = [0; 3].map(|_| scope.spawn(|| pool.submit(|| ())));
+        gate.open();
+        for submitter in waiting {
+            assert_broken(submitter.join().unwrap().join(), "no database");
+        }
+    });
+    assert_broken(first.join(), "no database");
+}
+
+#[test]
+fn an_initializer_may_use_another_pool() {
+    let _alarm = alarm();
+    let other = ThreadPool::new(1);
+    let pool = one_worker()
+        .initializer(move || {
+            other.submit(|| ()).join()?;
+            Ok(())
+        })
+        .build()
+        .unwrap();
+    assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
+}

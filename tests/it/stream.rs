@@ -1,0 +1,141 @@
+//! `AsCompleted` as a `Stream`.
+//!
+//! Behaviours ported from dask's `distributed/tests/test_as_completed.py` where it
+//! iterates asynchronously, and from tokio's `task_join_set.rs`.
+
+use crate::support::{Gate, alarm, eventually, occupy};
+use as_completed::{AsCompleted, Inline, JoinHandle, ThreadPool, as_completed};
+use futures_core::Stream;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+async fn next<T>(all: &mut AsCompleted<JoinHandle<T>>) -> Option<JoinHandle<T>> {
+    poll_fn(|context| Pin::new(&mut *all).poll_next(context)).await
+}
+
+fn poll<T>(all: &mut AsCompleted<JoinHandle<T>>, waker: &Waker) -> Poll<Option<JoinHandle<T>>> {
+    Pin::new(all).poll_next(&mut Context::from_waker(waker))
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+async fn sum_of(mut all: AsCompleted<JoinHandle<u64>>) -> u64 {
+    let mut sum = 0;
+    while let Some(handle) = next(&mut all).await {
+        sum += handle.join().unwrap();
+    }
+    assert!(next(&mut all).await.is_none(), "the end stays the end");
+    sum
+}
+
+#[test]
+fn all_handles_are_streamed_on_two_runtimes() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(4);
+    let all = || as_completed((0..500).map(|number| pool.submit(move || number)));
+    assert_eq!(pollster::block_on(sum_of(all())), 124_750);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let (one, two) = runtime.block_on(async {
+        let (one, two) = (tokio::spawn(sum_of(all())), tokio::spawn(sum_of(all())));
+        (one.await.unwrap(), two.await.unwrap())
+    });
+    assert_eq!((one, two), (124_750, 124_750));
+}
+
+#[test]
+fn finished_handles_need_no_waker_and_the_end_is_none() {
+    let mut all = as_completed([Inline.submit(|| 1), Inline.submit(|| 2)]);
+    assert_eq!(Stream::size_hint(&all), (2, Some(2)));
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&count));
+    for expected in [1, 2] {
+        match poll(&mut all, &waker) {
+            Poll::Ready(Some(handle)) => assert_eq!(handle.join().unwrap(), expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(matches!(poll(&mut all, &waker), Poll::Ready(None)));
+    drop(waker);
+    assert_eq!(Arc::strong_count(&count), 1);
+}
+
+#[test]
+fn the_poller_is_woken_by_ends_and_by_cancellations() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let mut all = as_completed([pool.submit(|| 1), pool.submit(|| 2)]);
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&count));
+    assert!(poll(&mut all, &waker).is_pending());
+    assert_eq!(pool.cancel_pending(), 2);
+    assert!(count.0.load(Ordering::SeqCst) >= 1);
+    for _ in 0..2 {
+        match poll(&mut all, &waker) {
+            Poll::Ready(Some(handle)) => assert!(handle.is_cancelled()),
+            other => panic!("{other:?}"),
+        }
+    }
+    busy.release();
+}
+
+#[test]
+fn the_last_waker_is_woken() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let mut all = as_completed([pool.submit(|| 1)]);
+    let (first, second) = (Arc::new(Count::default()), Arc::new(Count::default()));
+    assert!(poll(&mut all, &Waker::from(Arc::clone(&first))).is_pending());
+    assert!(poll(&mut all, &Waker::from(Arc::clone(&second))).is_pending());
+    assert_eq!(Arc::strong_count(&first), 1, "the first waker is let go");
+    busy.release();
+    eventually(|| second.0.load(Ordering::SeqCst) > 0);
+    assert_eq!(first.0.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn handles_pushed_while_streaming_are_streamed() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(2);
+    let visited = pollster::block_on(async {
+        let mut all = as_completed([pool.submit(|| 32_u32)]);
+        let mut visited = 0;
+        while let Some(handle) = next(&mut all).await {
+            visited += 1;
+            let number = handle.await.unwrap();
+            if number > 1 {
+                all.push(pool.submit(move || number / 2));
+                all.push(pool.submit(move || number / 2));
+            }
+        }
+        visited
+    });
+    assert_eq!(visited, 63);
+}
+
+#[test]
+fn iterating_goes_on_where_streaming_stopped() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let gate = Gate::new();
+    let turnstile = gate.turnstile();
+    let slow = pool.submit(move || turnstile.pass());
+    let mut all = as_completed([slow, Inline.submit(|| ())]);
+    pollster::block_on(next(&mut all)).unwrap().join().unwrap();
+    assert!(poll(&mut all, Waker::noop()).is_pending());
+    gate.open();
+    assert_eq!(all.count(), 1);
+}

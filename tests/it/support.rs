@@ -1,0 +1,182 @@
+//! What the tests share: gates in the place of sleeps, an alarm against hangs,
+//! and a quiet place for panics that are meant.
+
+use as_completed::{Executor, JoinHandle};
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what must happen before it fails. No test takes
+/// anything like it when it passes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Long enough to be worth a measurement, short enough for a test.
+pub(crate) const SHORT: Duration = Duration::from_millis(20);
+
+/// Ends the process if it still lives after [`PATIENCE`]: a test that hangs
+/// has failed, and has to say so.
+#[must_use]
+pub(crate) struct Alarm {
+    _alive: mpsc::Sender<()>,
+}
+
+pub(crate) fn alarm() -> Alarm {
+    let (alive, hang) = mpsc::channel::<()>();
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    thread::spawn(move || {
+        if hang.recv_timeout(PATIENCE + PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("{test} hangs");
+            std::process::abort();
+        }
+    });
+    Alarm { _alive: alive }
+}
+
+/// Closed until opened or dropped, so that a failing test frees those who wait.
+pub(crate) struct Gate(Arc<Latch>);
+
+/// A way through a [`Gate`].
+#[derive(Clone)]
+pub(crate) struct Turnstile(Arc<Latch>);
+
+struct Latch {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Latch {
+            open: Mutex::new(false),
+            opened: Condvar::new(),
+        }))
+    }
+
+    pub(crate) fn open(&self) {
+        *self.0.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.opened.notify_all();
+    }
+
+    pub(crate) fn turnstile(&self) -> Turnstile {
+        Turnstile(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
+impl Turnstile {
+    /// Blocks until the gate is open.
+    pub(crate) fn pass(&self) {
+        let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let (open, _) = self
+            .0
+            .opened
+            .wait_timeout_while(open, PATIENCE, |open| !*open)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(*open, "the gate was never opened");
+    }
+}
+
+/// Workers that are kept busy until released or dropped.
+pub(crate) struct Busy {
+    gate: Gate,
+    handles: Vec<JoinHandle<()>>,
+}
+
+/// Occupies that many workers: when this returns, all of them run a task.
+pub(crate) fn occupy(executor: &dyn Executor, workers: usize) -> Busy {
+    let gate = Gate::new();
+    let (started, starts) = mpsc::channel();
+    let handles = (0..workers)
+        .map(|_| {
+            let (turnstile, started) = (gate.turnstile(), started.clone());
+            executor.submit(move || {
+                started.send(()).expect("the test waits for the start");
+                turnstile.pass();
+            })
+        })
+        .collect();
+    for _ in 0..workers {
+        starts
+            .recv_timeout(PATIENCE)
+            .expect("a free worker takes the task");
+    }
+    Busy { gate, handles }
+}
+
+impl Busy {
+    /// The tasks that keep the workers busy.
+    pub(crate) fn handles(&self) -> &[JoinHandle<()>] {
+        &self.handles
+    }
+
+    /// Lets the workers go, and waits for nothing.
+    pub(crate) fn open(&self) {
+        self.gate.open();
+    }
+
+    /// Lets the workers go and waits until they have gone.
+    pub(crate) fn release(self) {
+        self.gate.open();
+        for handle in self.handles {
+            handle.join().expect("a busy task only waits");
+        }
+    }
+}
+
+/// Waits until `condition` holds, for what cannot tell when it does.
+pub(crate) fn eventually(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "the condition never came true");
+        thread::yield_now();
+    }
+}
+
+/// What panics that are meant have in their message.
+pub(crate) const ON_PURPOSE: &str = "on purpose";
+
+static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps the reports of panics that are meant out of the test's output, and
+/// for [`reports_of`].
+pub(crate) fn expect_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let payload = info.payload();
+            let message = payload
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or(ON_PURPOSE);
+            if message.contains(ON_PURPOSE) {
+                let mut reports = REPORTS.lock().unwrap_or_else(PoisonError::into_inner);
+                reports.push(message.to_owned());
+            } else {
+                usual(info);
+            }
+        }));
+    });
+}
+
+/// How many panics with that message the panic hook has reported.
+pub(crate) fn reports_of(message: &str) -> usize {
+    let reports = REPORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    reports.iter().filter(|report| *report == message).count()
+}
+
+/// Panics in its `Drop`, with that message.
+pub(crate) struct Bomb(pub(crate) &'static str);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("{}", self.0);
+    }
+}
