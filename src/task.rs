@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! OFFERED ──► PENDING ──► RUNNING ──► RETURNED | PANICKED
-//!    │           └──────► SETTLING ─► CANCELLED | REJECTED
-//!    └─► WITHDRAWN ─────────────────► REJECTED
+//!    │           ├──────► CANCELLING ► CANCELLED
+//!    └─► WITHDRAWN ┴────► REJECTING ─► REJECTED
 //! ```
 //!
 //! # Invariants
@@ -36,12 +36,14 @@ const PENDING: u8 = 1;
 /// The executor dropped an offered task; `try_submit` takes the closure back.
 const WITHDRAWN: u8 = 2;
 const RUNNING: u8 = 3;
-/// The closure is being dropped; the task will be cancelled or rejected.
-const SETTLING: u8 = 4;
-const RETURNED: u8 = 5;
-const PANICKED: u8 = 6;
-const CANCELLED: u8 = 7;
-const REJECTED: u8 = 8;
+/// The closure is being dropped; the task will at once be cancelled.
+const CANCELLING: u8 = 4;
+/// The closure is being dropped, or given back.
+const REJECTING: u8 = 5;
+const RETURNED: u8 = 6;
+const PANICKED: u8 = 7;
+const CANCELLED: u8 = 8;
+const REJECTED: u8 = 9;
 
 /// The first final state; all after it are final too.
 const FINAL: u8 = RETURNED;
@@ -146,7 +148,7 @@ impl<F, T, S> Cell<F, T, S> {
     /// Rejects an offer that the executor declined and returns the closure;
     /// `None` if the task was run all the same.
     pub(crate) fn take_back(&self) -> Option<F> {
-        self.take_closure(SETTLING)
+        self.take_closure(REJECTING)
     }
 
     /// Ends the offer: from here on the executor answers for the task.
@@ -163,7 +165,7 @@ impl<F, T, S> Cell<F, T, S> {
     }
 
     fn reject_as(&self, reason: Rejected) {
-        if let Some(closure) = self.take_closure(SETTLING) {
+        if let Some(closure) = self.take_closure(REJECTING) {
             unwind::discard(closure);
             self.settle(REJECTED, Err(JoinError::Rejected(reason)));
         }
@@ -283,7 +285,7 @@ where
     }
 
     fn cancel_pending(&self) -> bool {
-        let Some(closure) = self.take_closure(SETTLING) else {
+        let Some(closure) = self.take_closure(CANCELLING) else {
             return false;
         };
         unwind::discard(closure);
@@ -302,7 +304,7 @@ where
                 }
                 false
             }
-            SETTLING | CANCELLED => true,
+            CANCELLING | CANCELLED => true,
             _ => false,
         }
     }
@@ -460,10 +462,16 @@ impl WeakTask<'_> {
         self.0.strong_count() > 0
     }
 
-    pub(crate) fn cancel(&self) {
-        if let Some(cell) = self.0.upgrade() {
+    /// Cancels the task, or asks it to stop; says whether it was pending.
+    pub(crate) fn cancel(&self) -> bool {
+        let Some(cell) = self.0.upgrade() else {
+            return false;
+        };
+        let cancelled = cell.cancel_pending();
+        if !cancelled {
             cell.cancel();
-            unwind::discard(cell);
         }
+        unwind::discard(cell);
+        cancelled
     }
 }

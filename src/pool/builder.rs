@@ -3,10 +3,9 @@
 use super::core::{Core, Settings, Spawner};
 use super::{DEFAULT_MOST, ThreadPool};
 use crate::error::BuildError;
-use crate::sync::processors;
+use crate::sync::{processors, spawn};
 use std::error::Error;
 use std::fmt;
-use std::thread;
 use std::time::Duration;
 
 /// What an initializer returns.
@@ -145,7 +144,7 @@ impl ThreadPoolBuilder {
         }
         let stack_size = self.stack_size;
         let spawner: Spawner<'static> = Box::new(move |index, body| {
-            Ok(Some(thread_builder(&name, stack_size, index).spawn(body)?))
+            Ok(Some(spawn(format!("{name}-{index}"), stack_size, body)?))
         });
         #[cfg(test)]
         let spawner = self.spawner.unwrap_or(spawner);
@@ -158,18 +157,6 @@ impl ThreadPoolBuilder {
         Ok(ThreadPool {
             core: Core::new(settings, spawner),
         })
-    }
-}
-
-pub(super) fn thread_builder(
-    name: &str,
-    stack_size: Option<usize>,
-    index: usize,
-) -> thread::Builder {
-    let builder = thread::Builder::new().name(format!("{name}-{index}"));
-    match stack_size {
-        Some(bytes) => builder.stack_size(bytes),
-        None => builder,
     }
 }
 

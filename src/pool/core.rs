@@ -33,7 +33,8 @@ use super::builder::Initialized;
 use super::worker;
 use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{
-    AtomicBool, Condvar, Mutex, MutexGuard, Ordering, become_worker_of, spin_until, worker_of,
+    AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, become_worker_of, spin_until,
+    worker_of,
 };
 use crate::task::{ErasedTask, Member, WeakTask};
 use crate::unwind;
@@ -42,7 +43,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The life of a worker, to be run on a thread of its own.
@@ -51,7 +51,7 @@ pub(super) type Body<'scope> = Box<dyn FnOnce() + Send + 'scope>;
 /// Starts the worker of that index; returns its thread, unless somebody else
 /// joins it.
 pub(super) type Spawner<'scope> =
-    Box<dyn Fn(usize, Body<'scope>) -> io::Result<Option<JoinHandle<()>>> + Send + Sync + 'scope>;
+    Box<dyn Fn(usize, Body<'scope>) -> io::Result<Option<JoinHandle>> + Send + Sync + 'scope>;
 
 /// What does not change about a pool.
 pub(super) struct Settings {
@@ -80,7 +80,7 @@ pub(super) struct Core<'scope> {
     ended: Condvar,
     /// The workers' threads. The lock is held while they are joined, so that
     /// a second joiner returns no sooner.
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle>>,
 }
 
 struct State<'scope> {
@@ -382,10 +382,9 @@ impl<'scope> Core<'scope> {
         drop((outbox, state));
         self.room.notify_all();
         let cancelled = queue.map(ErasedTask::cancel);
+        // Some may be on their way from the queue to a worker.
+        let cancelled = cancelled.chain(stoppable.iter().map(WeakTask::cancel));
         let cancelled = cancelled.filter(|&cancelled| cancelled).count();
-        for task in &stoppable {
-            task.cancel();
-        }
         // Those that go on running can be asked again.
         let mut state = self.state.lock();
         state.stoppable.extend(stoppable);

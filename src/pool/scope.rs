@@ -1,7 +1,6 @@
 //! [`ThreadPool::scope`]: tasks that borrow.
 
 use super::ThreadPool;
-use super::builder::thread_builder;
 use super::core::{Core, Settings};
 use crate::cancel::CancelToken;
 use crate::error::SubmitError;
@@ -58,7 +57,9 @@ impl ThreadPool {
             let core = Core::new(
                 settings,
                 Box::new(move |index, body| {
-                    thread_builder("worker", None, index).spawn_scoped(scope, body)?;
+                    thread::Builder::new()
+                        .name(format!("worker-{index}"))
+                        .spawn_scoped(scope, body)?;
                     // Joined by the scope.
                     Ok(None)
                 }),

@@ -1,13 +1,15 @@
 //! Loom's versions of the same things, for the models.
 //!
-//! Loom has no notion of time: waits with a deadline never time out, and
-//! nobody spins. A parked thread waits on a condition variable of its own, for
-//! loom does not tell `park` from other waits of the same thread.
+//! Loom has no notion of time. A wait with a deadline lets the others run and
+//! ends, as if time had passed: models ask for deadlines that are over, or for
+//! none. Nobody spins. A parked thread waits on a condition variable of its
+//! own, for loom does not tell `park` from other waits of the same thread.
 
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,10 +17,13 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
-/// `None` only while a condition variable holds the lock.
-pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+pub(crate) struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    /// `None` only while a condition variable waits.
+    held: Option<loom::sync::MutexGuard<'a, T>>,
+}
 
-const HELD: &str = "a guard holds its lock unless a condition variable does";
+const HELD: &str = "a guard holds its lock unless a condition variable waits";
 const UNPOISONED: &str = "no foreign code runs under a lock";
 
 impl<T> Mutex<T> {
@@ -27,7 +32,10 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(Some(self.0.lock().expect(UNPOISONED)))
+        MutexGuard {
+            mutex: self,
+            held: Some(self.0.lock().expect(UNPOISONED)),
+        }
     }
 
     pub(crate) fn into_inner(self) -> T {
@@ -39,13 +47,13 @@ impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect(HELD)
+        self.held.as_ref().expect(HELD)
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect(HELD)
+        self.held.as_mut().expect(HELD)
     }
 }
 
@@ -58,12 +66,15 @@ impl Condvar {
     }
 
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-        let held = guard.0.take().expect(HELD);
-        guard.0 = Some(self.0.wait(held).expect(UNPOISONED));
+        let held = guard.held.take().expect(HELD);
+        guard.held = Some(self.0.wait(held).expect(UNPOISONED));
     }
 
+    /// Times out, after the others had the lock.
+    #[expect(clippy::unused_self, reason = "nobody waits")]
     pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) {
-        self.wait(guard);
+        drop(guard.held.take());
+        *guard = guard.mutex.lock();
     }
 
     pub(crate) fn notify_one(&self) {
@@ -92,9 +103,10 @@ impl Parker {
         Unparker(Arc::clone(&self.0))
     }
 
-    pub(crate) fn park(&self, _deadline: Option<Instant>) {
+    /// Sleeps until unparked; not at all if there is a deadline.
+    pub(crate) fn park(&self, deadline: Option<Instant>) {
         let mut given = self.0.given.lock();
-        while !*given {
+        while deadline.is_none() && !*given {
             self.0.changed.wait(&mut given);
         }
         *given = false;
@@ -131,9 +143,9 @@ pub(crate) struct Receiver<T>(Arc<Channel<T>>);
 #[derive(Debug)]
 pub(crate) struct Closed;
 
-#[expect(dead_code, reason = "loom has no time, so no timeout ends")]
 pub(crate) enum RecvTimeoutError {
     Timeout,
+    #[expect(dead_code, reason = "as the real channel has it")]
     Disconnected,
 }
 
@@ -172,9 +184,40 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// Times out unless there is something to be had.
     pub(crate) fn recv_deadline(&self, _deadline: Instant) -> Result<T, RecvTimeoutError> {
-        self.recv().map_err(|Closed| RecvTimeoutError::Disconnected)
+        self.try_recv().map_err(|Closed| RecvTimeoutError::Timeout)
     }
+}
+
+/// A thread of a pool.
+#[derive(Debug)]
+pub(crate) struct JoinHandle(loom::thread::JoinHandle<()>);
+
+impl JoinHandle {
+    /// Never says that a thread has ended, so that all are joined.
+    #[expect(clippy::unused_self, reason = "loom does not tell")]
+    pub(crate) fn is_finished(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn join(self) -> std::thread::Result<()> {
+        self.0.join()
+    }
+}
+
+/// Starts a thread, which loom never refuses; those of an absurd stack size
+/// fail here too, as with the real operating system.
+pub(crate) fn spawn(
+    name: String,
+    stack_size: Option<usize>,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle> {
+    if stack_size.is_some_and(|bytes| bytes >= 1 << 40) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    let builder = loom::thread::Builder::new().name(name);
+    Ok(JoinHandle(builder.spawn(body)?))
 }
 
 loom::thread_local! {

@@ -5,6 +5,7 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use std::cell::Cell;
+use std::io;
 use std::sync::OnceLock;
 use std::thread::{self, Thread, ThreadId};
 use std::time::Instant;
@@ -55,6 +56,23 @@ impl Unparker {
 }
 
 pub(crate) type UnparkerKey = ThreadId;
+
+/// A thread of a pool.
+pub(crate) type JoinHandle = thread::JoinHandle<()>;
+
+/// Starts a thread.
+pub(crate) fn spawn(
+    name: String,
+    stack_size: Option<usize>,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle> {
+    let builder = thread::Builder::new().name(name);
+    let builder = match stack_size {
+        Some(bytes) => builder.stack_size(bytes),
+        None => builder,
+    };
+    builder.spawn(body)
+}
 
 thread_local! {
     // Constant and without a destructor: still readable while the thread's
