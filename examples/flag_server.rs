@@ -2,12 +2,15 @@
 //!
 //! `cargo run --release --example flag_server -- --root ../shared/flags`
 
+#[path = "flags/options.rs"]
+mod options;
 #[allow(dead_code, reason = "tests look at the server's counters")]
 #[path = "flags/server/mod.rs"]
 mod server;
 
 use clap::Parser;
-use server::{FlagServer, Label, ServerArguments};
+use options::{Label, ServerArguments};
+use server::FlagServer;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -18,7 +21,7 @@ use std::process::ExitCode;
 struct Arguments {
     /// How to behave
     #[arg(
-        short,
+        short = 's',
         long = "server",
         value_name = "LABEL",
         default_value_t = Label::Local,

@@ -1,7 +1,7 @@
 //! [`Arguments`]: the command line.
 
 use super::codes::{Code, Codes};
-use super::server::{Label, ServerArguments};
+use super::options::{Label, ServerArguments};
 use clap::builder::PossibleValue;
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     pub(super) every: bool,
     /// Stop after the first N codes
-    #[arg(short, long, value_name = "N", value_parser = at_least_one)]
+    #[arg(short, long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub(super) limit: Option<usize>,
     /// Requests at one time, as far as the program can do several
     #[arg(
@@ -30,7 +30,8 @@ pub(super) struct Arguments {
         long = "max_req",
         visible_alias = "max-req",
         value_name = "CONCURRENT",
-        value_parser = at_least_one
+        value_parser = at_least_one,
+        allow_negative_numbers = true
     )]
     pub(super) max_requests: Option<usize>,
     /// Server to ask

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod codes;
+mod options;
 mod screen;
 #[allow(dead_code, reason = "tests look at the server's counters")]
 mod server;

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const RUNNING: &str =
-    "{wide_bar:.green/dim} {pos:>3}/{len} flags  {received:>10}  {rate:>12}  ETA {eta:>3}";
+    "{wide_bar:.green/dim} {pos:>3}/{len} flags {received:>10} {rate:>12} ETA {eta:>3}";
 const ENDED: &str =
-    "{wide_bar:.green/dim} {pos:>3}/{len} flags  {received:>10}  {rate:>12}  in {elapsed:>4}";
+    "{wide_bar:.green/dim} {pos:>3}/{len} flags {received:>10} {rate:>12} in {time:>4}";
 const REDRAWN_EVERY: Duration = Duration::from_millis(100);
 
 /// A progress bar, or a line for each flag.
@@ -66,8 +66,13 @@ impl Screen {
                     let _undrawn = write!(out, "{bytes}");
                 },
             )
+            .with_key("time", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _undrawn = write!(out, "{:.1}s", state.elapsed().as_secs_f64());
+            })
             .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let _undrawn = write!(out, "{:.0} flags/s", state.per_sec());
+                let rate = state.per_sec();
+                let decimals = usize::from(rate < 10.0);
+                let _undrawn = write!(out, "{rate:.decimals$} flags/s");
             })
     }
 }

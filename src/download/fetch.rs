@@ -57,6 +57,9 @@ impl Fetch<'_> {
             (304, _) if self.modified_here().is_some() => return Ok(Fetched::Skipped),
             _ => {
                 let failure = refusal(&answer);
+                if let (404 | 410, Some(part)) = (answer.status().as_u16(), &part) {
+                    part.discard();
+                }
                 body::drain(answer.into_body());
                 return Err(failure);
             }

@@ -56,6 +56,12 @@ mod name;
 mod pace;
 mod resolve;
 
+#[cfg(feature = "serde")]
+mod data;
+mod json;
+#[cfg(feature = "progress")]
+mod progress;
+
 mod attempts;
 mod body;
 mod downloader;
@@ -73,6 +79,8 @@ pub use error::{
 };
 pub use event::{Event, Observer};
 pub use job::Job;
+#[cfg(feature = "progress")]
+pub use progress::Progress;
 pub use report::{DownloadStatus, Entry, Keep, Report};
 pub use retry::RetryPolicy;
 

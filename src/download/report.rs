@@ -24,7 +24,7 @@ pub enum DownloadStatus {
 }
 
 impl DownloadStatus {
-    const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Ok,
         Self::NotFound,
         Self::Error,

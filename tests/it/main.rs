@@ -30,3 +30,5 @@ mod wait;
 
 #[cfg(feature = "download")]
 mod download;
+#[cfg(feature = "download")]
+mod flags;

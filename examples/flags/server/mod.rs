@@ -11,11 +11,12 @@ mod manner;
 mod png;
 mod request;
 
-pub(crate) use manner::{Label, Manner, ServerArguments};
+pub(crate) use manner::Manner;
 
 use as_completed::CancelToken;
 use gif::Gifs;
 use parking_lot::{Condvar, Mutex};
+use socket2::{Domain, Socket, Type};
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -27,6 +28,8 @@ use std::time::Duration;
 
 /// The stack of a connection's thread, in bytes: enough to convert a flag.
 const STACK_SIZE: usize = 256 * 1024;
+/// How many connections can wait to be accepted.
+const MOST_WAITING: i32 = 4096;
 /// How long to wait when the system has no connection or thread to spare.
 const BREATH: Duration = Duration::from_millis(10);
 
@@ -80,7 +83,8 @@ impl FlagServer {
         source: Source,
         manner: Manner,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        let address = address.to_socket_addrs()?.next();
+        let listener = listen(address.ok_or(io::ErrorKind::AddrNotAvailable)?)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             files: match source {
@@ -156,6 +160,19 @@ impl Drop for FlagServer {
             self.shared.all_closed.wait(&mut connections);
         }
     }
+}
+
+/// Listens as [`TcpListener::bind`] does, but with more room than its 128 for
+/// connections that all come at once: the rest would be a second late.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Elsewhere this would let another process take the port over.
+    if cfg!(unix) {
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(MOST_WAITING)?;
+    Ok(socket.into())
 }
 
 /// Starts a thread for each connection until the server stops.

@@ -107,9 +107,10 @@ fn parse(head: &[u8]) -> Option<Request<'_>> {
         Some((_, rest)) => &rest[rest.find('/')?..],
         None => target,
     };
-    Some(Request {
+    let path = path.split('?').next()?;
+    path.starts_with('/').then_some(Request {
         method,
-        path: path.split('?').next()?,
+        path,
         keep_alive,
     })
 }

@@ -1,2 +1,75 @@
 //! Downloads: the ordinary ones, and those from servers that throttle, drop,
-//! lie and stall.
+//! lie and stall. `README.md` in this folder lists the cases.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on is to fail its test"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "the numbers here are small"
+)]
+
+mod folder;
+mod server;
+
+mod answers;
+mod basics;
+mod bounds;
+mod cancel;
+mod connect;
+mod files;
+mod redirects;
+mod resume;
+mod retries;
+
+use as_completed::ThreadPool;
+use as_completed::download::{
+    DownloadErrorKind, DownloadStatus, Downloader, DownloaderBuilder, Job, Proxy, Report,
+    RetryPolicy,
+};
+use folder::Folder;
+use std::time::{Duration, Instant};
+
+/// A time in which everything that ends ends, on however loaded a machine.
+const LONG: Duration = Duration::from_secs(60);
+/// A timeout that is to run out.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// A downloader that tries once, and uses no proxy.
+fn builder(folder: &Folder) -> DownloaderBuilder {
+    Downloader::builder(folder.path())
+        .proxy(Proxy::Direct)
+        .retry(RetryPolicy::never())
+}
+
+/// Downloads one file, called `file`, and looks that it does not take for ever.
+fn download_one(downloader: &Downloader, url: impl Into<String>) -> Report<&'static str> {
+    download(downloader, [Job::new("key", url, "file")])
+}
+
+fn download<K: Send + Sync + 'static>(
+    downloader: &Downloader,
+    jobs: impl IntoIterator<Item = Job<K>>,
+) -> Report<K> {
+    let pool = ThreadPool::new(4);
+    let started = Instant::now();
+    let report = downloader.download_many(&pool, jobs, ()).unwrap();
+    assert!(started.elapsed() < LONG, "it took {:?}", started.elapsed());
+    report
+}
+
+/// Why the one download of a report failed.
+fn failure<K>(report: &Report<K>) -> &DownloadErrorKind {
+    assert_eq!(report.total(), 1, "{report:?}");
+    let error = report.entries()[0].error();
+    error.expect("the download is to fail").kind()
+}
+
+fn assert_ok<K>(report: &Report<K>) {
+    let failed = report.entries().iter().find_map(|entry| entry.error());
+    assert_eq!(
+        report.count(DownloadStatus::Ok),
+        report.total(),
+        "{failed:?}"
+    );
+}

@@ -1,0 +1,205 @@
+//! The same files from the same server, by several programs.
+//!
+//! Each is timed from the start of its process to its end, as a user waits for
+//! it. All write the files to disk, and what they wrote is looked at.
+
+mod clients;
+mod server;
+
+pub use clients::fetch;
+
+use crate::measure::{Candidate, interleave};
+use crate::subjects::{nanoseconds, to_float};
+use crate::table::{Amount, Row};
+use anyhow::{Context, Result, ensure};
+use clients::Client;
+use server::Server;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How many files are fetched at a time, by all.
+pub const AT_A_TIME: usize = 30;
+const FLAGS: usize = 194;
+const DELAY: Duration = Duration::from_millis(100);
+
+/// A line for each file: its URL, a space, and the name to save it as.
+struct List {
+    path: PathBuf,
+    files: usize,
+    bytes: u64,
+}
+
+pub fn downloads(rounds: usize, folder: Option<PathBuf>, only: &[String]) -> Result<Vec<Row>> {
+    let scratch = tempfile::tempdir()?;
+    let folder = match folder {
+        Some(folder) => folder,
+        None => make_files(&scratch.path().join("made up"))?,
+    };
+    let server = Rc::new(Server::start(&folder, scratch.path(), None)?);
+    let list = Rc::new(List::write(
+        &folder,
+        server.url(),
+        10,
+        &scratch.path().join("list"),
+    )?);
+    let names = ["ours", "reqwest", "curl", "python"];
+    let wanted = names
+        .into_iter()
+        .filter(|name| *name == "ours" || only.is_empty() || only.iter().any(|only| only == name));
+    let mut candidates: Vec<_> = wanted
+        .filter_map(Client::find)
+        .map(|client| {
+            let list = Rc::clone(&list);
+            Candidate::new(client.name, move || time(&client, &list))
+        })
+        .collect();
+    interleave(rounds, &mut candidates)?;
+    let what = format!("{} files at {AT_A_TIME}, {}", list.files, server.name());
+    let (ours, others) = candidates.split_first().context("there is always ours")?;
+    let mut rows: Vec<_> = others
+        .iter()
+        .map(|other| Row {
+            what: what.clone(),
+            against: other.name.clone(),
+            ours: Amount::Time(ours.median()),
+            theirs: Amount::Time(other.median()),
+            ratio: ours.ratio_to(other),
+            at_most: match other.name.as_str() {
+                "reqwest" => Some(0.7),
+                "curl" => Some(1.0),
+                _ => None,
+            },
+        })
+        .collect();
+    if let Some(row) = connections(&server, &list)? {
+        rows.push(row);
+    }
+    drop(server);
+    rows.push(delayed(rounds, &folder, scratch.path())?);
+    Ok(rows)
+}
+
+fn connections(server: &Server, list: &List) -> Result<Option<Row>> {
+    let Some(before) = server.connections()? else {
+        return Ok(None);
+    };
+    time(&Client::find("ours").context("there is always ours")?, list)?;
+    // The questions themselves are connections.
+    let opened = server.connections()?.unwrap_or(before) - before - 1;
+    let workers = to_float(AT_A_TIME as u64);
+    Ok(Some(Row {
+        what: format!("connections opened for {} files", list.files),
+        against: "workers".to_owned(),
+        ours: Amount::Count(to_float(opened)),
+        theirs: Amount::Count(workers),
+        ratio: to_float(opened) / workers,
+        at_most: Some(1.0),
+    }))
+}
+
+fn delayed(rounds: usize, folder: &Path, scratch: &Path) -> Result<Row> {
+    let server = Server::start(folder, scratch, Some(DELAY))?;
+    let list = List::write(folder, server.url(), 1, &scratch.join("delayed"))?;
+    let what = format!(
+        "{} files delayed {} ms, at {AT_A_TIME}",
+        list.files,
+        DELAY.as_millis()
+    );
+    let waves = list.files.div_ceil(AT_A_TIME);
+    let ideal = nanoseconds(DELAY) * to_float(waves as u64);
+    let client = Client::find("ours").context("there is always ours")?;
+    let mut candidates = [Candidate::new(what, move || time(&client, &list))];
+    interleave(rounds, &mut candidates)?;
+    let [ours] = candidates;
+    Ok(Row {
+        what: ours.name.clone(),
+        against: "ideal".to_owned(),
+        ours: Amount::Time(ours.median()),
+        theirs: Amount::Time(ideal),
+        ratio: ours.median() / ideal,
+        at_most: Some(1.05),
+    })
+}
+
+/// Nanoseconds from the start of the client to its end, with all files there.
+fn time(client: &Client, list: &List) -> Result<f64> {
+    let target = TempDir::new()?;
+    let mut command = client.command(&list.path, target.path())?;
+    let start = Instant::now();
+    let output = command.output()?;
+    let elapsed = start.elapsed();
+    ensure!(
+        output.status.success(),
+        "{} failed: {}",
+        client.name,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let mut files = 0;
+    let mut bytes = 0;
+    for file in fs::read_dir(target.path())? {
+        files += 1;
+        bytes += file?.metadata()?.len();
+    }
+    ensure!(
+        (files, bytes) == (list.files, list.bytes),
+        "{} wrote {files} files of {bytes} bytes, not {} of {}",
+        client.name,
+        list.files,
+        list.bytes
+    );
+    Ok(nanoseconds(elapsed))
+}
+
+impl List {
+    /// Writes a list of the files of `folder`, each so many `times`.
+    fn write(folder: &Path, url: &str, times: usize, path: &Path) -> Result<Self> {
+        let mut text = String::new();
+        let (mut files, mut bytes) = (0, 0);
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let code = entry
+                .file_name()
+                .into_string()
+                .ok()
+                .context("a code is text")?;
+            // The folder may hold a note on where the files are from.
+            let Ok(file) = fs::metadata(entry.path().join(format!("{code}.gif"))) else {
+                continue;
+            };
+            for copy in 0..times {
+                writeln!(text, "{url}/{code}/{code}.gif {code}-{copy}.gif")?;
+                files += 1;
+                bytes += file.len();
+            }
+        }
+        ensure!(files > 0, "no xx/xx.gif in {}", folder.display());
+        fs::write(path, text)?;
+        Ok(Self {
+            path: path.to_owned(),
+            files,
+            bytes,
+        })
+    }
+}
+
+/// Files of the number and about the sizes of the flags of the world.
+fn make_files(folder: &Path) -> Result<PathBuf> {
+    for number in 0..FLAGS {
+        let code: String = [number / 26, number % 26]
+            .iter()
+            .map(|&letter| char::from(b'a' + u8::try_from(letter).unwrap_or(0)))
+            .collect();
+        fs::create_dir_all(folder.join(&code))?;
+        // 2 to 32 KiB, in no order.
+        let size = 2048 + (number * 7919) % 30_720;
+        fs::write(
+            folder.join(&code).join(format!("{code}.gif")),
+            vec![b'.'; size],
+        )?;
+    }
+    Ok(folder.to_owned())
+}

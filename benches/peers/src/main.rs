@@ -1,0 +1,334 @@
+//! `as-completed` and its rivals, side by side: prints one table of ratios.
+
+mod downloads;
+mod measure;
+mod rivals;
+mod subjects;
+mod table;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use measure::{Candidate, interleave};
+use rivals::{OURS, RIVALS, Rival};
+use std::path::PathBuf;
+use std::time::Duration;
+use subjects::{nanoseconds, to_float};
+use table::{Amount, Row};
+
+/// Runs the same work on `as-completed` and on its rivals, in turn, and prints
+/// the ratios of the times, against the bars we set ourselves.
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure; everything without it
+    #[command(subcommand)]
+    group: Option<Group>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Args)]
+struct Options {
+    /// Rounds; each figure is a median of as many
+    #[arg(long, global = true, default_value_t = 9)]
+    runs: usize,
+    /// Three rounds of a fifth of the work: a look, not a measurement
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Pool sizes for empty tasks
+    #[arg(long, global = true, value_delimiter = ',', default_values_t = [1, 2, 8])]
+    workers: Vec<usize>,
+    /// Only these rivals
+    #[arg(long, global = true, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+impl Options {
+    fn rounds(&self) -> usize {
+        if self.quick { 3 } else { self.runs }
+    }
+
+    fn amount(&self, full: u64) -> u64 {
+        if self.quick { full / 5 } else { full }
+    }
+
+    fn rivals(&self) -> impl Iterator<Item = &'static Rival> {
+        RIVALS.iter().filter(|rival| self.wants(rival.name))
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
+#[derive(Subcommand)]
+enum Group {
+    /// 500,000 empty tasks, all results taken
+    Tasks,
+    /// One task at a time, submitted and waited for
+    Trips,
+    /// `map_unordered`, `as_completed`, naps, a fresh pool, memory, idleness
+    Pool,
+    /// 1,940 files, by several programs from one server
+    Downloads {
+        /// A folder of `xx/xx.gif`; made-up files of like sizes without it
+        #[arg(long)]
+        files: Option<PathBuf>,
+    },
+    /// Fetches the files of a list into a folder
+    #[command(hide = true)]
+    Fetch {
+        client: String,
+        list: PathBuf,
+        folder: PathBuf,
+    },
+    /// One run of one candidate; prints nanoseconds or bytes
+    #[command(hide = true)]
+    One { arguments: Vec<String> },
+}
+
+fn main() -> Result<()> {
+    let Arguments { group, options } = Arguments::parse();
+    let rows = match group {
+        None => {
+            let mut rows = tasks(&options)?;
+            rows.extend(trips(&options)?);
+            rows.extend(pool(&options)?);
+            rows.extend(downloads::downloads(options.rounds(), None, &options.only)?);
+            rows
+        }
+        Some(Group::Tasks) => tasks(&options)?,
+        Some(Group::Trips) => trips(&options)?,
+        Some(Group::Pool) => pool(&options)?,
+        Some(Group::Downloads { files }) => {
+            downloads::downloads(options.rounds(), files, &options.only)?
+        }
+        Some(Group::Fetch {
+            client,
+            list,
+            folder,
+        }) => return downloads::fetch(&client, &list, &folder),
+        Some(Group::One { arguments }) => {
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            println!("{}", one(&arguments)?);
+            return Ok(());
+        }
+    };
+    table::print(&rows);
+    Ok(())
+}
+
+/// Our bars, for empty tasks.
+fn bar_of_tasks(rival: &str) -> Option<f64> {
+    match rival {
+        "channel" => Some(1.5),
+        "threadpool" => Some(1.05),
+        "rayon" => Some(0.85),
+        "rusty_pool" => Some(0.65),
+        "async-executor" => Some(0.5),
+        "tokio-tasks" => Some(0.35),
+        _ => None,
+    }
+}
+
+fn bar_of_trips(rival: &str) -> Option<f64> {
+    match rival {
+        "rayon" => Some(0.6),
+        "rusty_pool" | "threadpool" | "tokio-tasks" | "tokio-blocking" => Some(0.1),
+        _ => None,
+    }
+}
+
+fn tasks(options: &Options) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for workers in &options.workers {
+        let count = options.amount(500_000);
+        let what = format!("empty task, {workers} workers");
+        rows.extend(against_rivals(
+            options,
+            "burst",
+            *workers,
+            count,
+            &what,
+            bar_of_tasks,
+        )?);
+    }
+    Ok(rows)
+}
+
+fn trips(options: &Options) -> Result<Vec<Row>> {
+    let count = options.amount(20_000);
+    against_rivals(
+        options,
+        "trips",
+        2,
+        count,
+        "round trip, 2 workers",
+        bar_of_trips,
+    )
+}
+
+fn against_rivals(
+    options: &Options,
+    subject: &str,
+    workers: usize,
+    count: u64,
+    what: &str,
+    bar: fn(&str) -> Option<f64>,
+) -> Result<Vec<Row>> {
+    let (workers, count) = (workers.to_string(), count.to_string());
+    let mut candidates: Vec<_> = std::iter::once(&OURS)
+        .chain(options.rivals())
+        .map(|rival| Candidate::child(rival.name, &[subject, rival.name, &workers, &count]))
+        .collect();
+    interleave(options.rounds(), &mut candidates)?;
+    let (ours, rivals) = candidates.split_first().context("there is always ours")?;
+    Ok(rivals
+        .iter()
+        .map(|rival| Row {
+            what: what.to_owned(),
+            against: rival.name.clone(),
+            ours: Amount::Time(ours.median()),
+            theirs: Amount::Time(rival.median()),
+            ratio: ours.ratio_to(rival),
+            at_most: bar(&rival.name),
+        })
+        .collect())
+}
+
+/// A subject of our own with what it is compared with.
+fn pair(
+    options: &Options,
+    what: &str,
+    against: &str,
+    ours: &[&str],
+    theirs: &[&str],
+    at_most: f64,
+) -> Result<Row> {
+    let mut candidates = [
+        Candidate::child(what, ours),
+        Candidate::child(against, theirs),
+    ];
+    interleave(options.rounds(), &mut candidates)?;
+    let [ours, theirs] = candidates;
+    Ok(Row {
+        what: what.to_owned(),
+        against: against.to_owned(),
+        ours: Amount::Time(ours.median()),
+        theirs: Amount::Time(theirs.median()),
+        ratio: ours.ratio_to(&theirs),
+        at_most: Some(at_most),
+    })
+}
+
+fn pool(options: &Options) -> Result<Vec<Row>> {
+    let items = options.amount(10_000_000).to_string();
+    let tasks = options.amount(500_000).to_string();
+    let many = options.amount(1_000_000).to_string();
+    let rounds = options.amount(1_000).to_string();
+    let mut rows = vec![
+        pair(
+            options,
+            &format!("map_unordered, {items} items in chunks of 1024, an item"),
+            "our own submit, a task",
+            &["map", "2", &items],
+            &["burst", "ours", "2", &tasks],
+            0.1,
+        )?,
+        pair(
+            options,
+            &format!("submit, as_completed, join: a handle of {many}"),
+            "the same of 10000",
+            &["handles", "2", &many, &many],
+            &["handles", "2", "10000", &many],
+            1.3,
+        )?,
+        pair(
+            options,
+            "8 tasks on a fresh pool of 8, dropped",
+            "std::thread::scope of 8",
+            &["fresh", &rounds],
+            &["fresh-threads", &rounds],
+            1.3,
+        )?,
+    ];
+    rows.push(naps(options)?);
+    let memory = alone(
+        options,
+        "memory of a pending task with its handle",
+        &["memory", "1000000"],
+    )?;
+    rows.push(Row {
+        what: memory.name.clone(),
+        against: "140 B".to_owned(),
+        ours: Amount::Bytes(memory.median()),
+        theirs: Amount::Bytes(140.0),
+        ratio: memory.median() / 140.0,
+        at_most: Some(1.0),
+    });
+    let idle = alone(
+        options,
+        "processor time of 64 idle workers in 2 s",
+        &["idle", "64"],
+    )?;
+    rows.push(Row {
+        what: idle.name.clone(),
+        against: "1 ms".to_owned(),
+        ours: Amount::Time(idle.median()),
+        theirs: Amount::Time(1e6),
+        ratio: idle.median() / 1e6,
+        at_most: Some(1.0),
+    });
+    Ok(rows)
+}
+
+fn alone(options: &Options, what: &str, arguments: &[&str]) -> Result<Candidate> {
+    let mut candidates = [Candidate::child(what, arguments)];
+    interleave(options.rounds(), &mut candidates)?;
+    let [candidate] = candidates;
+    Ok(candidate)
+}
+
+const NAP: Duration = Duration::from_millis(10);
+
+fn naps(options: &Options) -> Result<Row> {
+    let naps = alone(
+        options,
+        "2,000 tasks of 10 ms on 100 workers",
+        &["naps", "100", "2000"],
+    )?;
+    let ideal = nanoseconds(NAP) * 20.0;
+    Ok(Row {
+        what: naps.name.clone(),
+        against: "ideal".to_owned(),
+        ours: Amount::Time(naps.median()),
+        theirs: Amount::Time(ideal),
+        ratio: naps.median() / ideal,
+        at_most: Some(1.05),
+    })
+}
+
+/// A single measurement, in this process.
+fn one(arguments: &[&str]) -> Result<f64> {
+    Ok(match arguments {
+        ["burst", rival, workers, tasks] => {
+            let rival = rivals::by_name(rival).context("no such rival")?;
+            let tasks = tasks.parse::<u64>()? / rival.fewer;
+            nanoseconds((rival.burst)(workers.parse()?, tasks)) / to_float(tasks)
+        }
+        ["trips", rival, workers, trips] => {
+            let rival = rivals::by_name(rival).context("no such rival")?;
+            let trips = trips.parse()?;
+            nanoseconds((rival.trips)(workers.parse()?, trips)) / to_float(trips)
+        }
+        ["map", workers, items] => subjects::map_unordered(workers.parse()?, items.parse()?),
+        ["handles", workers, handles, total] => {
+            subjects::as_completed_of(workers.parse()?, handles.parse()?, total.parse()?)
+        }
+        ["naps", workers, tasks] => subjects::naps(workers.parse()?, tasks.parse()?, NAP),
+        ["fresh", rounds] => subjects::fresh_pool(rounds.parse()?),
+        ["fresh-threads", rounds] => subjects::fresh_threads(rounds.parse()?),
+        ["memory", tasks] => subjects::memory(tasks.parse()?)?,
+        ["idle", workers] => subjects::idle(workers.parse()?, Duration::from_secs(2))?,
+        _ => anyhow::bail!("no such measurement: {arguments:?}"),
+    })
+}

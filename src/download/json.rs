@@ -1,0 +1,129 @@
+//! Reports as JSON, by hand: two shapes of object are no reason for a
+//! dependency.
+
+use super::report::{DownloadStatus, Entry, Report};
+use std::fmt::{self, Display, Write};
+
+impl<K: Display> Entry<K> {
+    /// Returns the entry as a JSON object on one line.
+    ///
+    /// Its members are `key`, `url`, `file`, `status`, `bytes`, `retries` and,
+    /// if there is one, `error`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Job};
+    ///
+    /// let folder = std::env::temp_dir().join("as-completed-doc-json");
+    /// let downloader = Downloader::builder(&folder).build()?;
+    /// let report = downloader.download_many(&Inline, [Job::new("BR", "http://br/", "..")], ())?;
+    /// assert_eq!(
+    ///     report.entries()[0].to_json(),
+    ///     r#"{"key":"BR","url":"http://br/","file":"..","status":"error","bytes":0,"#.to_owned()
+    ///         + r#""retries":0,"error":"invalid file name: a relative folder"}"#
+    /// );
+    /// # std::fs::remove_dir(folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        written(|out| self.write_json(out))
+    }
+
+    fn write_json(&self, out: &mut String) -> fmt::Result {
+        write!(
+            out,
+            "{{\"key\":{},\"url\":{},\"file\":{},\"status\":{},\"bytes\":{},\"retries\":{}",
+            Quoted(self.key()),
+            Quoted(self.url()),
+            Quoted(self.file_name()),
+            Quoted(self.status()),
+            self.bytes(),
+            self.retries()
+        )?;
+        if let Some(error) = self.error() {
+            write!(out, ",\"error\":{}", Quoted(error))?;
+        }
+        out.write_char('}')
+    }
+}
+
+impl<K: Display> Report<K> {
+    /// Returns the report as a JSON object on one line.
+    ///
+    /// Its members are a count for each status (`ok`, `not found`, `error`,
+    /// `skipped`, `cancelled`), `bytes`, `retries`, `elapsed` in seconds, and
+    /// `entries`, those that were kept, as [`Entry::to_json`] gives them.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        written(|out| {
+            out.push('{');
+            for status in DownloadStatus::ALL {
+                write!(out, "{}:{},", Quoted(status), self.count(status))?;
+            }
+            write!(
+                out,
+                "\"bytes\":{},\"retries\":{},\"elapsed\":{:.3},\"entries\":[",
+                self.bytes(),
+                self.retries(),
+                self.elapsed().as_secs_f64()
+            )?;
+            for (index, entry) in self.entries().iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                entry.write_json(out)?;
+            }
+            out.push_str("]}");
+            Ok(())
+        })
+    }
+}
+
+fn written(write: impl FnOnce(&mut String) -> fmt::Result) -> String {
+    let mut out = String::new();
+    write(&mut out).expect("a string takes everything, and a key can be displayed");
+    out
+}
+
+/// A text between quotes, with what must be escaped.
+struct Quoted<T>(T);
+
+impl<T: Display> Display for Quoted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        write!(Escaping(f), "{}", self.0)?;
+        f.write_char('"')
+    }
+}
+
+struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for each in text.chars() {
+            match each {
+                '"' | '\\' => write!(self.0, "\\{each}")?,
+                '\n' => self.0.write_str("\\n")?,
+                '\r' => self.0.write_str("\\r")?,
+                '\t' => self.0.write_str("\\t")?,
+                '\0'..='\u{1f}' => write!(self.0, "\\u{:04x}", u32::from(each))?,
+                _ => self.0.write_char(each)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_string_is_escaped() {
+        let text = Quoted("a\"b\\c\nd\u{1}é 😀").to_string();
+        assert_eq!(text, "\"a\\\"b\\\\c\\nd\\u0001é 😀\"");
+    }
+}

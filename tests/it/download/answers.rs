@@ -1,0 +1,389 @@
+//! Headers and bodies that stall, break off, or are not what was asked for.
+
+use super::server::{Exchange, Server, Then};
+use super::*;
+use as_completed::Inline;
+use as_completed::download::TimeoutKind;
+use std::sync::mpsc;
+
+/// Downloads one file from a server that answers so, and looks that nothing is
+/// left but, perhaps, the file.
+fn fail(
+    set_up: impl FnOnce(DownloaderBuilder) -> DownloaderBuilder,
+    answer: impl Fn(&mut Exchange) -> Then + Send + Sync + 'static,
+) -> Report<&'static str> {
+    fail_job(set_up, |job| job, answer)
+}
+
+fn fail_job(
+    set_up: impl FnOnce(DownloaderBuilder) -> DownloaderBuilder,
+    require: impl FnOnce(Job<&'static str>) -> Job<&'static str>,
+    answer: impl Fn(&mut Exchange) -> Then + Send + Sync + 'static,
+) -> Report<&'static str> {
+    let folder = Folder::new();
+    std::fs::write(folder.file("file"), b"old").unwrap();
+    let server = Server::start(answer);
+    let downloader = set_up(builder(&folder)).build().unwrap();
+    let job = require(Job::new("key", server.url("/"), "file"));
+    let report = download(&downloader, [job]);
+    failure(&report);
+    assert_eq!(folder.names(), ["file"], "only the old file is there");
+    assert_eq!(folder.read("file"), b"old");
+    drop(downloader);
+    server.await_no_connection();
+    report
+}
+
+fn impatient(builder: DownloaderBuilder) -> DownloaderBuilder {
+    builder.read_timeout(SHORT)
+}
+
+fn as_it_is(builder: DownloaderBuilder) -> DownloaderBuilder {
+    builder
+}
+
+macro_rules! assert_fails {
+    ($report:expr, $pattern:pat) => {{
+        let kind = failure(&$report);
+        assert!(matches!(kind, $pattern), "{kind:?}");
+    }};
+}
+
+#[test]
+fn answer_that_never_comes_times_out() {
+    let report = fail(impatient, Exchange::stall);
+    assert_fails!(report, DownloadErrorKind::Timeout(TimeoutKind::Response));
+}
+
+#[test]
+fn header_that_stalls_times_out() {
+    let report = fail(impatient, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Le");
+        exchange.stall()
+    });
+    assert_fails!(report, DownloadErrorKind::Timeout(TimeoutKind::Response));
+}
+
+#[test]
+fn header_that_drips_times_out() {
+    let report = fail(impatient, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nX-Drip: ");
+        while exchange.pause(SHORT / 20) && exchange.send("x") {}
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::Timeout(TimeoutKind::Response));
+}
+
+#[test]
+fn answer_that_is_not_http_is_malformed() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("220 smtp.example.org ESMTP\r\n\r\n");
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::Malformed(_));
+}
+
+#[test]
+fn header_without_end_is_too_large() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nX-Long: ");
+        while exchange.send([b'x'; 4096]) {}
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::HeaderTooLarge);
+}
+
+#[test]
+fn header_of_many_lines_is_refused() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\n");
+        while exchange.send("X-Line: x\r\n".repeat(100)) {}
+        Then::Close
+    });
+    assert_fails!(
+        report,
+        DownloadErrorKind::HeaderTooLarge | DownloadErrorKind::Malformed(_)
+    );
+}
+
+#[test]
+fn connection_closed_before_the_answer_is_lost() {
+    let report = fail(as_it_is, |_| Then::Close);
+    assert_fails!(report, DownloadErrorKind::Disconnected(_));
+}
+
+#[test]
+fn connection_reset_before_the_answer_is_lost() {
+    let report = fail(as_it_is, |_| Then::Reset);
+    assert_fails!(report, DownloadErrorKind::Disconnected(_));
+}
+
+#[test]
+fn body_shorter_than_announced_breaks_off() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::Body { received: 4, .. });
+}
+
+#[test]
+fn body_that_is_reset_breaks_off() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        Then::Reset
+    });
+    assert_fails!(
+        report,
+        DownloadErrorKind::Body { .. } | DownloadErrorKind::Disconnected(_)
+    );
+}
+
+#[test]
+fn chunk_that_is_cut_breaks_off() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf");
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::Body { received: 4, .. });
+}
+
+#[test]
+fn chunks_without_a_last_one_break_off() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::Body { received: 4, .. });
+}
+
+#[test]
+fn chunk_of_no_size_breaks_off() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf\r\n");
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::Body { received: 0, .. });
+}
+
+#[test]
+fn body_that_stalls_times_out() {
+    let report = fail(impatient, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        exchange.stall()
+    });
+    assert_fails!(report, DownloadErrorKind::Timeout(TimeoutKind::Read));
+}
+
+#[test]
+fn body_that_drips_is_too_slow() {
+    let slow = |builder: DownloaderBuilder| builder.minimum_speed(10_000, SHORT);
+    let report = fail(slow, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+        while exchange.pause(SHORT / 20) && exchange.send("x") {}
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::TooSlow { .. });
+}
+
+#[test]
+fn body_of_unknown_length_that_is_reset_breaks_off() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.0 200 OK\r\n\r\nhalf");
+        // Lets the client see what there is before the connection is reset.
+        let _ = exchange.pause(SHORT);
+        Then::Reset
+    });
+    assert_fails!(report, DownloadErrorKind::Body { .. });
+}
+
+#[test]
+fn endless_body_ends_with_the_time_of_the_job() {
+    let hurried = |builder: DownloaderBuilder| builder.total_timeout(SHORT);
+    let report = fail(hurried, |exchange| {
+        exchange.send("HTTP/1.0 200 OK\r\n\r\n");
+        while exchange.pause(SHORT / 100) && exchange.send([b'x'; 100]) {}
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::Timeout(TimeoutKind::Total));
+}
+
+fn at_most_100(builder: DownloaderBuilder) -> DownloaderBuilder {
+    builder.max_size(100)
+}
+
+#[test]
+fn body_announced_over_the_maximum_is_not_begun() {
+    let report = fail(at_most_100, |exchange| exchange.ok(&[b'x'; 101]));
+    assert_fails!(report, DownloadErrorKind::TooLarge { limit: 100 });
+    assert_eq!(report.bytes(), 0);
+}
+
+#[test]
+fn endless_body_ends_at_the_maximum() {
+    let report = fail(at_most_100, |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while exchange.send("a\r\n0123456789\r\n") {}
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::TooLarge { limit: 100 });
+}
+
+#[test]
+fn body_of_exactly_the_maximum_is_saved() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(&[b'x'; 100]));
+    let downloader = at_most_100(builder(&folder)).build().unwrap();
+    assert_ok(&download_one(&downloader, server.url("/")));
+}
+
+#[test]
+fn other_type_is_refused() {
+    let gif = |job: Job<&'static str>| job.content_type("image/gif");
+    let report = fail_job(as_it_is, gif, |exchange| {
+        exchange.answer("200 OK", "Content-Type: text/html\r\n", b"<h1>sign in</h1>")
+    });
+    assert_fails!(report, DownloadErrorKind::ContentType { .. });
+    let report = fail_job(as_it_is, gif, |exchange| exchange.ok(b"flag"));
+    assert_fails!(report, DownloadErrorKind::ContentType { actual: None, .. });
+}
+
+#[test]
+fn other_encoding_is_refused() {
+    let report = fail(as_it_is, |exchange| {
+        assert_eq!(exchange.header("accept-encoding"), Some("identity"));
+        exchange.answer("200 OK", "Content-Encoding: gzip\r\n", b"\x1f\x8b")
+    });
+    assert_fails!(report, DownloadErrorKind::ContentEncoding(_));
+}
+
+#[test]
+fn other_length_is_refused() {
+    let five = |job: Job<&'static str>| job.content_length(5);
+    let report = fail_job(as_it_is, five, |exchange| exchange.ok(b"flag"));
+    assert_fails!(
+        report,
+        DownloadErrorKind::Length {
+            expected: 5,
+            actual: 4
+        }
+    );
+    let report = fail_job(as_it_is, five, |exchange| {
+        exchange.send("HTTP/1.0 200 OK\r\n\r\nflag");
+        Then::Close
+    });
+    assert_fails!(
+        report,
+        DownloadErrorKind::Length {
+            expected: 5,
+            actual: 4
+        }
+    );
+    let report = fail_job(as_it_is, five, |exchange| {
+        exchange.send("HTTP/1.0 200 OK\r\n\r\nflags!");
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::Length { expected: 5, .. });
+}
+
+#[test]
+fn other_checksum_is_refused() {
+    let sha256 = |job: Job<&'static str>| job.sha256("0".repeat(64));
+    let report = fail_job(as_it_is, sha256, |exchange| exchange.ok(b"flaw"));
+    assert_fails!(report, DownloadErrorKind::Sha256 { .. });
+}
+
+#[test]
+fn what_is_required_is_saved() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| {
+        exchange.answer("200 OK", "Content-Type: Image/GIF; q=1\r\n", b"")
+    });
+    let job = Job::new("key", server.url("/"), "file")
+        .content_length(0)
+        .content_type("image/gif")
+        .sha256("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_ok(&download(&builder(&folder).build().unwrap(), [job]));
+}
+
+#[test]
+fn checksum_that_is_none_is_refused_before_a_request() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(b"flag"));
+    let job = Job::new("key", server.url("/"), "file").sha256("flag");
+    let report = download(&builder(&folder).build().unwrap(), [job]);
+    assert_fails!(report, DownloadErrorKind::InvalidSha256);
+    assert_eq!(server.requests(), 0);
+}
+
+#[test]
+fn status_that_carries_no_file_is_an_error() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.1 204 No Content\r\n\r\n");
+        Then::KeepOpen
+    });
+    assert_fails!(report, DownloadErrorKind::Status { code: 204 });
+    let report = fail(as_it_is, |exchange| {
+        exchange.answer(
+            "206 Partial Content",
+            "Content-Range: bytes 0-3/9\r\n",
+            b"half",
+        )
+    });
+    assert_fails!(report, DownloadErrorKind::Status { code: 206 });
+}
+
+#[test]
+fn error_with_an_endless_body_is_not_read_to_its_end() {
+    let report = fail(as_it_is, |exchange| {
+        exchange.send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while exchange.send("a\r\n0123456789\r\n") {}
+        Then::Close
+    });
+    assert_fails!(report, DownloadErrorKind::Status { code: 403 });
+}
+
+#[test]
+fn bytes_that_come_with_a_body_are_not_taken_for_the_next_answer() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| {
+        let evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+        exchange.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nflag{evil}"
+        ));
+        Then::KeepOpen
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = (0..5).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+    assert_ok(&report);
+    for name in folder.names() {
+        assert_eq!(folder.read(&name), b"flag");
+    }
+    assert_eq!(server.connections(), 5);
+}
+
+#[test]
+fn bytes_that_come_after_a_body_are_not_taken_for_the_next_answer() {
+    let folder = Folder::new();
+    let (sent, is_sent) = mpsc::channel();
+    let server = Server::start(move |exchange| {
+        exchange.ok(b"flag");
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        let _ = sent.send(());
+        Then::KeepOpen
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = (0..5).map(|n| {
+        if n > 0 {
+            is_sent.recv_timeout(LONG).unwrap();
+        }
+        Job::new(n, server.url("/"), n.to_string())
+    });
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+    assert_ok(&report);
+    for name in folder.names() {
+        assert_eq!(folder.read(&name), b"flag");
+    }
+    assert_eq!(server.connections(), 5);
+}

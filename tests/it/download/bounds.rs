@@ -1,0 +1,322 @@
+//! Bounds on connections, speed and memory, settings, and observers.
+
+use super::server::{Server, Then};
+use super::*;
+use as_completed::Inline;
+use as_completed::download::{BuildError, Event, Keep};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+
+#[test]
+fn thousand_workers_share_one_host() {
+    const WORKERS: usize = 1000;
+    let folder = Folder::new();
+    // All are there at the same time before anyone is answered.
+    let together = Barrier::new(WORKERS);
+    let server = Server::start(move |exchange| {
+        if exchange.on_connection == 0 {
+            together.wait();
+        }
+        exchange.ok(b"flag")
+    });
+    let downloader = builder(&folder)
+        .max_in_flight(WORKERS)
+        .connect_timeout(LONG)
+        .read_timeout(LONG)
+        .build()
+        .unwrap();
+    let pool = ThreadPool::new(WORKERS);
+    let jobs = (0..2 * WORKERS).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    let report = downloader.download_many(&pool, jobs, ()).unwrap();
+    assert_ok(&report);
+    assert_eq!(folder.names().len(), 2 * WORKERS);
+    assert_eq!(server.connections(), WORKERS);
+    drop(downloader);
+    server.await_no_connection();
+}
+
+#[test]
+fn one_host_has_no_more_in_flight_than_it_may() {
+    let folder = Folder::new();
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, peak) = (Arc::clone(&running), Arc::clone(&most));
+    let server = Server::start(move |exchange| {
+        let number = now.fetch_add(1, Ordering::SeqCst) + 1;
+        peak.fetch_max(number, Ordering::SeqCst);
+        let _ = exchange.pause(Duration::from_millis(2));
+        now.fetch_sub(1, Ordering::SeqCst);
+        exchange.ok(b"flag")
+    });
+    let other = Server::start(|exchange| exchange.ok(b"flag"));
+    let downloader = builder(&folder).max_in_flight_per_host(2).build().unwrap();
+    let jobs = (0..60).map(|n| {
+        let url = if n % 3 == 0 { &other } else { &server }.url("/");
+        Job::new(n, url, n.to_string())
+    });
+    let pool = ThreadPool::new(8);
+    let report = downloader.download_many(&pool, jobs, ()).unwrap();
+    assert_ok(&report);
+    assert_eq!(report.total(), 60);
+    assert!(most.load(Ordering::SeqCst) <= 2);
+}
+
+#[test]
+fn rate_is_bounded() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(&[b'x'; 5000]));
+    let downloader = builder(&folder)
+        .max_bytes_per_second(20_000)
+        .minimum_speed(1_000_000, Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let jobs = (0..4).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    let report = download(&downloader, jobs);
+    assert_ok(&report);
+    assert!(report.elapsed() >= Duration::from_millis(900));
+}
+
+#[test]
+fn report_keeps_what_it_is_told_to() {
+    let server = Server::start(|exchange| match exchange.number {
+        1 => exchange.answer("404 Not Found", "", b""),
+        _ => exchange.ok(b"flag"),
+    });
+    for (keep, entries) in [(Keep::All, 3), (Keep::Failures, 1), (Keep::Nothing, 0)] {
+        let folder = Folder::new();
+        let downloader = builder(&folder).keep(keep).build().unwrap();
+        let before = server.requests();
+        let jobs = (0..3).map(|n| Job::new(n, server.url("/"), n.to_string()));
+        let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+        assert_eq!(report.total(), 3);
+        let failed = report.count(DownloadStatus::NotFound);
+        let expected = match keep {
+            Keep::Failures => failed as usize,
+            _ => entries,
+        };
+        assert_eq!(report.entries().len(), expected, "{keep:?} {before}");
+    }
+}
+
+#[test]
+fn report_is_json() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| match exchange.path.as_str() {
+        "/0" => exchange.answer("404 Not Found", "", b""),
+        _ => exchange.ok(b"flag"),
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = (0..2).map(|n| Job::new(n, server.url(&format!("/{n}")), n.to_string()));
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(json["ok"], 1);
+    assert_eq!(json["not found"], 1);
+    assert_eq!(json["bytes"], 4);
+    assert_eq!(json["entries"][0]["error"], "HTTP error 404 - Not Found");
+    assert_eq!(json["entries"][1]["url"], server.url("/1"));
+    assert_eq!(json["entries"][1]["status"], "ok");
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn report_as_data_is_the_same_as_json() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| match exchange.number {
+        0 => exchange.answer("503 Busy", "", b""),
+        _ => exchange.ok(b"flag"),
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = (0..2).map(|n| Job::new(n.to_string(), server.url("/"), n.to_string()));
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+    let mut data = serde_json::to_value(&report).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    // One is rounded to milliseconds.
+    assert!(data["elapsed"].take().is_number() && json["elapsed"].take().is_number());
+    assert_eq!(data, json);
+}
+
+#[test]
+fn observer_that_panics_harms_nobody() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(b"flag"));
+    let downloader = builder(&folder).build().unwrap();
+    let observer = |event: &Event<'_, usize>| {
+        let is_start = matches!(event, Event::Started { .. });
+        assert!(is_start, "no time for this");
+    };
+    let jobs = (0..5).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    let pool = ThreadPool::new(2);
+    let report = downloader.download_many(&pool, jobs, observer).unwrap();
+    assert_ok(&report);
+    assert_eq!(report.observer_panics(), 10);
+    assert_eq!(folder.names().len(), 5);
+}
+
+#[test]
+fn bytes_are_told_as_they_come() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n");
+        exchange.send(vec![b'x'; 200_000]);
+        Then::KeepOpen
+    });
+    let sum = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&sum);
+    let observer = move |event: &Event<'_, usize>| {
+        if let Event::Bytes {
+            received,
+            total,
+            expected,
+            ..
+        } = event
+        {
+            let before = counter.fetch_add(*received as usize, Ordering::SeqCst);
+            assert_eq!(*total, (before as u64) + received);
+            assert_eq!(*expected, Some(200_000));
+        }
+    };
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = [Job::new(0, server.url("/"), "file")];
+    let report = downloader.download_many(&Inline, jobs, observer).unwrap();
+    assert_ok(&report);
+    assert_eq!(report.observer_panics(), 0);
+    assert_eq!(sum.load(Ordering::SeqCst), 200_000);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let folder = Folder::new();
+    let refused = |builder: DownloaderBuilder| builder.build().unwrap_err();
+    assert!(matches!(
+        refused(builder(&folder).max_in_flight(0)),
+        BuildError::Zero("max_in_flight")
+    ));
+    assert!(matches!(
+        refused(builder(&folder).read_timeout(Duration::ZERO)),
+        BuildError::Zero("read_timeout")
+    ));
+    assert!(matches!(
+        refused(builder(&folder).user_agent("two\nlines")),
+        BuildError::UserAgent
+    ));
+    assert!(matches!(
+        refused(builder(&folder).header("Bad Name", "x")),
+        BuildError::Header(_)
+    ));
+    assert!(matches!(
+        refused(builder(&folder).header("X-Bad", "two\r\nlines")),
+        BuildError::Header(_)
+    ));
+    assert!(matches!(
+        refused(builder(&folder).header("range", "bytes=1-")),
+        BuildError::ReservedHeader(_)
+    ));
+    assert!(matches!(
+        refused(builder(&folder).proxy(Proxy::Url("socks5://localhost".to_owned()))),
+        BuildError::Proxy(_)
+    ));
+    assert!(matches!(
+        refused(builder(&folder).proxy(Proxy::Url("not a url".to_owned()))),
+        BuildError::Proxy(_)
+    ));
+    #[cfg(feature = "rustls")]
+    assert!(matches!(
+        refused(builder(&folder).root_certificates("no certificate")),
+        BuildError::RootCertificates(_)
+    ));
+}
+
+#[test]
+fn every_timeout_may_be_the_longest_there_is() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(b"flag"));
+    let downloader = builder(&folder)
+        .connect_timeout(Duration::MAX)
+        .read_timeout(Duration::MAX)
+        .total_timeout(Duration::MAX)
+        .minimum_speed(1, Duration::MAX)
+        .look_up_ttl(Duration::MAX)
+        .build()
+        .unwrap();
+    assert_ok(&download_one(&downloader, server.url("/")));
+}
+
+#[test]
+fn total_timeout_bounds_the_wait_for_an_answer() {
+    let folder = Folder::new();
+    let server = Server::start(super::server::Exchange::stall);
+    let downloader = builder(&folder).total_timeout(SHORT).build().unwrap();
+    let report = download_one(&downloader, server.url("/"));
+    assert!(matches!(
+        failure(&report),
+        DownloadErrorKind::Timeout(as_completed::download::TimeoutKind::Total)
+    ));
+}
+
+/// What stands in `/proc/self` for this process.
+#[cfg(target_os = "linux")]
+fn counted(what: &str) -> usize {
+    std::fs::read_dir(format!("/proc/self/{what}"))
+        .unwrap()
+        .count()
+}
+
+/// Run by [`faults_leave_no_thread_and_no_descriptor`] in a process of its own.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "counts what the whole process has open"]
+fn faults_in_a_process_of_their_own() {
+    use super::server::Exchange;
+
+    let once = || {
+        let folder = Folder::new();
+        let server = Server::start(|exchange: &mut Exchange| match exchange.number % 6 {
+            0 => exchange.stall(),
+            1 => Then::Reset,
+            2 => Then::Close,
+            3 => {
+                exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+                exchange.stall()
+            }
+            4 => exchange.answer("503 Busy", "", b""),
+            _ => exchange.ok(b"flag"),
+        });
+        let downloader = builder(&folder)
+            .read_timeout(SHORT / 3)
+            .retry(RetryPolicy::default().delay(SHORT / 100, SHORT / 100))
+            .build()
+            .unwrap();
+        let url = format!("http://localhost:{}/", server.address().port());
+        let jobs = (0..30).map(|n| Job::new(n, url.clone(), n.to_string()));
+        let report = download(&downloader, jobs);
+        assert_eq!(report.total(), 30);
+    };
+    once();
+    let before = (counted("fd"), counted("task"));
+    once();
+    once();
+    let deadline = Instant::now() + LONG;
+    loop {
+        // Threads that have ended take a moment to be gone.
+        let after = (counted("fd"), counted("task"));
+        if after.0 <= before.0 && after.1 <= before.1 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{before:?} became {after:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn faults_leave_no_thread_and_no_descriptor() {
+    let this = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(this)
+        .args(["--ignored", "--exact"])
+        .arg("download::bounds::faults_in_a_process_of_their_own")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("1 passed"), "{text}");
+}

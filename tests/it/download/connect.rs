@@ -1,0 +1,304 @@
+//! Connections that cannot be made, or are not safe.
+
+use super::server::Server;
+use super::*;
+use as_completed::download::TimeoutKind;
+use socket2::{Domain, Socket, Type};
+use std::net::{SocketAddr, TcpListener};
+
+/// Listens, but accepts no further connection: its queue is full.
+pub(crate) struct BlackHole {
+    pub(crate) address: SocketAddr,
+    _listener: Socket,
+    _queue: Vec<Socket>,
+}
+
+impl BlackHole {
+    pub(crate) fn new() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut queue = Vec::new();
+        // One more than there is room for hangs, and so will all others.
+        loop {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let connected = socket.connect_timeout(&address.into(), SHORT);
+            queue.push(socket);
+            if connected.is_err() {
+                break;
+            }
+            assert!(queue.len() < 1000, "the queue has no end");
+        }
+        Self {
+            address,
+            _listener: listener,
+            _queue: queue,
+        }
+    }
+}
+
+#[test]
+fn refused_connection_is_an_error() {
+    let folder = Folder::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let downloader = builder(&folder).build().unwrap();
+    let report = download_one(&downloader, format!("http://{address}/"));
+    assert!(matches!(failure(&report), DownloadErrorKind::Connect(_)));
+    assert!(report.entries()[0].error().unwrap().is_transient());
+    assert!(folder.names().is_empty());
+}
+
+#[test]
+fn connection_that_hangs_times_out() {
+    let folder = Folder::new();
+    let hole = BlackHole::new();
+    let downloader = builder(&folder)
+        .connect_timeout(Duration::from_millis(600))
+        .build()
+        .unwrap();
+    let report = download_one(&downloader, format!("http://{}/", hole.address));
+    assert!(matches!(
+        failure(&report),
+        DownloadErrorKind::Timeout(TimeoutKind::Connect)
+    ));
+}
+
+#[test]
+fn unknown_name_is_an_error() {
+    let folder = Folder::new();
+    let downloader = builder(&folder)
+        .connect_timeout(Duration::from_secs(10))
+        .build()
+        .unwrap();
+    let report = download_one(&downloader, "http://no-such-host.invalid/");
+    match failure(&report) {
+        DownloadErrorKind::LookUp { host, .. } => assert_eq!(host, "no-such-host.invalid"),
+        // Where no name server answers.
+        DownloadErrorKind::Timeout(TimeoutKind::LookUp) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn name_is_looked_up() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(b"flag"));
+    let downloader = builder(&folder).build().unwrap();
+    let url = format!("http://localhost:{}/", server.address().port());
+    assert_ok(&download_one(&downloader, url));
+}
+
+#[test]
+fn proxy_is_asked_to_connect() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.answer("403 Forbidden", "", b""));
+    let downloader = builder(&folder)
+        .proxy(Proxy::Url(server.url("/")))
+        .build()
+        .unwrap();
+    let report = download_one(&downloader, "http://flags.invalid/br");
+    assert!(matches!(failure(&report), DownloadErrorKind::Connect(_)));
+    assert_eq!(server.requests(), 1);
+}
+
+#[cfg(feature = "rustls")]
+mod tls {
+    use super::*;
+    use as_completed::download::RedirectError;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+    use std::io::{BufRead, BufReader, Write};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::thread::{self, JoinHandle};
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    fn authority() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    /// A server whose certificate is for `name`, until `year`.
+    struct TlsServer {
+        address: SocketAddr,
+        connections: Arc<AtomicUsize>,
+        over: Arc<AtomicBool>,
+        acceptor: Option<JoinHandle<()>>,
+    }
+
+    impl TlsServer {
+        fn start(authority: &Authority, name: &str, year: i32, answer: &'static str) -> Self {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            let certificate = params.signed_by(&key, authority).unwrap();
+            let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], private)
+                .unwrap();
+            let config = Arc::new(config);
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let over = Arc::new(AtomicBool::new(false));
+            let connections = Arc::new(AtomicUsize::new(0));
+            let (is_over, counter) = (Arc::clone(&over), Arc::clone(&connections));
+            let acceptor = thread::spawn(move || {
+                for stream in listener.incoming() {
+                    if is_over.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    let config = Arc::clone(&config);
+                    // Ends when the client closes the connection.
+                    thread::spawn(move || {
+                        let connection = ServerConnection::new(config).unwrap();
+                        let mut stream =
+                            BufReader::new(StreamOwned::new(connection, stream.unwrap()));
+                        let mut line = String::new();
+                        while matches!(stream.read_line(&mut line), Ok(1..)) {
+                            if line.ends_with("\r\n\r\n") {
+                                line.clear();
+                                let _ = stream.get_mut().write_all(answer.as_bytes());
+                            }
+                        }
+                    });
+                }
+            });
+            Self {
+                address,
+                connections,
+                over,
+                acceptor: Some(acceptor),
+            }
+        }
+
+        fn url(&self, host: &str) -> String {
+            format!("https://{host}:{}/", self.address.port())
+        }
+    }
+
+    impl Drop for TlsServer {
+        fn drop(&mut self) {
+            self.over.store(true, Ordering::SeqCst);
+            let _ = std::net::TcpStream::connect(self.address);
+            if let Some(acceptor) = self.acceptor.take() {
+                let _ = acceptor.join();
+            }
+        }
+    }
+
+    const FLAG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nflag";
+
+    #[test]
+    fn own_authority_is_trusted_and_connections_are_kept() {
+        let folder = Folder::new();
+        let authority = authority();
+        let server = TlsServer::start(&authority, "localhost", 2999, FLAG);
+        let downloader = builder(&folder)
+            .root_certificates(authority.pem())
+            .build()
+            .unwrap();
+        let jobs = (0..5).map(|n| Job::new(n, server.url("localhost"), n.to_string()));
+        let report = downloader
+            .download_many(&as_completed::Inline, jobs, ())
+            .unwrap();
+        assert_ok(&report);
+        assert_eq!(folder.read("4"), b"flag");
+        assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    }
+
+    fn assert_not_trusted(trusted: &Authority, server: &TlsServer, host: &str) {
+        let folder = Folder::new();
+        let downloader = builder(&folder)
+            .retry(RetryPolicy::default())
+            .root_certificates(trusted.pem())
+            .build()
+            .unwrap();
+        let report = download_one(&downloader, server.url(host));
+        let kind = failure(&report);
+        assert!(matches!(kind, DownloadErrorKind::Tls(_)), "{kind:?}");
+        assert_eq!(report.retries(), 0);
+        assert!(folder.names().is_empty());
+    }
+
+    #[test]
+    fn unknown_authority_is_not_trusted() {
+        let server = TlsServer::start(&authority(), "localhost", 2999, FLAG);
+        assert_not_trusted(&authority(), &server, "localhost");
+    }
+
+    #[test]
+    fn other_name_is_not_trusted() {
+        let authority = authority();
+        let server = TlsServer::start(&authority, "elsewhere.example", 2999, FLAG);
+        assert_not_trusted(&authority, &server, "localhost");
+    }
+
+    #[test]
+    fn expired_certificate_is_not_trusted() {
+        let authority = authority();
+        let server = TlsServer::start(&authority, "localhost", 2001, FLAG);
+        assert_not_trusted(&authority, &server, "localhost");
+    }
+
+    #[test]
+    fn server_that_does_not_speak_tls_is_an_error() {
+        let folder = Folder::new();
+        let server = Server::start(|exchange| exchange.ok(b"flag"));
+        let downloader = builder(&folder).read_timeout(SHORT).build().unwrap();
+        let url = server.url("/").replace("http:", "https:");
+        let report = download_one(&downloader, url);
+        // The server waits for the end of a line that is not one.
+        let kind = failure(&report);
+        assert!(
+            matches!(
+                kind,
+                DownloadErrorKind::Timeout(_)
+                    | DownloadErrorKind::Tls(_)
+                    | DownloadErrorKind::Disconnected(_)
+            ),
+            "{kind:?}"
+        );
+    }
+
+    #[test]
+    fn redirect_from_https_to_http_is_followed_only_if_asked() {
+        let authority = authority();
+        let plain = Server::start(|exchange| exchange.ok(b"flag"));
+        let answer = format!(
+            "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n",
+            plain.url("/")
+        );
+        let server = TlsServer::start(&authority, "localhost", 2999, answer.leak());
+        for allow in [false, true] {
+            let folder = Folder::new();
+            let downloader = builder(&folder)
+                .root_certificates(authority.pem())
+                .allow_downgrade(allow)
+                .build()
+                .unwrap();
+            let report = download_one(&downloader, server.url("localhost"));
+            if allow {
+                assert_ok(&report);
+            } else {
+                assert!(matches!(
+                    failure(&report),
+                    DownloadErrorKind::Redirect(RedirectError::Downgrade(_))
+                ));
+                assert_eq!(plain.requests(), 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Going on with a file that broke off, and the answers by which others have
+//! corrupted files.
+
+use super::server::{Exchange, Server, Then};
+use super::*;
+
+const BODY: &[u8] = b"the whole body of the file";
+const ETAG: &str = "ETag: \"1\"\r\n";
+
+fn resuming(folder: &Folder) -> Downloader {
+    let soon = RetryPolicy::default().delay(Duration::from_millis(1), Duration::from_millis(1));
+    builder(folder).resume(true).retry(soon).build().unwrap()
+}
+
+/// Sends half of the body, with these headers, and hangs up.
+fn half(exchange: &mut Exchange, headers: &str) -> Then {
+    assert_eq!(exchange.header("range"), None);
+    let length = BODY.len();
+    exchange.send(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{headers}\r\n"
+    ));
+    exchange.send(&BODY[..10]);
+    Then::Close
+}
+
+/// A server that first sends half, then answers what is asked next so, and
+/// afterwards sends the whole.
+fn half_then(
+    headers: &'static str,
+    answer: impl Fn(&mut Exchange) -> Then + Send + Sync + 'static,
+) -> Server {
+    Server::start(move |exchange| match exchange.number {
+        0 => half(exchange, headers),
+        1 => answer(exchange),
+        _ => {
+            assert_eq!(exchange.header("range"), None);
+            exchange.answer("200 OK", headers, BODY)
+        }
+    })
+}
+
+fn assert_saved(folder: &Folder, report: &Report<&'static str>) {
+    assert_ok(report);
+    assert_eq!(folder.names(), ["file"]);
+    assert_eq!(folder.read("file"), BODY);
+}
+
+#[test]
+fn download_goes_on_where_it_broke_off() {
+    let folder = Folder::new();
+    let server = half_then(ETAG, |exchange| {
+        assert_eq!(exchange.header("range"), Some("bytes=10-"));
+        assert_eq!(exchange.header("if-range"), Some("\"1\""));
+        exchange.answer(
+            "206 Partial Content",
+            "Content-Range: bytes 10-25/26\r\nETag: \"1\"\r\n",
+            &BODY[10..],
+        )
+    });
+    let report = download_one(&resuming(&folder), server.url("/"));
+    assert_saved(&folder, &report);
+    assert_eq!(report.bytes(), BODY.len() as u64, "no byte came twice");
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn download_goes_on_in_a_later_run() {
+    let folder = Folder::new();
+    let server = half_then(ETAG, |exchange| {
+        assert_eq!(exchange.header("range"), Some("bytes=10-"));
+        exchange.answer(
+            "206 Partial Content",
+            "Content-Range: bytes 10-25/26\r\n",
+            &BODY[10..],
+        )
+    });
+    let once = || {
+        let builder = builder(&folder).resume(true);
+        download_one(&builder.build().unwrap(), server.url("/"))
+    };
+    assert!(matches!(failure(&once()), DownloadErrorKind::Body { .. }));
+    assert_eq!(folder.names(), ["file.part", "file.part.from"]);
+    assert_saved(&folder, &once());
+}
+
+#[test]
+fn date_is_a_validator_where_there_is_no_etag() {
+    let folder = Folder::new();
+    let headers = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                   Date: Mon, 07 Nov 1994 08:49:37 GMT\r\n";
+    let server = half_then(headers, |exchange| {
+        let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(exchange.header("if-range"), date);
+        exchange.answer(
+            "206 Partial Content",
+            "Content-Range: bytes 10-25/26\r\n",
+            &BODY[10..],
+        )
+    });
+    assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+}
+
+#[test]
+fn file_without_strong_validator_begins_anew() {
+    for headers in ["", "ETag: W/\"1\"\r\n"] {
+        let folder = Folder::new();
+        let server = half_then(headers, |exchange| {
+            assert_eq!(exchange.header("range"), None);
+            exchange.ok(BODY)
+        });
+        assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+    }
+}
+
+#[test]
+fn range_answered_by_the_whole_file_replaces_the_part() {
+    let folder = Folder::new();
+    let server = half_then(ETAG, |exchange| exchange.answer("200 OK", ETAG, BODY));
+    assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn file_that_has_changed_replaces_the_part() {
+    let folder = Folder::new();
+    // As the standard has it: If-Range does not match, so the whole comes.
+    let server = Server::start(|exchange| match exchange.number {
+        0 => {
+            exchange
+                .send("HTTP/1.1 200 OK\r\nContent-Length: 30\r\nETag: \"0\"\r\n\r\nold old old");
+            Then::Close
+        }
+        1 => {
+            assert_eq!(exchange.header("if-range"), Some("\"0\""));
+            {
+                exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 26\r\nETag: \"1\"\r\n\r\n");
+                exchange.send(&BODY[..10]);
+                Then::Close
+            }
+        }
+        _ => {
+            assert_eq!(exchange.header("if-range"), Some("\"1\""));
+            exchange.answer(
+                "206 Partial Content",
+                "Content-Range: bytes 10-25/26\r\n",
+                &BODY[10..],
+            )
+        }
+    });
+    assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+}
+
+#[test]
+fn range_that_does_not_fit_begins_anew() {
+    for headers in [
+        "Content-Range: bytes 9-25/26\r\n",
+        "Content-Range: bytes 0-25/26\r\n",
+        "Content-Range: bytes 10-25/27\r\n",
+        "Content-Range: bytes 10-24/26\r\n",
+        "Content-Range: bytes 10-26/27\r\n",
+        "Content-Range: bytes 10-25/26\r\nETag: \"2\"\r\n",
+        "Content-Type: multipart/byteranges\r\n",
+        "",
+    ] {
+        let folder = Folder::new();
+        let server = half_then(ETAG, move |exchange| {
+            exchange.answer("206 Partial Content", headers, &BODY[10..])
+        });
+        assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+        assert_eq!(server.requests(), 3, "{headers}");
+    }
+}
+
+#[test]
+fn unsatisfiable_range_on_a_whole_part_means_that_it_is_whole() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("file.part"), BODY).unwrap();
+    let server = Server::start(|exchange| {
+        assert_eq!(exchange.header("range"), Some("bytes=26-"));
+        exchange.answer(
+            "416 Range Not Satisfiable",
+            "Content-Range: bytes */26\r\n",
+            b"",
+        )
+    });
+    let note = format!("as-completed part 1\n{}\n\"1\"\n26\nend\n", server.url("/"));
+    std::fs::write(folder.file("file.part.from"), note).unwrap();
+    assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+    assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn unsatisfiable_range_otherwise_begins_anew() {
+    for headers in [
+        "Content-Range: bytes */9\r\n",
+        "Content-Range: bytes */26\r\n",
+        "",
+    ] {
+        let folder = Folder::new();
+        let server = half_then(ETAG, move |exchange| {
+            exchange.answer("416 Range Not Satisfiable", headers, b"")
+        });
+        assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+        assert_eq!(server.requests(), 3, "{headers}");
+    }
+}
+
+#[test]
+fn part_of_another_url_is_not_used() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("file.part"), b"of another").unwrap();
+    let note = "as-completed part 1\nhttp://elsewhere.invalid/\n\"1\"\n26\nend\n";
+    std::fs::write(folder.file("file.part.from"), note).unwrap();
+    let server = Server::start(|exchange| {
+        assert_eq!(exchange.header("range"), None);
+        exchange.ok(BODY)
+    });
+    assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+}
+
+#[test]
+fn part_without_a_note_is_not_used() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("file.part"), b"of whatever").unwrap();
+    std::fs::write(folder.file("file.part.from"), "as-completed part 1\nhttp:").unwrap();
+    let server = Server::start(|exchange| {
+        assert_eq!(exchange.header("range"), None);
+        exchange.ok(BODY)
+    });
+    assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+}
+
+#[cfg(unix)]
+#[test]
+fn part_that_is_a_link_is_not_followed() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("precious"), b"precious").unwrap();
+    std::os::unix::fs::symlink("precious", folder.file("file.part")).unwrap();
+    let server = Server::start(|exchange| exchange.answer("200 OK", ETAG, BODY));
+    assert_ok(&download_one(&resuming(&folder), server.url("/")));
+    assert_eq!(folder.read("precious"), b"precious");
+    assert_eq!(folder.read("file"), BODY);
+    assert!(!folder.file("file").is_symlink());
+}
+
+#[test]
+fn checksum_covers_the_part() {
+    // Of BODY.
+    let sha256 = "c75a1087a8adb9551c0236e43f70a7744afa6ce33a8f007b7b1e6fbe78677294";
+    let folder = Folder::new();
+    let server = Server::start(|exchange| match exchange.header("range") {
+        Some(_) => exchange.answer(
+            "206 Partial Content",
+            "Content-Range: bytes 10-25/26\r\n",
+            &BODY[10..],
+        ),
+        None => exchange.answer("200 OK", ETAG, BODY),
+    });
+    std::fs::write(folder.file("file.part"), b"the wrong.").unwrap();
+    let note = format!("as-completed part 1\n{}\n\"1\"\n26\nend\n", server.url("/"));
+    std::fs::write(folder.file("file.part.from"), note).unwrap();
+    let job = Job::new("key", server.url("/"), "file").sha256(sha256);
+    let report = download(&resuming(&folder), [job]);
+    assert_saved(&folder, &report);
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn failure_that_is_final_leaves_no_part() {
+    let folder = Folder::new();
+    let server = half_then(ETAG, |exchange| exchange.answer("404 Not Found", "", b""));
+    let report = download_one(&resuming(&folder), server.url("/"));
+    assert_eq!(report.count(DownloadStatus::NotFound), 1);
+    assert!(folder.names().is_empty());
+    let server = half_then(ETAG, |exchange| exchange.answer("200 OK", ETAG, BODY));
+    let downloader = builder(&folder).resume(true).max_size(5).build().unwrap();
+    let report = download_one(&downloader, server.url("/"));
+    assert!(matches!(
+        failure(&report),
+        DownloadErrorKind::TooLarge { .. }
+    ));
+    assert!(folder.names().is_empty());
+}

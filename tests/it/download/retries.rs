@@ -1,0 +1,269 @@
+//! What is tried again, when, and what is not.
+
+use super::server::{Exchange, Server, Then};
+use super::*;
+use as_completed::Inline;
+use as_completed::download::Event;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+fn soon() -> RetryPolicy {
+    RetryPolicy::default().delay(Duration::from_millis(1), Duration::from_millis(2))
+}
+
+/// Answers the first request so, and the others with a file.
+fn first(answer: impl Fn(&mut Exchange) -> Then + Send + Sync + 'static) -> Server {
+    Server::start(move |exchange| {
+        if exchange.number == 0 {
+            answer(exchange)
+        } else {
+            exchange.ok(b"flag")
+        }
+    })
+}
+
+#[test]
+fn transient_statuses_are_tried_again() {
+    for status in [408, 425, 429, 500, 502, 503, 504] {
+        let folder = Folder::new();
+        let server =
+            first(move |exchange| exchange.answer(&format!("{status} Later"), "", b"later"));
+        let downloader = builder(&folder).retry(soon()).build().unwrap();
+        let report = download_one(&downloader, server.url("/"));
+        assert_ok(&report);
+        assert_eq!((report.retries(), server.requests()), (1, 2), "{status}");
+        assert_eq!(folder.names(), ["file"]);
+    }
+}
+
+#[test]
+fn other_statuses_are_final() {
+    for status in [400, 401, 403, 404, 410, 418, 451, 501, 505] {
+        let folder = Folder::new();
+        let server = first(move |exchange| exchange.answer(&format!("{status} No"), "", b""));
+        let downloader = builder(&folder).retry(soon()).build().unwrap();
+        let report = download_one(&downloader, server.url("/"));
+        assert!(
+            matches!(failure(&report), DownloadErrorKind::Status { code } if *code == status),
+            "{status}"
+        );
+        assert_eq!(server.requests(), 1, "{status}");
+    }
+}
+
+#[test]
+fn status_that_the_policy_names_is_tried_again() {
+    let folder = Folder::new();
+    let server = first(|exchange| exchange.answer("418 I'm a teapot", "", b""));
+    let policy = soon().also_status(418);
+    let downloader = builder(&folder).retry(policy).build().unwrap();
+    assert_ok(&download_one(&downloader, server.url("/")));
+}
+
+#[test]
+fn bodies_that_break_off_are_tried_again_from_the_start() {
+    for broken in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf",
+        "HTTP/1.1 200 O",
+        "",
+    ] {
+        let folder = Folder::new();
+        let server = first(move |exchange| {
+            exchange.send(broken);
+            Then::Close
+        });
+        let downloader = builder(&folder).retry(soon()).build().unwrap();
+        assert_ok(&download_one(&downloader, server.url("/")));
+        assert_eq!(folder.read("file"), b"flag");
+        assert_eq!(folder.names(), ["file"]);
+    }
+}
+
+#[test]
+fn retries_of_a_job_are_bounded_and_told() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.answer("503 Busy", "", b""));
+    let policy = soon().max_retries(3);
+    let downloader = builder(&folder).retry(policy).build().unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let observer = move |event: &Event<'_, &str>| {
+        if let Event::Retrying { retry, error, .. } = event {
+            assert!(error.is_transient());
+            tell.lock().unwrap().push(*retry);
+        }
+    };
+    let jobs = [Job::new("key", server.url("/"), "file")];
+    let report = downloader.download_many(&Inline, jobs, observer).unwrap();
+    assert_eq!(report.entries()[0].retries(), 3);
+    assert_eq!(*told.lock().unwrap(), [1, 2, 3]);
+    assert_eq!(server.requests(), 4);
+}
+
+#[test]
+fn retries_of_a_run_are_bounded() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.answer("503 Busy", "", b""));
+    let policy = soon().max_retries(10).budget(7);
+    let downloader = builder(&folder).retry(policy).build().unwrap();
+    let jobs = (0..20).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    let report = download(&downloader, jobs);
+    assert_eq!(report.count(DownloadStatus::Error), 20);
+    assert_eq!(report.retries(), 7);
+    assert_eq!(server.requests(), 27);
+}
+
+/// Downloads one file from a server that first wants to be left alone, and
+/// returns how long it was.
+fn time_left_alone(retry_after: String, cap: Duration) -> Duration {
+    let folder = Folder::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let times = Arc::clone(&asked);
+    let server = Server::start(move |exchange| {
+        times.lock().unwrap().push(Instant::now());
+        match exchange.number {
+            0 => exchange.answer(
+                "429 Too Many Requests",
+                &format!("Retry-After: {retry_after}\r\n"),
+                b"",
+            ),
+            _ => exchange.ok(b"flag"),
+        }
+    });
+    let policy = soon().longest_retry_after(cap);
+    let downloader = builder(&folder).retry(policy).build().unwrap();
+    assert_ok(&download_one(&downloader, server.url("/")));
+    let asked = asked.lock().unwrap();
+    asked[1] - asked[0]
+}
+
+#[test]
+fn retry_after_is_honoured_in_seconds() {
+    assert!(time_left_alone("1".to_owned(), LONG) >= Duration::from_millis(990));
+}
+
+#[test]
+fn retry_after_is_honoured_as_a_date() {
+    let then = SystemTime::now() + Duration::from_secs(2);
+    let date = httpdate::fmt_http_date(then);
+    // A date has no fractions, so it may be up to a second less.
+    assert!(time_left_alone(date, LONG) >= Duration::from_millis(500));
+}
+
+#[test]
+fn retry_after_is_capped() {
+    let cap = Duration::from_millis(20);
+    for value in [
+        "3600",
+        "99999999999999999999",
+        "Tue, 31 Dec 2999 23:59:59 GMT",
+    ] {
+        let left_alone = time_left_alone(value.to_owned(), cap);
+        assert!(left_alone >= cap && left_alone < LONG);
+    }
+}
+
+#[test]
+fn retry_after_that_says_nothing_is_ignored() {
+    for value in ["soon", "-1", "0", "Sun, 06 Nov 1994 08:49:37 GMT"] {
+        assert!(time_left_alone(value.to_owned(), LONG) < LONG);
+    }
+}
+
+#[test]
+fn retry_after_holds_for_all_jobs_of_the_host() {
+    let folder = Folder::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let times = Arc::clone(&asked);
+    let server = Server::start(move |exchange| {
+        times.lock().unwrap().push(Instant::now());
+        match exchange.number {
+            0 => exchange.answer("503 Busy", "Retry-After: 1\r\n", b""),
+            _ => exchange.ok(b"flag"),
+        }
+    });
+    let other = Server::start(|exchange| exchange.ok(b"flag"));
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = [
+        Job::new(0, server.url("/"), "0"),
+        Job::new(1, other.url("/"), "1"),
+        Job::new(2, server.url("/"), "2"),
+    ];
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+    assert_eq!(report.count(DownloadStatus::Ok), 2);
+    let asked = asked.lock().unwrap();
+    assert!(asked[1] - asked[0] >= Duration::from_millis(990));
+}
+
+#[test]
+fn retry_that_would_come_too_late_is_not_waited_for() {
+    let folder = Folder::new();
+    let server =
+        Server::start(|exchange| exchange.answer("503 Busy", "Retry-After: 3600\r\n", b""));
+    let policy = RetryPolicy::default().longest_retry_after(Duration::MAX);
+    let downloader = builder(&folder)
+        .retry(policy)
+        .total_timeout(LONG)
+        .build()
+        .unwrap();
+    let report = download_one(&downloader, server.url("/"));
+    assert!(matches!(
+        failure(&report),
+        DownloadErrorKind::Status { code: 503 }
+    ));
+}
+
+#[test]
+fn kept_connection_that_was_closed_is_no_failure() {
+    let folder = Folder::new();
+    // Each connection takes a second request, and is closed without an answer.
+    let server = Server::start(|exchange| match exchange.on_connection {
+        0 => exchange.ok(b"flag"),
+        _ => Then::Close,
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = (0..10).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+    assert_ok(&report);
+    assert_eq!(report.retries(), 0);
+    assert_eq!(server.connections(), 10);
+}
+
+#[test]
+fn kept_connection_that_was_reset_is_no_failure() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| match exchange.on_connection {
+        0 => exchange.ok(b"flag"),
+        _ => Then::Reset,
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = (0..10).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+    assert_ok(&report);
+    assert_eq!(report.retries(), 0);
+}
+
+#[test]
+fn server_that_fails_now_and_then_is_retried_for_as_long_as_it_takes() {
+    let folder = Folder::new();
+    let failures = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&failures);
+    let server = Server::start(move |exchange| {
+        if exchange.number % 4 == 0 {
+            counter.fetch_add(1, Ordering::SeqCst);
+            exchange.answer("418 I'm a teapot", "", b"")
+        } else {
+            exchange.ok(b"flag")
+        }
+    });
+    let policy = soon().max_retries(50).budget(10).also_status(418);
+    let downloader = builder(&folder).retry(policy).build().unwrap();
+    let jobs = (0..200).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    let report = download(&downloader, jobs);
+    assert_ok(&report);
+    assert_eq!(report.retries() as usize, failures.load(Ordering::SeqCst));
+    assert_eq!(folder.names().len(), 200);
+}
