@@ -35,7 +35,8 @@ const DEFAULT_MOST: usize = 32;
 ///
 /// A task may wait for other tasks of its pool: a worker that waits runs the
 /// awaited task itself if that has not started, so nested waits end at any
-/// pool size.
+/// pool size. It does so for its own pool only: where tasks of two
+/// pools wait for each other's, each needs as many workers as may wait.
 ///
 /// # Examples
 ///

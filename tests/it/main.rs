@@ -13,6 +13,7 @@ mod as_completed;
 mod await_;
 mod cancel;
 mod compile_fail;
+mod errors;
 mod executor;
 mod handle;
 mod initializer;
