@@ -232,6 +232,9 @@ impl<'scope> Core<'scope> {
                 return self.push(state, task, member);
             }
             if worker_of() == self.id {
+                if member.listens {
+                    state.watch_for_stop(&task);
+                }
                 drop(state);
                 task.run();
                 return Ok(());
