@@ -2,3 +2,7 @@
 
 #[cfg(feature = "download")]
 mod download;
+
+mod bombs;
+mod faults;
+mod properties;
