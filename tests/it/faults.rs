@@ -1,5 +1,6 @@
 //! What goes wrong around a pool: threads that cannot be started, thread-locals
 //! that outlive their thread's work, owners that are lost in odd places.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use crate::bombs::{Count, keep_quiet, must_end, panic_as_meant};
 use as_completed::{JoinError, Rejected, ThreadPool, as_completed};
