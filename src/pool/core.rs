@@ -243,6 +243,9 @@ impl<'scope> Core<'scope> {
                 return self.push(state, task, member);
             }
             if worker_of() == self.id {
+                if member.listens {
+                    state.watch_for_stop(&task);
+                }
                 drop(state);
                 task.run();
                 return Ok(());
@@ -307,7 +310,7 @@ impl<'scope> Core<'scope> {
     /// caller's own task is left to the caller.
     fn start(self: &Arc<Self>, index: usize, own: Option<TaskId>) -> Result<(), Rejected> {
         let core = Arc::clone(self);
-        match (self.spawner)(index, Box::new(move || worker::live(&core, index))) {
+        match (self.spawner)(index, Box::new(move || worker::live(core, index))) {
             Ok(thread) => {
                 let mut threads = self.threads.lock();
                 // Those that ended for want of work need no join any more.

@@ -7,6 +7,8 @@
 mod builder;
 mod core;
 mod scope;
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests;
 mod worker;
 
 pub use self::builder::ThreadPoolBuilder;
