@@ -49,6 +49,7 @@ impl DownloaderBuilder {
                 allow_downgrade: false,
                 look_up_ttl: Duration::from_secs(60),
                 proxy: Proxy::default(),
+                #[cfg(feature = "rustls")]
                 root_certificates: None,
                 token: CancelToken::new(),
             },

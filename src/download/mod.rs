@@ -2,7 +2,7 @@
 //! crate is good for.
 //!
 //! A [`Job`] is a key of your own, a URL and a file name. A [`Downloader`] runs
-//! any number of them on any [`Executor`](crate::Executor), a bounded number at
+//! any number of them on any [`Executor`], a bounded number at
 //! a time, and its [`Report`] says what became of each. An [`Observer`] is told
 //! meanwhile.
 //!

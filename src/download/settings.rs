@@ -89,6 +89,7 @@ pub(super) struct Settings {
     pub(super) allow_downgrade: bool,
     pub(super) look_up_ttl: Duration,
     pub(super) proxy: Proxy,
+    #[cfg(feature = "rustls")]
     pub(super) root_certificates: Option<Vec<u8>>,
     pub(super) token: CancelToken,
 }
