@@ -84,11 +84,8 @@ impl Fetch<'_> {
             return None;
         }
         let metadata = std::fs::symlink_metadata(&self.target).ok()?;
-        if metadata.is_file() {
-            metadata.modified().ok()
-        } else {
-            None
-        }
+        let modified = metadata.modified().ok()?;
+        (metadata.is_file() && has_http_date(modified)).then_some(modified)
     }
 
     /// When the server's file was modified, if that is to be kept.
@@ -98,6 +95,13 @@ impl Fetch<'_> {
         }
         httpdate::parse_http_date(text(headers, &LAST_MODIFIED)?).ok()
     }
+}
+
+/// Whether a header can say that time: one of the years 1970 to 9999.
+fn has_http_date(time: SystemTime) -> bool {
+    const YEAR_10000: u64 = 253_402_300_800;
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .is_ok_and(|since| since.as_secs() < YEAR_10000)
 }
 
 /// What an answer that carries no file says.

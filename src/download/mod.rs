@@ -2,9 +2,8 @@
 //! crate is good for.
 //!
 //! A [`Job`] is a key of your own, a URL and a file name. A [`Downloader`] runs
-//! any number of them on any [`Executor`], a bounded number at
-//! a time, and its [`Report`] says what became of each. An [`Observer`] is told
-//! meanwhile.
+//! any number of them on any [`Executor`], a bounded number at a time, and its
+//! [`Report`] says what became of each. An [`Observer`] is told meanwhile.
 //!
 //! ```no_run
 //! use as_completed::ThreadPool;
