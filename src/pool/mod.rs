@@ -1,12 +1,16 @@
 //! [`ThreadPool`]: the executor with threads.
 //!
-//! [`core`](self::core) holds the queue and the counts behind one lock and
-//! decides who is woken or started; [`worker`] is the life of a thread;
-//! [`builder`] and [`scope`] are the two ways to a pool.
+//! [`state`] holds the counts and decides who is woken or started;
+//! [`core`](self::core) is the queue, and what submitting, shutting down and
+//! joining do; [`worker`] is the life of a thread; [`builder`] and [`scope`]
+//! are the two ways to a pool.
 
 mod builder;
 mod core;
 mod scope;
+mod state;
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests;
 mod worker;
 
 pub use self::builder::ThreadPoolBuilder;
@@ -35,7 +39,8 @@ const DEFAULT_MOST: usize = 32;
 ///
 /// A task may wait for other tasks of its pool: a worker that waits runs the
 /// awaited task itself if that has not started, so nested waits end at any
-/// pool size.
+/// pool size. It does so for its own pool only: where tasks of two
+/// pools wait for each other's, each needs as many workers as may wait.
 ///
 /// # Examples
 ///

@@ -402,3 +402,29 @@ fn every_executor_maps_and_the_iterator_crosses_threads() {
     assert_eq!(lengths.len(), 8);
     assert!(format!("{:?}", Inline.map(0..3, |n| n)).contains("in_flight: 0"));
 }
+
+#[test]
+fn input_that_panics_reaches_the_caller_and_harms_no_worker() {
+    let _alarm = alarm();
+    expect_panics();
+    let pool = ThreadPool::new(1);
+    let items = (0..4).inspect(|number| assert!(*number < 2, "{ON_PURPOSE}"));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        pool.map(items, |number| number).count()
+    }));
+    assert!(outcome.is_err());
+    assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
+}
+
+#[test]
+fn the_function_is_dropped_with_its_map() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(2);
+    let captured = Arc::new(());
+    let held = Arc::clone(&captured);
+    let mut results = pool.map(0..10, move |_| drop(Arc::clone(&held)));
+    assert!(results.next().unwrap().is_ok());
+    drop(results);
+    pool.join();
+    assert_eq!(Arc::strong_count(&captured), 1);
+}

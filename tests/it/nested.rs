@@ -428,3 +428,29 @@ fn scoped_tasks_wait_for_scoped_tasks() {
         assert_eq!(sum, 2016);
     }
 }
+
+#[test]
+fn the_first_completed_of_several_costs_a_worker_one_task() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(1));
+    let inner = Arc::clone(&pool);
+    let split = pool.submit(move || {
+        let handles = [0; 3].map(|_| inner.submit(|| ()));
+        let waited = wait(handles, ReturnWhen::FirstCompleted, None);
+        (waited.done.len(), waited.pending.len())
+    });
+    assert_eq!(split.join().unwrap(), (1, 2));
+}
+
+#[test]
+fn a_task_that_was_claimed_is_not_cancelled_with_the_queue() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(1));
+    let inner = Arc::clone(&pool);
+    let counts = pool.submit(move || {
+        inner.submit(|| ()).join().unwrap();
+        let pending = inner.submit(|| ());
+        (inner.cancel_pending(), pending.is_cancelled())
+    });
+    assert_eq!(counts.join().unwrap(), (1, true));
+}

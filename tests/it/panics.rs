@@ -299,3 +299,13 @@ fn a_panic_in_a_nested_task_stays_in_its_handle() {
     drop(pool.submit(move || sender.send(42)));
     assert_eq!(results.recv_timeout(PATIENCE), Ok(42));
 }
+
+#[test]
+fn a_detached_task_that_panics_is_reported_once() {
+    let _alarm = alarm();
+    expect_panics();
+    let pool = ThreadPool::new(1);
+    drop(pool.submit(|| panic!("nobody joins, on purpose")));
+    pool.join();
+    assert_eq!(reports_of("nobody joins, on purpose"), 1);
+}

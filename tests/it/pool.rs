@@ -476,6 +476,21 @@ fn a_destructor_of_a_thread_local_submits_and_joins() {
         .unwrap();
     other.join();
     assert_eq!(results.try_recv(), Ok(42), "joined with its destructors");
+
+    // And from a worker of the same pool, which it has left by then.
+    let own = ThreadPool::builder()
+        .max_workers(1)
+        .keep_alive(Duration::from_millis(1))
+        .build()
+        .unwrap();
+    let own = Arc::new(own);
+    let (sender, results) = mpsc::channel();
+    let inside = Arc::clone(&own);
+    own.submit(move || LATE.set(Some(Submits(inside, sender))))
+        .join()
+        .unwrap();
+    assert_eq!(results.recv_timeout(PATIENCE), Ok(42));
+    own.join();
 }
 
 /// Processor time of a thread in ticks, a hundred of which make a second.

@@ -139,3 +139,28 @@ fn iterating_goes_on_where_streaming_stopped() {
     gate.open();
     assert_eq!(all.count(), 1);
 }
+
+#[test]
+fn an_early_drop_lets_go_of_the_waker_though_tasks_go_on() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let handles = [pool.submit(|| 1), pool.submit(|| 2)];
+    let count = Arc::new(Count::default());
+    for pending in [false, true] {
+        let mut all = as_completed(&handles);
+        let waker = Waker::from(Arc::clone(&count));
+        let mut context = Context::from_waker(&waker);
+        assert!(Pin::new(&mut all).poll_next(&mut context).is_pending());
+        if pending {
+            drop(all.into_pending());
+        } else {
+            drop(all);
+        }
+        drop(waker);
+        assert_eq!(Arc::strong_count(&count), 1, "no task knows of it");
+    }
+    busy.release();
+    handles.iter().for_each(JoinHandle::wait);
+    assert_eq!(count.0.load(Ordering::SeqCst), 0);
+}

@@ -1,0 +1,99 @@
+//! The words of the errors, and that they are one kind.
+
+use crate::support::{ON_PURPOSE, alarm, expect_panics};
+use as_completed::{
+    BuildError, Inline, JoinError, JoinTimeoutError, Rejected, ThreadPool, Unfinished,
+    WaitTimeoutError,
+};
+use std::error::Error;
+
+fn all_errors() -> Vec<Box<dyn Error + Send + Sync>> {
+    expect_panics();
+    let shut = ThreadPool::new(1);
+    shut.shutdown();
+    let broken = ThreadPool::builder()
+        .initializer(|| Err("no database".into()))
+        .build()
+        .unwrap();
+    let threadless = ThreadPool::builder().stack_size(1 << 46).build().unwrap();
+    let unfinished = Unfinished {
+        pending: 1,
+        total: 2,
+    };
+    let pool_unfinished = JoinTimeoutError {
+        running: 1,
+        queued: 2,
+    };
+    let submit = shut.try_submit(|| 1).unwrap_err().reason().clone();
+    vec![
+        Box::new(Inline.submit(|| panic!("{ON_PURPOSE}")).join().unwrap_err()),
+        Box::new(JoinError::Cancelled),
+        Box::new(JoinError::Rejected(Rejected::QueueFull)),
+        Box::new(shut.submit(|| ()).join().unwrap_err()),
+        Box::new(broken.submit(|| ()).join().unwrap_err()),
+        Box::new(threadless.submit(|| ()).join().unwrap_err()),
+        Box::new(submit),
+        Box::new(Rejected::QueueFull),
+        Box::new(Rejected::Lost),
+        Box::new(BuildError::NoWorkers),
+        Box::new(BuildError::NoCapacity),
+        Box::new(BuildError::ThreadName),
+        Box::new(WaitTimeoutError),
+        Box::new(unfinished),
+        Box::new(pool_unfinished),
+    ]
+}
+
+#[test]
+fn messages_are_phrases_that_fit_into_others() {
+    let _alarm = alarm();
+    for error in all_errors() {
+        let message = error.to_string();
+        assert!(!message.ends_with('.'), "{message}");
+        let first = message.chars().next().unwrap();
+        assert!(!first.is_uppercase(), "{message}");
+        assert!(!format!("{error:?}").is_empty());
+    }
+}
+
+#[test]
+fn each_error_says_something_of_its_own() {
+    let _alarm = alarm();
+    let mut messages: Vec<_> = all_errors().iter().map(ToString::to_string).collect();
+    messages.sort();
+    let count = messages.len();
+    messages.dedup();
+    assert_eq!(messages.len(), count);
+}
+
+// An error is in the message or in the source, not in both: else reports say
+// everything twice.
+#[test]
+fn nothing_is_said_twice_along_the_sources() {
+    let _alarm = alarm();
+    for error in all_errors() {
+        let message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            assert!(!message.contains(&cause.to_string()), "{message}");
+            source = cause.source();
+        }
+    }
+}
+
+#[test]
+fn the_question_mark_works_on_every_wait() {
+    fn all(pool: &ThreadPool) -> Result<u32, Box<dyn Error + Send + Sync>> {
+        let handle = pool.submit(|| 1);
+        handle.wait_timeout(std::time::Duration::MAX)?;
+        let one = handle.join()?;
+        let mut timed =
+            as_completed::as_completed([pool.submit(|| 2)]).timeout(std::time::Duration::MAX);
+        let two = timed.next().ok_or("one handle")??.join()?;
+        let four = pool.submit(|| "4".parse::<u32>()).join()??;
+        pool.join_timeout(std::time::Duration::MAX)?;
+        Ok(one + two + four)
+    }
+    let _alarm = alarm();
+    assert_eq!(all(&ThreadPool::new(1)).unwrap(), 7);
+}
