@@ -73,9 +73,11 @@ pub struct AsCompleted<H: Awaited> {
     pending: usize,
     /// How many handles there have been.
     total: usize,
-    /// No handle before this place can be claimed: a task that has started
-    /// never becomes pending again.
+    /// No handle before this place can be claimed by a worker of `claimer`: a
+    /// task that has started never becomes pending again.
     claim_from: usize,
+    /// The pool whose worker looked last; another's has not looked yet.
+    claimer: u32,
     completions: Arc<Completions>,
     receiver: Receiver<u32>,
 }
@@ -90,6 +92,7 @@ impl<H: Awaited> AsCompleted<H> {
             pending: 0,
             total: 0,
             claim_from: 0,
+            claimer: 0,
             completions: Arc::new(Completions::new(sender)),
             receiver,
         }
@@ -252,6 +255,11 @@ impl<H: Awaited> AsCompleted<H> {
     /// Runs one pending task of the pool whose worker this is, if there is
     /// one; says whether it did.
     fn run_one(&mut self) -> bool {
+        let pool = worker_of();
+        if self.claimer != pool {
+            self.claimer = pool;
+            self.claim_from = 0;
+        }
         for index in self.claim_from..self.slots.len() {
             self.claim_from = index + 1;
             if let Some(handle) = &self.slots[index] {

@@ -154,7 +154,11 @@ impl Watcher {
     fn notify(self, id: TaskId) {
         match self {
             Self::Thread(unparker) => unparker.unpark(),
-            Self::Completion(completions, place) => completions.send(place),
+            Self::Completion(completions, place) => {
+                completions.send(place);
+                // The iterator may be gone; it leaves a waker, which is foreign.
+                unwind::discard(completions);
+            }
             Self::Callback(callback) => report(|| callback(id)),
             Self::Waker(waker) => report(|| waker.wake()),
         }

@@ -11,6 +11,7 @@
 //! test. Where a promise of the documentation is at stake, the model is named
 //! by the schedule that could break it.
 #![cfg(as_completed_loom)]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use as_completed::{
     AsCompleted, Executor, ExecutorExt, JoinError, JoinHandle, Rejected, ReturnWhen, Task,
@@ -151,7 +152,7 @@ fn join_while_panicking_gets_the_panic_after_the_closure_is_dropped() {
         let dropped = Count::default();
         let captured = dropped.on_drop();
         let (task, handle) = by_hand(move || {
-            let _captured = captured;
+            let _captured = &captured;
             std::panic::resume_unwind(Box::new("bang"))
         });
         let runner = thread::spawn(move || task.run());

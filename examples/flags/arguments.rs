@@ -24,7 +24,8 @@ pub(super) struct Arguments {
     /// Stop after the first N codes
     #[arg(short, long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub(super) limit: Option<usize>,
-    /// Requests at one time, as far as the program can do several
+    /// Requests at one time, up to 1000; the sequential program makes one
+    /// [default: 30]
     #[arg(
         short,
         long = "max_req",

@@ -11,16 +11,19 @@ mod support;
 
 mod as_completed;
 mod await_;
+mod bombs;
 mod cancel;
 mod compile_fail;
 mod errors;
 mod executor;
+mod faults;
 mod handle;
 mod initializer;
 mod map;
 mod nested;
 mod panics;
 mod pool;
+mod properties;
 mod scope;
 mod shutdown;
 #[cfg(feature = "stream")]

@@ -18,6 +18,7 @@ mod bounds;
 mod cancel;
 mod connect;
 mod files;
+mod nginx;
 mod redirects;
 mod resume;
 mod retries;

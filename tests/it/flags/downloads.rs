@@ -135,18 +135,15 @@ fn connections_are_as_many_as_announced_and_no_more() {
 
 #[test]
 fn delays_of_many_connections_pass_together() {
-    let (folder, server) = (
-        Folder::new(),
-        start_server(slow(Duration::from_millis(250))),
-    );
+    let (folder, server) = (Folder::new(), start_server(slow(Duration::from_secs(1))));
     let start = Instant::now();
     let ended = folder.run(THREADPOOL, ["-a", "-m", "194", "--base-url", &server.url()]);
     assert_eq!(
         (ended.count(" flags downloaded"), ended.code),
         (COUNTRIES, Some(0))
     );
-    // One after the other, they take 48 s.
-    assert!(start.elapsed() < Duration::from_secs(24));
+    // One after the other, they take 194 s.
+    assert!(start.elapsed() < Duration::from_secs(97));
 }
 
 #[test]

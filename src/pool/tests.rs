@@ -1,0 +1,190 @@
+//! Threads that cannot be started, by a spawner in the system's place.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use super::ThreadPool;
+use super::core::Spawner;
+use crate::error::{JoinError, Rejected};
+use crate::handle::JoinHandle;
+use crate::sync::spawn;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+use std::time::Duration;
+
+const MOST: usize = 8;
+
+/// Starts threads, all but those for which `fails` says so, by their number.
+fn spawner(fails: impl Fn(usize) -> bool + Send + Sync + 'static) -> Spawner<'static> {
+    let started = AtomicUsize::new(0);
+    Box::new(move |index, body| {
+        if fails(started.fetch_add(1, Ordering::SeqCst)) {
+            return Err(io::Error::from(io::ErrorKind::WouldBlock));
+        }
+        Ok(Some(spawn(format!("worker-{index}"), None, body)?))
+    })
+}
+
+fn pool(spawner: Spawner<'static>) -> ThreadPool {
+    ThreadPool::builder()
+        .max_workers(MOST)
+        .spawner(spawner)
+        .build()
+        .unwrap()
+}
+
+fn is_refused<T>(outcome: &Result<T, JoinError>) -> bool {
+    matches!(outcome, Err(JoinError::Rejected(Rejected::Thread(_))))
+}
+
+/// Fails a test that hangs.
+fn must_end(test: impl FnOnce() + Send + 'static) {
+    let (done, ended) = mpsc::channel();
+    let runner = thread::spawn(move || {
+        test();
+        let _ = done.send(());
+    });
+    match ended.recv_timeout(Duration::from_secs(60)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the test hangs"),
+        _ => runner.join().unwrap(),
+    }
+}
+
+/// Each task is submitted when the one before has started and keeps its
+/// worker, so that each asks for a thread of its own.
+#[test]
+fn the_kth_thread_cannot_be_started_when_each_task_asks_for_one() {
+    for k in 0..=MOST {
+        must_end(move || {
+            let pool = pool(spawner(move |n| n == k));
+            let (open, gate) = mpsc::channel::<()>();
+            let gate = Arc::new(crate::sync::Mutex::new(gate));
+            let handles: Vec<_> = (0..MOST)
+                .map(|n| {
+                    let (start, started) = mpsc::channel();
+                    let gate = Arc::clone(&gate);
+                    let handle = pool.submit(move || {
+                        let _ = start.send(());
+                        let _ = gate.lock().recv();
+                        n
+                    });
+                    // The one whose thread fails starts later, or not at all.
+                    if n != k {
+                        let _ = started.recv_timeout(Duration::from_millis(200));
+                    }
+                    handle
+                })
+                .collect();
+            drop(open);
+            for (n, handle) in handles.into_iter().enumerate() {
+                let outcome = handle.join();
+                // With no worker alive nobody else could run it.
+                if n == 0 && k == 0 {
+                    assert!(is_refused(&outcome));
+                } else {
+                    assert_eq!(outcome.unwrap(), n);
+                }
+            }
+            assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
+        });
+    }
+}
+
+/// All tasks are submitted at once: one worker summons the next.
+#[test]
+fn the_kth_thread_cannot_be_started_when_workers_ask_for_the_next() {
+    for k in 0..=MOST {
+        must_end(move || {
+            let pool = pool(spawner(move |n| n == k));
+            let handles: Vec<_> = (0..100).map(|n| pool.submit(move || n)).collect();
+            let outcomes: Vec<_> = handles.into_iter().map(JoinHandle::join).collect();
+            for (n, outcome) in outcomes.into_iter().enumerate() {
+                if n == 0 && k == 0 {
+                    assert!(is_refused(&outcome));
+                } else {
+                    assert_eq!(outcome.unwrap(), n);
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn no_thread_at_all_can_be_started_and_then_they_can() {
+    must_end(|| {
+        let pool = pool(spawner(|n| n < 3));
+        assert!(is_refused(&pool.submit(|| ()).join()));
+        let error = pool.try_submit(|| 42).unwrap_err();
+        assert!(matches!(error.reason(), Rejected::Thread(_)));
+        assert_eq!(error.into_closure()(), 42);
+        let cancellable = pool.submit_cancellable(|_| ());
+        assert!(is_refused(&cancellable.join()));
+        assert_eq!(pool.worker_count(), 0);
+        assert_eq!(pool.submit(|| 43).join().unwrap(), 43);
+    });
+}
+
+/// A second submitter trusts in the thread that the first one is starting.
+#[test]
+fn tasks_of_others_are_refused_with_the_thread_that_they_trusted_in() {
+    must_end(|| {
+        let (starting, fail) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let gates = (Arc::clone(&starting), Arc::clone(&fail));
+        let pool = Arc::new(pool(spawner(move |n| {
+            if n == 0 {
+                gates.0.wait();
+                gates.1.wait();
+            }
+            n == 0
+        })));
+        let inside = Arc::clone(&pool);
+        let first = thread::spawn(move || inside.submit(|| ()).join());
+        starting.wait();
+        let trusting = pool.submit(|| ());
+        assert!(!trusting.is_finished());
+        fail.wait();
+        assert!(is_refused(&trusting.join()));
+        assert!(is_refused(&first.join().unwrap()));
+        assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
+    });
+}
+
+/// A worker that has fallen asleep while another was being started runs what
+/// trusted in that one.
+#[test]
+fn a_sleeper_takes_over_when_the_next_thread_cannot_be_started() {
+    must_end(|| {
+        let (starting, fail) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let gates = (Arc::clone(&starting), Arc::clone(&fail));
+        let pool = Arc::new(pool(spawner(move |n| {
+            if n == 1 {
+                gates.0.wait();
+                gates.1.wait();
+            }
+            n == 1
+        })));
+        let (open, gate) = mpsc::channel::<()>();
+        let busy = pool.submit(move || gate.recv());
+        let inside = Arc::clone(&pool);
+        let second = thread::spawn(move || inside.submit(|| ()).join());
+        starting.wait();
+        drop(open);
+        assert!(busy.join().unwrap().is_err());
+        // The worker takes the second task, then has nothing to do.
+        second_is_taken(&pool);
+        let trusting = pool.submit(|| 42);
+        fail.wait();
+        assert_eq!(trusting.join().unwrap(), 42);
+        second.join().unwrap().unwrap();
+    });
+}
+
+fn second_is_taken(pool: &ThreadPool) {
+    while pool.queued_count() > 0 || pool.active_count() > 0 {
+        thread::yield_now();
+    }
+    // So that it sleeps by now, most of the time.
+    for _ in 0..1000 {
+        thread::yield_now();
+    }
+}
