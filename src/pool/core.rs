@@ -90,6 +90,8 @@ struct State<'scope> {
     queued: usize,
     workers: usize,
     searching: usize,
+    /// Those among the searching whom the initializer keeps from it.
+    initializing: usize,
     sleeping: usize,
     /// Sleepers that were told to wake up and have not yet done so.
     permits: usize,
@@ -131,17 +133,19 @@ pub(super) struct Counts {
 }
 
 impl State<'_> {
-    /// Calls for a worker if none is on its way.
-    fn summon(&mut self, max_workers: usize) -> Summons {
-        if self.searching > 0 {
+    /// Calls for a worker if none is on its way, but for those that are held
+    /// up by their initializer, for nobody knows how long.
+    fn summon(&mut self, settings: &Settings) -> Summons {
+        if self.searching > self.initializing {
             return Summons::None;
         }
         if self.sleeping > 0 {
             return self.wake_one();
         }
-        if self.workers < max_workers {
+        if self.workers < settings.max_workers {
             self.workers += 1;
             self.searching += 1;
+            self.initializing += usize::from(settings.initializer.is_some());
             let index = self.free_indices.pop().unwrap_or_else(|| {
                 self.next_index += 1;
                 self.next_index - 1
@@ -203,6 +207,7 @@ impl<'scope> Core<'scope> {
                 queued: 0,
                 workers: 0,
                 searching: 0,
+                initializing: 0,
                 sleeping: 0,
                 permits: 0,
                 waiting_for_room: 0,
@@ -282,7 +287,7 @@ impl<'scope> Core<'scope> {
         }
         state.inbox.push_back(task);
         self.has_mail.store(true, Ordering::Relaxed);
-        let summons = state.summon(self.settings.max_workers);
+        let summons = state.summon(&self.settings);
         drop(state);
         match summons {
             Summons::Start(index) => self.start(index, Some(member.id)),
@@ -323,6 +328,7 @@ impl<'scope> Core<'scope> {
                 let mut state = self.state.lock();
                 state.workers -= 1;
                 state.searching -= 1;
+                state.initializing -= usize::from(self.settings.initializer.is_some());
                 state.free_indices.push(index);
                 if state.workers > 0 {
                     // A sleeper may have trusted in the new worker.
@@ -421,13 +427,19 @@ impl<'scope> Core<'scope> {
     fn break_down(&self, cause: InitializerError, index: usize) {
         let mut outbox = self.outbox.lock();
         let mut state = self.state.lock();
-        state.phase = Phase::Broken(cause.clone());
+        // The first to fail gives the reason.
+        if !matches!(state.phase, Phase::Broken(_)) {
+            state.phase = Phase::Broken(cause.clone());
+        }
         let queue = self.drain(&mut outbox, &mut state);
         drop(outbox);
         state.searching -= 1;
+        state.initializing -= 1;
         self.leave(state, index);
         self.wake.notify_all();
-        let _ = self.reject(queue, None, &Rejected::Initializer(cause));
+        let reason = Rejected::Initializer(cause);
+        let _ = self.reject(queue, None, &reason);
+        unwind::discard(reason);
     }
 
     /// Blocks until all workers have ended; returns at once on one of them.
@@ -485,7 +497,10 @@ impl<'scope> Core<'scope> {
             return true;
         };
         let cause = match unwind::catch(initializer) {
-            Ok(Ok(())) => return true,
+            Ok(Ok(())) => {
+                self.state.lock().initializing -= 1;
+                return true;
+            }
             Ok(Err(cause)) => cause,
             Err(payload) => Box::new(crate::error::Panic::new(payload)),
         };
@@ -522,7 +537,7 @@ impl<'scope> Core<'scope> {
                     searching = false;
                     state.searching -= 1;
                     if !outbox.is_empty() || !state.inbox.is_empty() {
-                        summons = state.summon(self.settings.max_workers);
+                        summons = state.summon(&self.settings);
                     }
                 }
                 drop((outbox, state));
