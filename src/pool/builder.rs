@@ -1,15 +1,12 @@
 //! [`ThreadPoolBuilder`]: what can be set about a pool.
 
-use super::core::{Core, Settings, Spawner};
+use super::core::{Core, Initialized, Settings, Spawner};
 use super::{DEFAULT_MOST, ThreadPool};
 use crate::error::BuildError;
 use crate::sync::{processors, spawn};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
-
-/// What an initializer returns.
-pub(crate) type Initialized = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Sets up a [`ThreadPool`]; made by [`ThreadPool::builder`].
 ///

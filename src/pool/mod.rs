@@ -1,12 +1,14 @@
 //! [`ThreadPool`]: the executor with threads.
 //!
-//! [`core`](self::core) holds the queue and the counts behind one lock and
-//! decides who is woken or started; [`worker`] is the life of a thread;
-//! [`builder`] and [`scope`] are the two ways to a pool.
+//! [`state`] holds the counts and decides who is woken or started;
+//! [`core`](self::core) is the queue, and what submitting, shutting down and
+//! joining do; [`worker`] is the life of a thread; [`builder`] and [`scope`]
+//! are the two ways to a pool.
 
 mod builder;
 mod core;
 mod scope;
+mod state;
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests;
 mod worker;

@@ -1,8 +1,13 @@
 //! The life of a worker: one thread of a pool.
 
 use super::core::Core;
+use super::state::{Phase, State, Summons};
+use crate::error::{InitializerError, Panic, Rejected};
+use crate::sync::{MutexGuard, Ordering, become_worker_of, spin_until};
+use crate::task::ErasedTask;
 use crate::unwind;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Enters the pool, works until there is no more to do, and has left.
 ///
@@ -13,4 +18,162 @@ pub(super) fn live(core: Arc<Core<'_>>, index: usize) {
     }
     // The last to leave drops the pool, its initializer included.
     unwind::discard(core);
+}
+
+impl<'scope> Core<'scope> {
+    /// Makes the current thread a worker and initializes it; says whether it
+    /// may take tasks, else it has left.
+    fn enter(&self, index: usize) -> bool {
+        become_worker_of(self.id);
+        let Some(initializer) = &self.settings.initializer else {
+            return true;
+        };
+        let cause = match unwind::catch(initializer) {
+            Ok(Ok(())) => {
+                self.state.lock().initializing -= 1;
+                return true;
+            }
+            Ok(Err(cause)) => cause,
+            Err(payload) => Box::new(Panic::new(payload)),
+        };
+        self.break_down(InitializerError::new(cause), index);
+        false
+    }
+
+    /// The initializer of a worker failed: all that is queued, and all that
+    /// will be submitted, is rejected.
+    fn break_down(&self, cause: InitializerError, index: usize) {
+        let mut outbox = self.outbox.lock();
+        let mut state = self.state.lock();
+        // The first to fail gives the reason.
+        if !matches!(state.phase, Phase::Broken(_)) {
+            state.phase = Phase::Broken(cause.clone());
+        }
+        let queue = self.drain(&mut outbox, &mut state);
+        drop(outbox);
+        state.searching -= 1;
+        state.initializing -= 1;
+        self.leave(state, index);
+        self.wake.notify_all();
+        let reason = Rejected::Initializer(cause);
+        let _ = self.reject(queue, None, &reason);
+        unwind::discard(reason);
+    }
+
+    /// Takes tasks and runs them until the pool is over, or, with a
+    /// `keep_alive`, until there have been none for so long.
+    fn work(self: &Arc<Self>, index: usize) {
+        // As whoever started this thread has counted it.
+        let mut searching = true;
+        loop {
+            let mut outbox = self.outbox.lock();
+            if !searching {
+                if let Some(task) = outbox.pop_front() {
+                    drop(outbox);
+                    self.run(task);
+                    continue;
+                }
+            }
+            let mut state = self.state.lock();
+            if outbox.is_empty() {
+                std::mem::swap(&mut *outbox, &mut state.inbox);
+                self.has_mail.store(false, Ordering::Relaxed);
+            }
+            if let Some(task) = outbox.pop_front() {
+                let mut summons = Summons::None;
+                if searching {
+                    searching = false;
+                    state.searching -= 1;
+                    if !outbox.is_empty() || !state.inbox.is_empty() {
+                        summons = state.summon(&self.settings);
+                    }
+                }
+                drop((outbox, state));
+                self.answer(summons);
+                self.run(task);
+                continue;
+            }
+            // Nothing is pushed or taken over while `state` is locked.
+            drop(outbox);
+            if !searching {
+                searching = true;
+                state.searching += 1;
+                if state.searching == 1 && !state.is_over() {
+                    drop(state);
+                    // Another look under the locks follows, whatever it found.
+                    spin_until(|| self.has_mail.load(Ordering::Relaxed));
+                    continue;
+                }
+            }
+            // Asked while this worker counts as searching, not as running.
+            let is_over = state.is_over();
+            state.searching -= 1;
+            if is_over {
+                self.leave(state, index);
+                // Others may have slept until the last task ended.
+                self.wake.notify_all();
+                return;
+            }
+            if !self.sleep(&mut state) {
+                self.leave(state, index);
+                return;
+            }
+        }
+    }
+
+    fn run(&self, task: ErasedTask<'scope>) {
+        if self.is_bounded() {
+            let mut state = self.state.lock();
+            state.queued -= 1;
+            let is_wanted = state.waiting_for_room > 0;
+            drop(state);
+            if is_wanted {
+                self.room.notify_one();
+            }
+        }
+        task.run();
+    }
+
+    /// Sleeps until summoned or until the pool is over, and is searching then;
+    /// says whether it was not the time to end for want of work.
+    fn sleep(&self, state: &mut MutexGuard<'_, State<'scope>>) -> bool {
+        let deadline = self
+            .settings
+            .keep_alive
+            .and_then(|idle| Instant::now().checked_add(idle));
+        state.sleeping += 1;
+        loop {
+            if state.permits > 0 {
+                state.permits -= 1;
+                return true;
+            }
+            if state.is_over() {
+                state.sleeping -= 1;
+                state.searching += 1;
+                return true;
+            }
+            match deadline {
+                None => self.wake.wait(state),
+                Some(deadline) => {
+                    if Instant::now() >= deadline {
+                        state.sleeping -= 1;
+                        return false;
+                    }
+                    self.wake.wait_until(state, deadline);
+                }
+            }
+        }
+    }
+
+    /// Counts a worker out, in the critical section in which it found that it
+    /// is not needed.
+    fn leave(&self, mut state: MutexGuard<'_, State<'scope>>, index: usize) {
+        state.workers -= 1;
+        state.free_indices.push(index);
+        let is_last = state.workers == 0;
+        drop(state);
+        if is_last {
+            self.ended.notify_all();
+        }
+    }
 }

@@ -1,0 +1,141 @@
+//! The counts of a pool and the decisions that follow from them: who is let
+//! in, who is woken or started, and when it is over.
+//!
+//! A worker is *running* a task, *searching* for one, or *sleeping*. A thread
+//! that has been started or woken counts as searching from the moment that was
+//! decided.
+
+use super::core::Settings;
+use crate::error::{InitializerError, Rejected};
+use crate::task::{ErasedTask, WeakTask};
+use std::collections::VecDeque;
+
+/// As many stoppable tasks are kept before any is looked at again.
+const PRUNE_AT: usize = 16;
+
+/// What the lock of a pool guards.
+pub(super) struct State<'scope> {
+    pub(super) phase: Phase,
+    pub(super) inbox: VecDeque<ErasedTask<'scope>>,
+    /// The length of both boxes; kept only where the queue is bounded.
+    pub(super) queued: usize,
+    pub(super) workers: usize,
+    pub(super) searching: usize,
+    /// Those among the searching whom the initializer keeps from it.
+    pub(super) initializing: usize,
+    pub(super) sleeping: usize,
+    /// Sleepers that were told to wake up and have not yet done so.
+    pub(super) permits: usize,
+    /// Submitters that wait for room in the queue.
+    pub(super) waiting_for_room: usize,
+    /// Indices of workers that have ended, for the next ones to use.
+    pub(super) free_indices: Vec<usize>,
+    next_index: usize,
+    /// Tasks that can be asked to stop while they run.
+    pub(super) stoppable: Vec<WeakTask<'scope>>,
+    /// When `stoppable` is as long as this, those that are gone are removed.
+    prune_at: usize,
+}
+
+#[derive(Clone)]
+pub(super) enum Phase {
+    Open,
+    /// The body of a scope is over: only while its tasks run may they bring
+    /// new ones, and the workers end when all is done.
+    Closing,
+    ShutDown,
+    Broken(InitializerError),
+}
+
+/// What it takes for the task just pushed, or those still queued, to be run.
+#[must_use = "nobody comes unless called"]
+#[derive(Clone, Copy)]
+pub(super) enum Summons {
+    None,
+    Wake,
+    Start(usize),
+}
+
+impl<'scope> State<'scope> {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Open,
+            inbox: VecDeque::new(),
+            queued: 0,
+            workers: 0,
+            searching: 0,
+            initializing: 0,
+            sleeping: 0,
+            permits: 0,
+            waiting_for_room: 0,
+            free_indices: Vec::new(),
+            next_index: 0,
+            stoppable: Vec::new(),
+            prune_at: PRUNE_AT,
+        }
+    }
+
+    /// Calls for a worker if none is on its way, but for those that are held
+    /// up by their initializer, for nobody knows how long.
+    pub(super) fn summon(&mut self, settings: &Settings) -> Summons {
+        if self.searching > self.initializing {
+            return Summons::None;
+        }
+        if self.sleeping > 0 {
+            return self.wake_one();
+        }
+        if self.workers < settings.max_workers {
+            self.workers += 1;
+            self.searching += 1;
+            self.initializing += usize::from(settings.initializer.is_some());
+            let index = self.free_indices.pop().unwrap_or_else(|| {
+                self.next_index += 1;
+                self.next_index - 1
+            });
+            return Summons::Start(index);
+        }
+        Summons::None
+    }
+
+    pub(super) fn wake_one(&mut self) -> Summons {
+        self.sleeping -= 1;
+        self.permits += 1;
+        self.searching += 1;
+        Summons::Wake
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.workers - self.searching - self.sleeping
+    }
+
+    /// Whether a task is let in now.
+    pub(super) fn admit(&self) -> Result<(), Rejected> {
+        match &self.phase {
+            Phase::Open => Ok(()),
+            // What a task has set going, on whatever thread, is part of it.
+            Phase::Closing if !self.is_over() => Ok(()),
+            Phase::Closing | Phase::ShutDown => Err(Rejected::ShutDown),
+            Phase::Broken(cause) => Err(Rejected::Initializer(cause.clone())),
+        }
+    }
+
+    /// Whether workers that find the queue empty end.
+    pub(super) fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Open => false,
+            // A task that runs may still bring more.
+            Phase::Closing => self.running() == 0,
+            Phase::ShutDown | Phase::Broken(_) => true,
+        }
+    }
+
+    /// Lets `cancel_pending` reach the task while it runs.
+    pub(super) fn watch_for_stop(&mut self, task: &ErasedTask<'scope>) {
+        if self.stoppable.len() >= self.prune_at {
+            self.stoppable.retain(WeakTask::is_alive);
+            // Twice what is left, so that the cost per task is constant.
+            self.prune_at = PRUNE_AT.max(2 * self.stoppable.len());
+        }
+        self.stoppable.push(task.downgrade());
+    }
+}
