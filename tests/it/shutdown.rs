@@ -408,10 +408,15 @@ fn submitters_that_wait_for_room_are_told_of_the_shutdown() {
     let busy = occupy(&pool, 1);
     let queued = pool.submit(|| 1);
     thread::scope(|scope| {
-        let waiting = [0; 3].map(|_| scope.spawn(|| pool.submit(|| 2)));
+        let (sender, submitted) = mpsc::channel();
+        for _ in 0..3 {
+            let (pool, sender) = (&pool, sender.clone());
+            scope.spawn(move || sender.send(pool.submit(|| 2)));
+        }
+        assert!(submitted.recv_timeout(SHORT).is_err(), "there was no room");
         pool.shutdown();
-        for submitter in waiting {
-            let handle = submitter.join().unwrap();
+        for _ in 0..3 {
+            let handle = submitted.recv_timeout(PATIENCE).unwrap();
             assert!(handle.join().unwrap_err().is_rejected());
         }
     });
