@@ -6,6 +6,7 @@ use super::pace::MinimumSpeed;
 use super::report::Keep;
 use super::retry::RetryPolicy;
 use crate::cancel::CancelToken;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub enum Durability {
 }
 
 /// Which proxy to use.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Proxy {
     /// The one that `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY` names, with the
@@ -56,8 +57,18 @@ pub enum Proxy {
     Url(String),
 }
 
+/// Leaves out what may be a password.
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            Self::Direct => "Direct",
+            Self::Url(_) => "Url(..)",
+        })
+    }
+}
+
 /// What a downloader goes by.
-#[derive(Debug)]
 pub(super) struct Settings {
     pub(super) directory: Arc<Path>,
     pub(super) max_in_flight: usize,
@@ -88,7 +99,6 @@ pub(super) struct Settings {
 ///
 /// All times and bounds are finite unless set otherwise. `Duration::MAX` stands
 /// for no limit.
-#[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct DownloaderBuilder {
     settings: Settings,
@@ -330,6 +340,18 @@ impl DownloaderBuilder {
             self.settings.headers.push(header);
         }
         Downloader::from_settings(self.settings)
+    }
+}
+
+/// Leaves out the headers, which may be secret.
+impl fmt::Debug for DownloaderBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloaderBuilder")
+            .field("directory", &self.settings.directory)
+            .field("max_in_flight", &self.settings.max_in_flight)
+            .field("retry", &self.settings.retry)
+            .field("proxy", &self.settings.proxy)
+            .finish_non_exhaustive()
     }
 }
 

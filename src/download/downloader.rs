@@ -89,8 +89,9 @@ impl Downloader {
     /// became of each.
     ///
     /// Blocks until all jobs are over, or the run is cancelled. Jobs are read
-    /// lazily, as earlier ones finish, so there may be any number of them. A
-    /// job that fails does not stop the others. The `observer` is told what
+    /// lazily, on the calling thread, as earlier ones finish, so there may be
+    /// any number of them; while reading blocks, finished ones are not told of.
+    /// A job that fails does not stop the others. The `observer` is told what
     /// happens meanwhile; `()` stands for none.
     ///
     /// # Errors

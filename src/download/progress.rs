@@ -86,7 +86,7 @@ impl Progress {
     /// Leaves the bar for all files on the screen as it is. Never blocks.
     pub fn finish(&self) {
         for (_, bar) in self.0.files.lock().drain() {
-            bar.finish_and_clear();
+            self.0.all.remove(&bar);
         }
         self.0.total.abandon();
     }
@@ -132,7 +132,6 @@ impl Progress {
 
     fn end_file<K: Display>(&self, key: &K, entry: &Entry<K>) {
         if let Some(bar) = self.0.files.lock().remove(&entry.number()) {
-            bar.finish_and_clear();
             self.0.all.remove(&bar);
         }
         self.0.total.inc(1);

@@ -23,6 +23,8 @@ use ureq::unversioned::transport::NextTimeout;
 const FAILURE_TTL: Duration = Duration::from_secs(1);
 /// How long a waiting request waits before it looks at the token again.
 const SLICE: Duration = Duration::from_millis(100);
+/// How many hosts are remembered before those are forgotten whose time is over.
+const MANY_HOSTS: usize = 1024;
 /// What ureq has room for.
 const MAX_ADDRESSES: usize = 16;
 
@@ -43,6 +45,15 @@ enum Knowledge {
     Awaited,
     Found(Arc<[IpAddr]>, Instant),
     Failed(LookUpFailed, Instant),
+}
+
+impl Knowledge {
+    fn counts_at(&self, now: Instant) -> bool {
+        match self {
+            Self::Awaited => true,
+            Self::Found(_, until) | Self::Failed(_, until) => now < *until,
+        }
+    }
 }
 
 /// How the names of hosts become addresses.
@@ -104,6 +115,9 @@ impl CachingResolver {
                 }
                 Some(Knowledge::Awaited) => {}
                 _ => {
+                    if hosts.len() >= MANY_HOSTS {
+                        hosts.retain(|_, knowledge| knowledge.counts_at(now));
+                    }
                     hosts.insert(host.to_owned(), Knowledge::Awaited);
                     drop(hosts);
                     ask(&self.shared, host);

@@ -161,6 +161,9 @@ impl Budget {
     }
 }
 
+/// How many hosts are kept before those are forgotten whose pause is over.
+const MANY_HOSTS: usize = 1024;
+
 /// The hosts that have asked to be left alone for a while.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
@@ -175,6 +178,10 @@ impl Pauses {
             return;
         };
         let mut all = self.until.lock();
+        if all.len() >= MANY_HOSTS {
+            let now = Instant::now();
+            all.retain(|_, until| *until > now);
+        }
         let entry = all.entry(authority.to_owned()).or_insert(until);
         *entry = until.max(*entry);
         self.any.store(true, Ordering::Release);

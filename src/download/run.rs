@@ -176,7 +176,12 @@ where
             }
         }
         for ticket in self.queue.held_back() {
-            let error = DownloadError::about(DownloadErrorKind::Cancelled, &ticket.job);
+            let kind = if self.run.is_cancelled() {
+                DownloadErrorKind::Cancelled
+            } else {
+                DownloadErrorKind::Rejected("the executor takes no more jobs".to_owned())
+            };
+            let error = DownloadError::about(kind, &ticket.job);
             self.record(ticket.job, ticket.number, Outcome::failed(error));
         }
     }

@@ -173,7 +173,7 @@ impl<'scope> Core<'scope> {
         }
         state.inbox.push_back(task);
         self.has_mail.store(true, Ordering::Relaxed);
-        let summons = state.summon(self.settings.max_workers);
+        let summons = state.summon(&self.settings);
         drop(state);
         match summons {
             Summons::Start(index) => self.start(index, Some(member.id)),
@@ -214,6 +214,7 @@ impl<'scope> Core<'scope> {
                 let mut state = self.state.lock();
                 state.workers -= 1;
                 state.searching -= 1;
+                state.initializing -= usize::from(self.settings.initializer.is_some());
                 state.free_indices.push(index);
                 if state.workers > 0 {
                     // A sleeper may have trusted in the new worker.

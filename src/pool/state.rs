@@ -5,6 +5,7 @@
 //! that has been started or woken counts as searching from the moment that was
 //! decided.
 
+use super::core::Settings;
 use crate::error::{InitializerError, Rejected};
 use crate::task::{ErasedTask, WeakTask};
 use std::collections::VecDeque;
@@ -20,6 +21,8 @@ pub(super) struct State<'scope> {
     pub(super) queued: usize,
     pub(super) workers: usize,
     pub(super) searching: usize,
+    /// Those among the searching whom the initializer keeps from it.
+    pub(super) initializing: usize,
     pub(super) sleeping: usize,
     /// Sleepers that were told to wake up and have not yet done so.
     pub(super) permits: usize,
@@ -61,6 +64,7 @@ impl<'scope> State<'scope> {
             queued: 0,
             workers: 0,
             searching: 0,
+            initializing: 0,
             sleeping: 0,
             permits: 0,
             waiting_for_room: 0,
@@ -71,17 +75,19 @@ impl<'scope> State<'scope> {
         }
     }
 
-    /// Calls for a worker if none is on its way.
-    pub(super) fn summon(&mut self, max_workers: usize) -> Summons {
-        if self.searching > 0 {
+    /// Calls for a worker if none is on its way, but for those that are held
+    /// up by their initializer, for nobody knows how long.
+    pub(super) fn summon(&mut self, settings: &Settings) -> Summons {
+        if self.searching > self.initializing {
             return Summons::None;
         }
         if self.sleeping > 0 {
             return self.wake_one();
         }
-        if self.workers < max_workers {
+        if self.workers < settings.max_workers {
             self.workers += 1;
             self.searching += 1;
+            self.initializing += usize::from(settings.initializer.is_some());
             let index = self.free_indices.pop().unwrap_or_else(|| {
                 self.next_index += 1;
                 self.next_index - 1

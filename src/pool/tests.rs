@@ -188,3 +188,52 @@ fn second_is_taken(pool: &ThreadPool) {
         thread::yield_now();
     }
 }
+
+/// Each of the two waits in its initializer until the other is there.
+#[test]
+fn initializers_run_side_by_side() {
+    must_end(|| {
+        let both = Barrier::new(2);
+        let pool = ThreadPool::builder()
+            .max_workers(2)
+            .initializer(move || {
+                both.wait();
+                Ok(())
+            })
+            .build()
+            .unwrap();
+        let handles = [1, 2].map(|n| pool.submit(move || n));
+        assert_eq!(handles.map(|handle| handle.join().unwrap()), [1, 2]);
+    });
+}
+
+#[test]
+fn an_idle_worker_is_woken_while_another_is_being_initialized() {
+    must_end(|| {
+        let (number, (let_in, entered)) = (AtomicUsize::new(0), mpsc::channel::<()>());
+        let entered = crate::sync::Mutex::new(entered);
+        let pool = ThreadPool::builder()
+            .max_workers(2)
+            .initializer(move || {
+                if number.fetch_add(1, Ordering::SeqCst) == 1 {
+                    let _ = entered.lock().recv();
+                }
+                Ok(())
+            })
+            .build()
+            .unwrap();
+        let (open, gate) = mpsc::channel::<()>();
+        let busy = pool.submit(move || gate.recv());
+        while pool.active_count() == 0 {
+            thread::yield_now();
+        }
+        // Asks for the second worker, and is run by the first.
+        let second = pool.submit(|| ());
+        drop(open);
+        second.join().unwrap();
+        assert!(busy.join().unwrap().is_err());
+        second_is_taken(&pool);
+        assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
+        drop(let_in);
+    });
+}

@@ -29,7 +29,10 @@ impl<'scope> Core<'scope> {
             return true;
         };
         let cause = match unwind::catch(initializer) {
-            Ok(Ok(())) => return true,
+            Ok(Ok(())) => {
+                self.state.lock().initializing -= 1;
+                return true;
+            }
             Ok(Err(cause)) => cause,
             Err(payload) => Box::new(Panic::new(payload)),
         };
@@ -42,13 +45,19 @@ impl<'scope> Core<'scope> {
     fn break_down(&self, cause: InitializerError, index: usize) {
         let mut outbox = self.outbox.lock();
         let mut state = self.state.lock();
-        state.phase = Phase::Broken(cause.clone());
+        // The first to fail gives the reason.
+        if !matches!(state.phase, Phase::Broken(_)) {
+            state.phase = Phase::Broken(cause.clone());
+        }
         let queue = self.drain(&mut outbox, &mut state);
         drop(outbox);
         state.searching -= 1;
+        state.initializing -= 1;
         self.leave(state, index);
         self.wake.notify_all();
-        let _ = self.reject(queue, None, &Rejected::Initializer(cause));
+        let reason = Rejected::Initializer(cause);
+        let _ = self.reject(queue, None, &reason);
+        unwind::discard(reason);
     }
 
     /// Takes tasks and runs them until the pool is over, or, with a
@@ -76,7 +85,7 @@ impl<'scope> Core<'scope> {
                     searching = false;
                     state.searching -= 1;
                     if !outbox.is_empty() || !state.inbox.is_empty() {
-                        summons = state.summon(self.settings.max_workers);
+                        summons = state.summon(&self.settings);
                     }
                 }
                 drop((outbox, state));

@@ -23,6 +23,7 @@ use tempfile::TempDir;
 
 /// How many files are fetched at a time, by all.
 pub const AT_A_TIME: usize = 30;
+pub const RIVALS: [&str; 3] = ["reqwest", "curl", "python"];
 const FLAGS: usize = 194;
 const DELAY: Duration = Duration::from_millis(100);
 
@@ -33,10 +34,14 @@ struct List {
     bytes: u64,
 }
 
-pub fn downloads(rounds: usize, folder: Option<PathBuf>, only: &[String]) -> Result<Vec<Row>> {
+pub fn downloads(
+    rounds: usize,
+    folder: Option<&Path>,
+    wants: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Row>> {
     let scratch = tempfile::tempdir()?;
     let folder = match folder {
-        Some(folder) => folder,
+        Some(folder) => folder.to_owned(),
         None => make_files(&scratch.path().join("made up"))?,
     };
     let server = Rc::new(Server::start(&folder, scratch.path(), None)?);
@@ -46,12 +51,14 @@ pub fn downloads(rounds: usize, folder: Option<PathBuf>, only: &[String]) -> Res
         10,
         &scratch.path().join("list"),
     )?);
-    let names = ["ours", "reqwest", "curl", "python"];
-    let wanted = names
+    let mut candidates: Vec<_> = RIVALS
         .into_iter()
-        .filter(|name| *name == "ours" || only.is_empty() || only.iter().any(|only| only == name));
-    let mut candidates: Vec<_> = wanted
+        .filter(|name| wants(name))
         .filter_map(Client::find)
+        .collect();
+    candidates.insert(0, Client::OURS);
+    let mut candidates: Vec<_> = candidates
+        .into_iter()
         .map(|client| {
             let list = Rc::clone(&list);
             Candidate::new(client.name, move || time(&client, &list))
@@ -87,7 +94,7 @@ fn connections(server: &Server, list: &List) -> Result<Option<Row>> {
     let Some(before) = server.connections()? else {
         return Ok(None);
     };
-    time(&Client::find("ours").context("there is always ours")?, list)?;
+    time(&Client::OURS, list)?;
     // The questions themselves are connections.
     let opened = server.connections()?.unwrap_or(before) - before - 1;
     let workers = to_float(AT_A_TIME as u64);
@@ -111,8 +118,7 @@ fn delayed(rounds: usize, folder: &Path, scratch: &Path) -> Result<Row> {
     );
     let waves = list.files.div_ceil(AT_A_TIME);
     let ideal = nanoseconds(DELAY) * to_float(waves as u64);
-    let client = Client::find("ours").context("there is always ours")?;
-    let mut candidates = [Candidate::new(what, move || time(&client, &list))];
+    let mut candidates = [Candidate::new(what, move || time(&Client::OURS, &list))];
     interleave(rounds, &mut candidates)?;
     let [ours] = candidates;
     Ok(Row {

@@ -1,12 +1,13 @@
 //! `as-completed` and its rivals, side by side: prints one table of ratios.
 
 mod downloads;
+mod machine;
 mod measure;
 mod rivals;
 mod subjects;
 mod table;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use measure::{Candidate, interleave};
 use rivals::{OURS, RIVALS, Rival};
@@ -40,6 +41,10 @@ struct Options {
     /// Only these rivals
     #[arg(long, global = true, value_delimiter = ',')]
     only: Vec<String>,
+    /// A folder of `xx/xx.gif` to download; made-up files of like sizes
+    /// without it
+    #[arg(long, global = true)]
+    files: Option<PathBuf>,
 }
 
 impl Options {
@@ -53,6 +58,23 @@ impl Options {
 
     fn rivals(&self) -> impl Iterator<Item = &'static Rival> {
         RIVALS.iter().filter(|rival| self.wants(rival.name))
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(self.runs > 0, "no rounds, no medians");
+        let names = || {
+            RIVALS
+                .iter()
+                .map(|rival| rival.name)
+                .chain(downloads::RIVALS)
+        };
+        for only in &self.only {
+            if !names().any(|name| name == only) {
+                let names: Vec<_> = names().collect();
+                bail!("no rival is called {only}; there are {}", names.join(", "));
+            }
+        }
+        Ok(())
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -69,11 +91,7 @@ enum Group {
     /// `map_unordered`, `as_completed`, naps, a fresh pool, memory, idleness
     Pool,
     /// 1,940 files, by several programs from one server
-    Downloads {
-        /// A folder of `xx/xx.gif`; made-up files of like sizes without it
-        #[arg(long)]
-        files: Option<PathBuf>,
-    },
+    Downloads,
     /// Fetches the files of a list into a folder
     #[command(hide = true)]
     Fetch {
@@ -88,31 +106,38 @@ enum Group {
 
 fn main() -> Result<()> {
     let Arguments { group, options } = Arguments::parse();
-    let rows = match group {
-        None => {
-            let mut rows = tasks(&options)?;
-            rows.extend(trips(&options)?);
-            rows.extend(pool(&options)?);
-            rows.extend(downloads::downloads(options.rounds(), None, &options.only)?);
-            rows
-        }
-        Some(Group::Tasks) => tasks(&options)?,
-        Some(Group::Trips) => trips(&options)?,
-        Some(Group::Pool) => pool(&options)?,
-        Some(Group::Downloads { files }) => {
-            downloads::downloads(options.rounds(), files, &options.only)?
+    let group = match group {
+        Some(Group::One { arguments }) => {
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            println!("{}", one(&arguments)?);
+            return Ok(());
         }
         Some(Group::Fetch {
             client,
             list,
             folder,
         }) => return downloads::fetch(&client, &list, &folder),
-        Some(Group::One { arguments }) => {
-            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-            println!("{}", one(&arguments)?);
-            return Ok(());
-        }
+        other => other,
     };
+    options.check()?;
+    let machine = machine::line();
+    let mut rows = Vec::new();
+    if matches!(group, None | Some(Group::Tasks)) {
+        rows.extend(tasks(&options)?);
+    }
+    if matches!(group, None | Some(Group::Trips)) {
+        rows.extend(trips(&options)?);
+    }
+    if matches!(group, None | Some(Group::Pool)) {
+        rows.extend(pool(&options)?);
+    }
+    if matches!(group, None | Some(Group::Downloads)) {
+        let files = options.files.as_deref();
+        rows.extend(downloads::downloads(options.rounds(), files, &|name| {
+            options.wants(name)
+        })?);
+    }
+    println!("{machine} {} rounds.\n", options.rounds());
     table::print(&rows);
     Ok(())
 }
@@ -142,7 +167,10 @@ fn tasks(options: &Options) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for workers in &options.workers {
         let count = options.amount(500_000);
-        let what = format!("empty task, {workers} workers");
+        let what = match workers {
+            1 => "empty task, 1 worker".to_owned(),
+            _ => format!("empty task, {workers} workers"),
+        };
         rows.extend(against_rivals(
             options,
             "burst",
@@ -329,6 +357,6 @@ fn one(arguments: &[&str]) -> Result<f64> {
         ["fresh-threads", rounds] => subjects::fresh_threads(rounds.parse()?),
         ["memory", tasks] => subjects::memory(tasks.parse()?)?,
         ["idle", workers] => subjects::idle(workers.parse()?, Duration::from_secs(2))?,
-        _ => anyhow::bail!("no such measurement: {arguments:?}"),
+        _ => bail!("no such measurement: {arguments:?}"),
     })
 }

@@ -194,7 +194,11 @@ fn body_of_unknown_length_that_is_reset_breaks_off() {
         let _ = exchange.pause(SHORT);
         Then::Reset
     });
-    assert_fails!(report, DownloadErrorKind::Body { .. });
+    // The one where the reset overtook what was sent.
+    assert_fails!(
+        report,
+        DownloadErrorKind::Body { .. } | DownloadErrorKind::Disconnected(_)
+    );
 }
 
 #[test]

@@ -261,6 +261,54 @@ fn counted(what: &str) -> usize {
         .count()
 }
 
+/// Bytes of memory that this process takes, without what the kernel may take
+/// back.
+#[cfg(target_os = "linux")]
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+    let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<u64>().unwrap() * 1024
+}
+
+/// `cargo test --release --test it -- --ignored --nocapture million`
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes minutes, and measures the whole process"]
+fn million_jobs_take_no_more_memory_than_a_few() {
+    let jobs: u64 = std::env::var("JOBS").map_or(1_000_000, |jobs| jobs.parse().unwrap());
+    let folder = Folder::new();
+    let server = Server::start(|exchange| match exchange.number % 100 {
+        99 => exchange.answer("404 Not Found", "", b"no such flag"),
+        _ => exchange.ok(&[b'x'; 2000]),
+    });
+    let downloader = builder(&folder)
+        .remember_names(false)
+        .keep(Keep::Nothing)
+        .build()
+        .unwrap();
+    let (early, late) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (at_first, at_last) = (Arc::clone(&early), Arc::clone(&late));
+    let observer = move |event: &Event<'_, u64>| {
+        if let Event::Finished { entry, .. } = event {
+            if entry.number() == jobs / 10 {
+                at_first.store(resident() as usize, Ordering::SeqCst);
+            } else if entry.number() == jobs - 1 {
+                at_last.store(resident() as usize, Ordering::SeqCst);
+            }
+        }
+    };
+    let url = server.url("/");
+    let all = (0..jobs).map(|n| Job::new(n, url.clone(), format!("{}", n % 1000)));
+    let pool = ThreadPool::new(16);
+    let report = downloader.download_many(&pool, all, observer).unwrap();
+    assert_eq!(report.total(), jobs);
+    assert_eq!(report.count(DownloadStatus::Error), 0);
+    let (early, late) = (early.load(Ordering::SeqCst), late.load(Ordering::SeqCst));
+    eprintln!("{report:?}: {early} bytes after a tenth, {late} at the end");
+    assert!(late < early + 8 * 1024 * 1024);
+}
+
 /// Run by [`faults_leave_no_thread_and_no_descriptor`] in a process of its own.
 #[cfg(target_os = "linux")]
 #[test]

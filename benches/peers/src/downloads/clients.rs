@@ -19,6 +19,8 @@ pub struct Client {
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/concurrent_futures.py");
 
 impl Client {
+    pub const OURS: Self = Self { name: "ours" };
+
     /// `None`, with a word about it, where the program is not installed.
     pub fn find(name: &'static str) -> Option<Self> {
         let program = match name {
