@@ -63,9 +63,9 @@ pub(super) struct Core<'scope> {
     /// Tasks that only workers take. Locked before `state`.
     pub(super) outbox: Mutex<VecDeque<ErasedTask<'scope>>>,
     pub(super) state: Mutex<State<'scope>>,
-    /// Whether the inbox holds tasks, written under its lock: a hint for
-    /// searchers, who look at it without.
-    pub(super) has_mail: AtomicBool,
+    /// Whether the inbox holds tasks, or the pool was shut down; written under
+    /// its lock: a hint for searchers, who look at it without.
+    pub(super) has_news: AtomicBool,
     /// Sleeping workers wait here for a permit or the end.
     pub(super) wake: Condvar,
     /// Submitters wait here for room in the queue.
@@ -96,7 +96,7 @@ impl<'scope> Core<'scope> {
             settings,
             spawner,
             outbox: Mutex::new(VecDeque::new()),
-            has_mail: AtomicBool::new(false),
+            has_news: AtomicBool::new(false),
             state: Mutex::new(State::new()),
             wake: Condvar::new(),
             room: Condvar::new(),
@@ -172,7 +172,7 @@ impl<'scope> Core<'scope> {
             state.queued += 1;
         }
         state.inbox.push_back(task);
-        self.has_mail.store(true, Ordering::Relaxed);
+        self.has_news.store(true, Ordering::Relaxed);
         let summons = state.summon(&self.settings);
         drop(state);
         match summons {
@@ -264,7 +264,7 @@ impl<'scope> Core<'scope> {
         if self.is_bounded() {
             state.queued -= outbox.len() + state.inbox.len();
         }
-        self.has_mail.store(false, Ordering::Relaxed);
+        self.has_news.store(false, Ordering::Relaxed);
         let first = std::mem::take(outbox);
         first.into_iter().chain(std::mem::take(&mut state.inbox))
     }
@@ -303,6 +303,8 @@ impl<'scope> Core<'scope> {
             return;
         }
         state.phase = phase;
+        // Else a searcher would go on to the end of its patience.
+        self.has_news.store(true, Ordering::Relaxed);
         drop(state);
         self.wake.notify_all();
         self.room.notify_all();

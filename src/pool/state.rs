@@ -77,8 +77,13 @@ impl<'scope> State<'scope> {
 
     /// Calls for a worker if none is on its way, but for those that are held
     /// up by their initializer, for nobody knows how long.
+    ///
+    /// A thread takes long to start, so those that are needed start side by
+    /// side, while there are more tasks than workers on their way. Sleepers
+    /// are woken one by the other: many a task is done before the next is up.
     pub(super) fn summon(&mut self, settings: &Settings) -> Summons {
-        if self.searching > self.initializing {
+        let coming = self.searching - self.initializing;
+        if coming > 0 && (self.sleeping > 0 || self.inbox.len() <= coming) {
             return Summons::None;
         }
         if self.sleeping > 0 {

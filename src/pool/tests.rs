@@ -26,8 +26,12 @@ fn spawner(fails: impl Fn(usize) -> bool + Send + Sync + 'static) -> Spawner<'st
 }
 
 fn pool(spawner: Spawner<'static>) -> ThreadPool {
+    pool_of(MOST, spawner)
+}
+
+fn pool_of(max_workers: usize, spawner: Spawner<'static>) -> ThreadPool {
     ThreadPool::builder()
-        .max_workers(MOST)
+        .max_workers(max_workers)
         .spawner(spawner)
         .build()
         .unwrap()
@@ -130,13 +134,14 @@ fn tasks_of_others_are_refused_with_the_thread_that_they_trusted_in() {
     must_end(|| {
         let (starting, fail) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
         let gates = (Arc::clone(&starting), Arc::clone(&fail));
-        let pool = Arc::new(pool(spawner(move |n| {
+        let refusing = spawner(move |n| {
             if n == 0 {
                 gates.0.wait();
                 gates.1.wait();
             }
             n == 0
-        })));
+        });
+        let pool = Arc::new(pool_of(1, refusing));
         let inside = Arc::clone(&pool);
         let first = thread::spawn(move || inside.submit(|| ()).join());
         starting.wait();

@@ -77,7 +77,7 @@ impl<'scope> Core<'scope> {
             let mut state = self.state.lock();
             if outbox.is_empty() {
                 std::mem::swap(&mut *outbox, &mut state.inbox);
-                self.has_mail.store(false, Ordering::Relaxed);
+                self.has_news.store(false, Ordering::Relaxed);
             }
             if let Some(task) = outbox.pop_front() {
                 let mut summons = Summons::None;
@@ -101,7 +101,7 @@ impl<'scope> Core<'scope> {
                 if state.searching == 1 && !state.is_over() {
                     drop(state);
                     // Another look under the locks follows, whatever it found.
-                    spin_until(|| self.has_mail.load(Ordering::Relaxed));
+                    spin_until(|| self.has_news.load(Ordering::Relaxed));
                     continue;
                 }
             }
