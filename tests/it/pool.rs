@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn bounded(workers: usize, capacity: usize) -> ThreadPool {
     ThreadPool::builder()
@@ -337,7 +337,13 @@ fn a_task_submitted_while_the_last_worker_ends_is_run() {
                 .keep_alive(keep_alive)
                 .build()
                 .unwrap();
+            // Enough to fail where a task could be lost, on an idle machine; a
+            // busy one starts fewer threads in the time.
+            let start = Instant::now();
             for number in 0..4_000 {
+                if start.elapsed() > Duration::from_secs(2) {
+                    break;
+                }
                 let handle = pool.submit(move || number);
                 assert_eq!(handle.wait_timeout(PATIENCE), Ok(()), "task {number}");
                 // Another moment of the worker's end each time.

@@ -2,6 +2,7 @@
 //! and a quiet place for panics that are meant.
 
 use as_completed::{Executor, JoinHandle};
+use std::io::Write as _;
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 use std::thread;
@@ -26,7 +27,8 @@ pub(crate) fn alarm() -> Alarm {
     let test = thread::current().name().unwrap_or("a test").to_owned();
     thread::spawn(move || {
         if hang.recv_timeout(PATIENCE + PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("{test} hangs");
+            // Past the capture of a test's output, which dies with the process.
+            let _ = writeln!(std::io::stderr(), "{test} hangs");
             std::process::abort();
         }
     });

@@ -2,7 +2,7 @@
 //!
 //! Behaviours ported from `CPython`'s `test_concurrent_futures/test_wait.py`.
 
-use crate::support::{Gate, ON_PURPOSE, SHORT, alarm, expect_panics, occupy};
+use crate::support::{Gate, ON_PURPOSE, PATIENCE, SHORT, alarm, expect_panics, occupy};
 use as_completed::{
     Inline, JoinHandle, ReturnWhen, TaskId, ThreadPool, Waited, as_completed, wait,
 };
@@ -128,13 +128,17 @@ fn first_failure_overlooks_cancelled_tasks() {
     let _alarm = alarm();
     let (cancelled, returned) = (cancelled(), Inline.submit(|| ()));
     let pool = ThreadPool::new(1);
-    let last = pool.submit(|| ());
-    let waited = wait(
-        [&cancelled, &returned, &last],
-        ReturnWhen::FirstFailure,
-        None,
-    );
-    assert_split(&waited, &[&cancelled, &returned, &last], &[]);
+    let busy = occupy(&pool, 1);
+    let last = &busy.handles()[0];
+    thread::scope(|scope| {
+        let (sender, waited) = mpsc::channel();
+        let handles = [&cancelled, &returned, last];
+        scope.spawn(move || sender.send(wait(handles, ReturnWhen::FirstFailure, None)));
+        assert!(waited.recv_timeout(SHORT).is_err(), "nothing has failed");
+        busy.open();
+        let waited = waited.recv_timeout(PATIENCE).unwrap();
+        assert_split(&waited, &[&cancelled, &returned, last], &[]);
+    });
 }
 
 // In Python a task fails by raising. Here a task that returns an `Err` has
