@@ -77,6 +77,11 @@ impl<K, I: Iterator<Item = Job<K>>> Queue<K, I> {
         None
     }
 
+    /// Returns whether the input has been read to its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     fn look_through(&mut self, job: &Job<K>) -> Result<Location, DownloadErrorKind> {
         let location = Location::parse(job.url())?;
         job.wanted().required_sha256()?;

@@ -121,8 +121,8 @@ impl<K> Report<K> {
         self.elapsed
     }
 
-    /// Returns whether the run was cancelled; jobs that had not been read from
-    /// the input by then are in no count.
+    /// Returns whether the run was cancelled before it was over; jobs that had
+    /// not been read from the input by then are in no count.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled

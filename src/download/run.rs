@@ -2,7 +2,7 @@
 
 use super::attempts;
 use super::downloader::Shared;
-use super::entry::Outcome;
+use super::entry::{DownloadStatus, Outcome};
 use super::error::{DownloadError, DownloadErrorKind, TimeoutKind};
 use super::event::{Event, Observer};
 use super::job::Job;
@@ -106,12 +106,18 @@ where
     let on_cancel = shared.settings.token.on_cancel(move || bell.ring());
     turns.take_all();
     drop(on_cancel);
-    let run = turns.run;
+    let Turns {
+        run,
+        queue,
+        mut report,
+        ..
+    } = turns;
+    // Too late if it made no difference.
+    let is_cancelled =
+        run.is_cancelled() && (!queue.is_over() || report.count(DownloadStatus::Cancelled) > 0);
     let panics = run.observer_panics.load(Ordering::Relaxed);
-    turns
-        .report
-        .close(started.elapsed(), run.is_cancelled(), panics);
-    Ok(turns.report)
+    report.close(started.elapsed(), is_cancelled, panics);
+    Ok(report)
 }
 
 /// A task that is never run: it becomes final when the run is cancelled, and so
@@ -132,6 +138,7 @@ impl Executor for Bell {
     }
 }
 
+/// The loop of a run, on the thread that called it.
 struct Turns<'a, K, E: ?Sized, I> {
     executor: &'a E,
     queue: Queue<K, I>,

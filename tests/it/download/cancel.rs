@@ -234,6 +234,29 @@ fn what_was_done_before_is_in_the_report() {
 }
 
 #[test]
+fn cancelled_when_all_is_done_it_is_too_late() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(b"flag"));
+    let token = CancelToken::new();
+    let downloader = builder(&folder)
+        .cancel_token(token.clone())
+        .build()
+        .unwrap();
+    let jobs = [Job::new(0, server.url("/"), "0")];
+    // The end of the input is read after the last job is over.
+    let jobs = jobs.into_iter().chain(std::iter::from_fn(move || {
+        token.cancel();
+        None
+    }));
+    let report = downloader
+        .download_many(&as_completed::Inline, jobs, ())
+        .unwrap();
+    assert_eq!(report.count(DownloadStatus::Ok), 1);
+    assert!(!report.is_cancelled());
+    assert_eq!(report.exit_code(), 0);
+}
+
+#[test]
 fn part_is_kept_where_it_is_to_be_resumed() {
     let (server, reached) = telling(|exchange| {
         exchange.send("HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 10\r\n\r\nhalf");
