@@ -2,6 +2,7 @@
 
 use super::codes::{Code, Codes};
 use super::options::{Label, ServerArguments};
+use as_completed::download::RetryPolicy;
 use clap::builder::PossibleValue;
 use std::fmt;
 
@@ -50,11 +51,25 @@ pub(super) struct Arguments {
     /// Ask the server at this URL, where the flag of Brazil is URL/br/br.gif
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub(super) base_url: Option<String>,
+    /// Try a flag again, up to N times, if the server answers by an error
+    #[arg(long, value_name = "N")]
+    pub(super) retries: Option<u32>,
     #[command(flatten)]
     pub(super) server: ServerArguments,
 }
 
 impl Arguments {
+    /// Returns when a flag is tried again: as any download, or, if asked, also
+    /// after the error of the server ERROR, which is not one that passes.
+    pub(super) fn retry(&self) -> RetryPolicy {
+        self.retries.map_or_else(RetryPolicy::default, |retries| {
+            RetryPolicy::default()
+                .max_retries(retries)
+                .budget(u32::MAX)
+                .also_status(418)
+        })
+    }
+
     /// Returns the codes that are wanted, each once, in order.
     pub(super) fn wanted_codes(&self) -> Vec<Code> {
         let mut codes = if self.every {

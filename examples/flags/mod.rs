@@ -82,6 +82,7 @@ fn run<E: Executor>(
         // One to run and one to come for each worker.
         .max_in_flight(2 * connections)
         .proxy(proxy)
+        .retry(arguments.retry())
         .cancel_token(token)
         .build()?;
     let label = arguments.site.to_string();

@@ -87,6 +87,15 @@ fn every_code_is_accounted_for_on_an_unreliable_server() {
 }
 
 #[test]
+fn every_flag_arrives_from_an_unreliable_server_when_asked_again() {
+    let folder = Folder::new();
+    let unreliable = ["-s", "ERROR", "--delay", "0..0.002", "--retries", "40"];
+    let ended = folder.run(THREADPOOL, unreliable);
+    assert_eq!((ended.err.as_str(), ended.code), ("", Some(0)));
+    assert_eq!(folder.downloaded().len(), 20);
+}
+
+#[test]
 fn lines_stay_whole_when_many_flags_arrive_at_once() {
     let folder = Folder::new();
     let ended = folder.run(THREADPOOL, ["-e", "-v", "-m", "100"]);
