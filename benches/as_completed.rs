@@ -14,8 +14,10 @@ const COUNTS: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(3))
+        .measurement_time(Duration::from_secs(1))
         .sample_size(10)
+        .nresamples(10_000)
+        .without_plots()
         .configure_from_args();
     let pool = ThreadPool::new(1);
 

@@ -18,9 +18,11 @@ const FILES: u64 = 200;
 
 fn main() {
     let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(4))
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(1))
         .sample_size(10)
+        .nresamples(10_000)
+        .without_plots()
         .configure_from_args();
     let server = FlagServer::start(Source::BuiltIn, Manner::PROMPT).expect("a port is free");
     let executors: [(&str, Box<dyn Executor>); 3] = [

@@ -14,9 +14,11 @@ const WORKERS: [usize; 3] = [1, 2, 8];
 
 fn main() {
     let mut criterion = Criterion::default()
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(3))
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(1))
         .sample_size(30)
+        .nresamples(10_000)
+        .without_plots()
         .configure_from_args();
     many_tasks(&mut criterion);
     round_trip(&mut criterion);

@@ -22,12 +22,14 @@ const SIZES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(2))
+        .measurement_time(Duration::from_millis(800))
         .sample_size(10)
+        .nresamples(10_000)
+        .without_plots()
         .configure_from_args();
-    tasks(&mut criterion, "wait 1 ms", 512, wait);
-    tasks(&mut criterion, "compute", 512, compute);
-    tasks(&mut criterion, "own", 512, own);
+    tasks(&mut criterion, "wait 1 ms", 256, wait);
+    tasks(&mut criterion, "compute", 256, compute);
+    tasks(&mut criterion, "own", 256, own);
     files(&mut criterion);
     criterion.final_summary();
 }
@@ -66,9 +68,9 @@ fn tasks(criterion: &mut Criterion, name: &str, count: u64, task: fn()) {
     group.finish();
 }
 
-/// Real HTTP: 256 files from a server that waits 5 ms before each.
+/// Real HTTP: 128 files from a server that waits 5 ms before each.
 fn files(criterion: &mut Criterion) {
-    const FILES: u64 = 256;
+    const FILES: u64 = 128;
     let delay = Duration::from_millis(5);
     let manner = Manner {
         delay: delay..=delay,

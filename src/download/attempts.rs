@@ -1,14 +1,14 @@
 //! All attempts at one job, on a thread of the executor.
 
-use super::builder::Overwrite;
 use super::downloader::finite;
+use super::entry::Outcome;
 use super::error::{DownloadError, DownloadErrorKind};
 use super::event::Event;
 use super::failure::Again;
 use super::fetch::{Fetch, Fetched};
 use super::job::Job;
-use super::report::Outcome;
 use super::run::{Run, Ticket};
+use super::settings::Overwrite;
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,99 +1,15 @@
 //! [`DownloaderBuilder`]: the settings of a downloader.
 
 use super::downloader::Downloader;
-use super::error::BuildError;
 use super::pace::MinimumSpeed;
 use super::report::Keep;
 use super::retry::RetryPolicy;
+use super::settings::{Durability, Overwrite, Proxy, Settings};
 use crate::cancel::CancelToken;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 use ureq::http::{HeaderName, HeaderValue};
-
-/// What to do where a file of the job's name is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Overwrite {
-    /// Download the file, and replace the old one when the new one is whole.
-    #[default]
-    Always,
-    /// Ask the server whether its file is newer than the one that is there, and
-    /// replace it only then. Files are given the modification time that the
-    /// server says, which is what is compared.
-    IfChanged,
-    /// Leave the old file, and make no request.
-    Never,
-}
-
-/// What must be on the disk before a file counts as downloaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Durability {
-    /// Nothing: after a crash of the machine a file may be empty. The fastest.
-    #[default]
-    None,
-    /// The content of the file: after a crash of the machine it is whole, if it
-    /// is there.
-    File,
-    /// The content and the folder's entry: after a crash of the machine it is
-    /// there, and whole.
-    FileAndDirectory,
-}
-
-/// Which proxy to use.
-#[derive(Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Proxy {
-    /// The one that `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY` names, with the
-    /// exceptions of `NO_PROXY`, if any.
-    #[default]
-    Environment,
-    /// None, whatever the environment says.
-    Direct,
-    /// The one at this URL of http or https, with a user name and a password in
-    /// it if need be.
-    Url(String),
-}
-
-/// Leaves out what may be a password.
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Environment => "Environment",
-            Self::Direct => "Direct",
-            Self::Url(_) => "Url(..)",
-        })
-    }
-}
-
-/// What a downloader goes by.
-pub(super) struct Settings {
-    pub(super) directory: Arc<Path>,
-    pub(super) max_in_flight: usize,
-    pub(super) max_in_flight_per_host: Option<usize>,
-    pub(super) retry: RetryPolicy,
-    pub(super) connect_timeout: Duration,
-    pub(super) read_timeout: Duration,
-    pub(super) total_timeout: Duration,
-    pub(super) minimum_speed: Option<MinimumSpeed>,
-    pub(super) bytes_per_second: Option<u64>,
-    pub(super) max_size: Option<u64>,
-    pub(super) overwrite: Overwrite,
-    pub(super) durability: Durability,
-    pub(super) resume: bool,
-    pub(super) keep: Keep,
-    pub(super) remember_names: bool,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) user_agent: String,
-    pub(super) max_redirects: u32,
-    pub(super) allow_downgrade: bool,
-    pub(super) look_up_ttl: Duration,
-    pub(super) proxy: Proxy,
-    pub(super) root_certificates: Option<Vec<u8>>,
-    pub(super) token: CancelToken,
-}
 
 /// Sets up a [`Downloader`]; made by [`Downloader::builder`].
 ///
@@ -133,6 +49,7 @@ impl DownloaderBuilder {
                 allow_downgrade: false,
                 look_up_ttl: Duration::from_secs(60),
                 proxy: Proxy::default(),
+                #[cfg(feature = "rustls")]
                 root_certificates: None,
                 token: CancelToken::new(),
             },
@@ -375,4 +292,28 @@ fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Bu
     let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
     value.set_sensitive(true);
     Ok((parsed, value))
+}
+
+/// Why a [`Downloader`] could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A bound of zero, with which nothing would ever be downloaded.
+    #[error("{0} is 0")]
+    Zero(&'static str),
+    /// The user agent cannot stand in a header.
+    #[error("user agent contains a character that no header can")]
+    UserAgent,
+    /// The name or the value of a header cannot stand in one.
+    #[error("header {0:?} has a name or value that cannot be sent")]
+    Header(String),
+    /// The header is one that the downloader sets itself.
+    #[error("header {0:?} is set by the downloader")]
+    ReservedHeader(String),
+    /// The proxy cannot be used: no URL of http or https.
+    #[error("proxy cannot be used: {0}")]
+    Proxy(String),
+    /// The PEM text has no certificate in it, or a broken one.
+    #[error("root certificates cannot be read: {0}")]
+    RootCertificates(String),
 }

@@ -1,6 +1,7 @@
 //! Reports as data of serde's: the same members as in `json.rs`.
 
-use super::report::{DownloadStatus, Entry, Report};
+use super::entry::{DownloadStatus, Entry};
+use super::report::Report;
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
 impl Serialize for DownloadStatus {

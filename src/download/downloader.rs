@@ -1,8 +1,8 @@
 //! [`Downloader`]: the settings and the connections that runs share.
 
-use super::builder::{DownloaderBuilder, Proxy, Settings};
+use super::builder::{BuildError, DownloaderBuilder};
 use super::connect::TcpConnector;
-use super::error::{BuildError, DownloadError};
+use super::error::DownloadError;
 use super::event::Observer;
 use super::job::Job;
 use super::pace::RateLimit;
@@ -10,6 +10,7 @@ use super::report::Report;
 use super::resolve::CachingResolver;
 use super::retry::Pauses;
 use super::run;
+use super::settings::{Proxy, Settings};
 use crate::executor::Executor;
 use crate::sync::Mutex;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! [`Failure`]: why an attempt failed, translated from ureq's terms.
 
-use super::connect::Fault;
 use super::error::{DownloadErrorKind, TimeoutKind};
 use super::resolve::LookUpFailed;
+use super::transport::Fault;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 use ureq::Timeout;

@@ -1,22 +1,18 @@
-//! One attempt at one file: the request, the redirects, the answer.
+//! One attempt at one file: what is asked for, and how the answer is saved.
 
+use super::ask::{refusal, text};
 use super::body::{self, BrokenOff, Progress, Received, Sink};
-use super::builder::Overwrite;
-use super::downloader::{Shared, finite};
-use super::error::{DownloadErrorKind, RedirectError, TimeoutKind};
-use super::failure::{Again, Failure, before_answer};
+use super::downloader::Shared;
+use super::error::DownloadErrorKind;
+use super::failure::{Again, Failure};
 use super::job::Wanted;
 use super::location::Location;
 use super::resume::{Offer, Part, Validator, Verdict};
-use super::retry::parse_retry_after;
 use super::save::{Committed, Draft};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
-use ureq::http::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, HeaderName, IF_MODIFIED_SINCE, IF_RANGE, LAST_MODIFIED,
-    LOCATION, RANGE, RETRY_AFTER,
-};
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use ureq::http::{HeaderMap, Response};
 
 /// How an attempt ended well.
@@ -87,89 +83,6 @@ impl Fetch<'_> {
             }
             (Some(_), None) => unreachable!("there is no offer without a part"),
         }
-    }
-
-    /// Makes the request, and those to which it is redirected.
-    fn ask(&self, offer: Option<&Offer>) -> Result<Response<ureq::Body>, Failure> {
-        let settings = &self.shared.settings;
-        let mut location = self.location.clone();
-        for redirects in 0.. {
-            let answer = self.ask_once(&location, offer, redirects == 0)?;
-            if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(answer);
-            }
-            let next = match answer.headers().get(LOCATION) {
-                None => Err(RedirectError::NoLocation),
-                Some(value) => location.follow(&String::from_utf8_lossy(value.as_bytes())),
-            };
-            body::drain(answer.into_body());
-            let next = next.map_err(DownloadErrorKind::Redirect)?;
-            if location.is_secure() && !next.is_secure() && !settings.allow_downgrade {
-                let to = next.uri().to_string();
-                return Err(DownloadErrorKind::Redirect(RedirectError::Downgrade(to)).into());
-            }
-            if redirects >= settings.max_redirects {
-                let limit = RedirectError::TooMany(settings.max_redirects);
-                return Err(DownloadErrorKind::Redirect(limit).into());
-            }
-            location = next;
-        }
-        unreachable!("the loop ends with the bound on redirects")
-    }
-
-    fn ask_once(
-        &self,
-        location: &Location,
-        offer: Option<&Offer>,
-        is_first: bool,
-    ) -> Result<Response<ureq::Body>, Failure> {
-        let settings = &self.shared.settings;
-        let mut request = self.shared.agent.get(location.uri());
-        if is_first || location.same_origin(self.location) {
-            for (name, value) in &settings.headers {
-                request = request.header(name, value);
-            }
-        }
-        if let Some(offer) = offer {
-            request = request
-                .header(RANGE, format!("bytes={}-", offer.length))
-                .header(IF_RANGE, offer.validator.as_str());
-        } else if let Some(modified) = self.modified_here() {
-            request = request.header(IF_MODIFIED_SINCE, httpdate::fmt_http_date(modified));
-        }
-        if let Some(deadline) = self.deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(DownloadErrorKind::Timeout(TimeoutKind::Total).into());
-            }
-            // The agent's own limit is nearly that of a first request, which
-            // spares it a copy of the settings.
-            if !is_first || left < settings.total_timeout.mul_f64(0.99) {
-                request = request.config().timeout_global(finite(left)).build();
-            }
-        }
-        request.call().map_err(before_answer)
-    }
-
-    /// When the file that is there was modified, if that is to be asked about.
-    fn modified_here(&self) -> Option<SystemTime> {
-        if self.shared.settings.overwrite != Overwrite::IfChanged {
-            return None;
-        }
-        let metadata = std::fs::symlink_metadata(&self.target).ok()?;
-        if metadata.is_file() {
-            metadata.modified().ok()
-        } else {
-            None
-        }
-    }
-
-    /// When the server's file was modified, if that is to be kept.
-    fn modified_there(&self, headers: &HeaderMap) -> Option<SystemTime> {
-        if self.shared.settings.overwrite != Overwrite::IfChanged {
-            return None;
-        }
-        httpdate::parse_http_date(text(headers, &LAST_MODIFIED)?).ok()
     }
 
     /// Looks whether the header promises what the job requires.
@@ -364,21 +277,4 @@ impl Fetch<'_> {
             Committed::WasThere => Fetched::Skipped,
         })
     }
-}
-
-/// What an answer that carries no file says.
-fn refusal(answer: &Response<ureq::Body>) -> Failure {
-    let retry_after = text(answer.headers(), &RETRY_AFTER)
-        .and_then(|value| parse_retry_after(value, SystemTime::now()));
-    Failure {
-        retry_after,
-        ..DownloadErrorKind::Status {
-            code: answer.status().as_u16(),
-        }
-        .into()
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }

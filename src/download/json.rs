@@ -1,7 +1,8 @@
 //! Reports as JSON, by hand: two shapes of object are no reason for a
 //! dependency.
 
-use super::report::{DownloadStatus, Entry, Report};
+use super::entry::{DownloadStatus, Entry};
+use super::report::Report;
 use std::fmt::{self, Display, Write};
 
 impl<K: Display> Entry<K> {

@@ -1,9 +1,27 @@
 //! [`Location`]: a URL that can be requested, and where a redirect leads from
 //! there.
 
-use super::error::{DownloadErrorKind, RedirectError};
+use super::error::DownloadErrorKind;
 use ureq::http::Uri;
 use ureq::http::uri::{Authority, Parts, PathAndQuery, Scheme};
+
+/// Why a redirect is not followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// There were more than the limit.
+    #[error("too many, the limit is {0}")]
+    TooMany(u32),
+    /// The answer does not say where to go.
+    #[error("no location in the answer")]
+    NoLocation,
+    /// It leads from https to http.
+    #[error("from https to {0}")]
+    Downgrade(String),
+    /// It leads to what is no URL, or not one of http or https.
+    #[error("location {0:?} cannot be used")]
+    Location(String),
+}
 
 /// An absolute URL of http or https.
 #[derive(Debug, Clone, PartialEq, Eq)]

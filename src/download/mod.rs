@@ -2,9 +2,8 @@
 //! crate is good for.
 //!
 //! A [`Job`] is a key of your own, a URL and a file name. A [`Downloader`] runs
-//! any number of them on any [`Executor`](crate::Executor), a bounded number at
-//! a time, and its [`Report`] says what became of each. An [`Observer`] is told
-//! meanwhile.
+//! any number of them on any [`Executor`], a bounded number at a time, and its
+//! [`Report`] says what became of each. An [`Observer`] is told meanwhile.
 //!
 //! ```no_run
 //! use as_completed::ThreadPool;
@@ -44,17 +43,20 @@
 //! not [`All`](Keep::All).
 
 mod builder;
+mod entry;
 mod error;
 mod event;
 mod job;
 mod report;
 mod retry;
+mod settings;
 
 mod connect;
 mod location;
 mod name;
 mod pace;
 mod resolve;
+mod transport;
 
 #[cfg(feature = "serde")]
 mod data;
@@ -62,6 +64,7 @@ mod json;
 #[cfg(feature = "progress")]
 mod progress;
 
+mod ask;
 mod attempts;
 mod body;
 mod downloader;
@@ -72,17 +75,19 @@ mod resume;
 mod run;
 mod save;
 
-pub use builder::{DownloaderBuilder, Durability, Overwrite, Proxy};
+pub use builder::{BuildError, DownloaderBuilder};
 pub use downloader::Downloader;
-pub use error::{
-    BuildError, DownloadError, DownloadErrorKind, NameError, RedirectError, TimeoutKind,
-};
+pub use entry::{DownloadStatus, Entry};
+pub use error::{DownloadError, DownloadErrorKind, TimeoutKind};
 pub use event::{Event, Observer};
 pub use job::Job;
+pub use location::RedirectError;
+pub use name::NameError;
 #[cfg(feature = "progress")]
 pub use progress::Progress;
-pub use report::{DownloadStatus, Entry, Keep, Report};
+pub use report::{Keep, Report};
 pub use retry::RetryPolicy;
+pub use settings::{Durability, Overwrite, Proxy};
 
 use crate::executor::Executor;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! File names: which may be written, and which are the same to some system.
 
-use super::error::{DownloadErrorKind, NameError};
+use super::error::DownloadErrorKind;
 use std::collections::HashSet;
 
 /// How the name of a whole file's temporary begins; see `save.rs`.
@@ -11,6 +11,36 @@ pub(super) const PART_SUFFIX: &str = ".part";
 pub(super) const NOTE_SUFFIX: &str = ".part.from";
 
 const MAX_BYTES: usize = 255;
+
+/// Why a file name is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// The name is empty.
+    #[error("empty")]
+    Empty,
+    /// The name is `.` or `..`.
+    #[error("a relative folder")]
+    Relative,
+    /// The name has a `/`, a `\` or a `:` in it.
+    #[error("contains a path separator")]
+    Separator,
+    /// The name has a control character in it, such as NUL.
+    #[error("contains a control character")]
+    Control,
+    /// The name ends in a dot or a space, which Windows drops.
+    #[error("ends in a dot or a space")]
+    Trailing,
+    /// The name is that of a device on Windows, such as `NUL` or `com1.txt`.
+    #[error("reserved for a device")]
+    Device,
+    /// The name is one that this crate gives to its own temporary files.
+    #[error("reserved for temporary files")]
+    Temporary,
+    /// The name is longer than 255 bytes.
+    #[error("longer than 255 bytes")]
+    TooLong,
+}
 
 /// Looks whether a file of that name can be written within a folder, here and
 /// on every other system.

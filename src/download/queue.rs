@@ -1,12 +1,12 @@
 //! [`Queue`]: the jobs that are to come, looked through before they are run,
 //! and held back while their host has enough.
 
-use super::builder::Settings;
 use super::error::DownloadErrorKind;
 use super::job::Job;
 use super::location::Location;
 use super::name::Names;
 use super::run::Ticket;
+use super::settings::Settings;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 

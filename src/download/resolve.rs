@@ -5,7 +5,7 @@
 //! timeout. Here a host is looked up once in a while, on one thread however
 //! many requests wait for it, and those wait no longer than they may.
 
-use super::connect::Fault;
+use super::transport::Fault;
 use crate::cancel::CancelToken;
 use crate::sync::{Condvar, Mutex};
 use std::collections::HashMap;

@@ -2,12 +2,13 @@
 
 use super::attempts;
 use super::downloader::Shared;
+use super::entry::Outcome;
 use super::error::{DownloadError, DownloadErrorKind, TimeoutKind};
 use super::event::{Event, Observer};
 use super::job::Job;
 use super::location::Location;
 use super::queue::{Next, Queue};
-use super::report::{Outcome, Report};
+use super::report::Report;
 use super::retry::Budget;
 use super::save;
 use crate::as_completed::{AsCompleted, as_completed};

@@ -1,8 +1,8 @@
 //! [`Draft`]: a file that is not there yet, and becomes so as a whole.
 
-use super::builder::{Durability, Overwrite};
 use super::error::DownloadErrorKind;
 use super::name::TEMPORARY_PREFIX;
+use super::settings::{Durability, Overwrite};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -188,6 +188,22 @@ fn file_that_has_not_changed_is_not_downloaded_again() {
 }
 
 #[test]
+fn file_of_a_time_that_no_header_can_say_is_downloaded_again() {
+    let folder = Folder::new();
+    fs::write(folder.file("file"), b"old").unwrap();
+    let file = fs::File::options()
+        .write(true)
+        .open(folder.file("file"))
+        .unwrap();
+    let before = std::time::SystemTime::UNIX_EPOCH - Duration::from_secs(86_400);
+    file.set_modified(before).unwrap();
+    let server = Server::start(|exchange| exchange.ok(b"flag"));
+    let if_changed = builder(&folder).overwrite(Overwrite::IfChanged);
+    assert_ok(&download_one(&if_changed.build().unwrap(), server.url("/")));
+    assert_eq!(folder.read("file"), b"flag");
+}
+
+#[test]
 fn files_are_whole_at_every_durability() {
     for durability in [
         Durability::None,

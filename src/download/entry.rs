@@ -1,0 +1,188 @@
+//! [`Entry`]: what became of one job.
+
+use super::error::{DownloadError, DownloadErrorKind};
+use super::job::Job;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What became of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DownloadStatus {
+    /// The file has been downloaded, and is whole.
+    Ok,
+    /// The server has no such file: it answered 404 or 410.
+    NotFound,
+    /// The download failed.
+    Error,
+    /// The file was there already, and nothing had to be downloaded.
+    Skipped,
+    /// The job was cancelled before it was over.
+    Cancelled,
+}
+
+impl DownloadStatus {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::NotFound,
+        Self::Error,
+        Self::Skipped,
+        Self::Cancelled,
+    ];
+
+    /// Returns the status that goes with an error.
+    fn of(error: &DownloadError) -> Self {
+        match error.kind() {
+            DownloadErrorKind::Status { code: 404 | 410 } => Self::NotFound,
+            DownloadErrorKind::Cancelled => Self::Cancelled,
+            _ => Self::Error,
+        }
+    }
+
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Ok => 0,
+            Self::NotFound => 1,
+            Self::Error => 2,
+            Self::Skipped => 3,
+            Self::Cancelled => 4,
+        }
+    }
+}
+
+impl fmt::Display for DownloadStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::NotFound => "not found",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// What became of one job.
+pub struct Entry<K> {
+    job: Arc<Job<K>>,
+    directory: Arc<Path>,
+    number: u64,
+    status: DownloadStatus,
+    bytes: u64,
+    retries: u32,
+    error: Option<DownloadError>,
+}
+
+impl<K> Entry<K> {
+    /// Returns the key of the job.
+    #[must_use]
+    pub fn key(&self) -> &K {
+        self.job.key()
+    }
+
+    /// Returns the URL of the job, as it was given.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.job.url()
+    }
+
+    /// Returns the file name of the job.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.job.file_name()
+    }
+
+    /// Returns where the file is, or would be.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.directory.join(self.job.file_name())
+    }
+
+    /// Returns the place of the job in the input, from 0.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns what became of the job.
+    #[must_use]
+    pub fn status(&self) -> DownloadStatus {
+        self.status
+    }
+
+    /// Returns how many bytes of bodies were received for the job, in all
+    /// attempts.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns how often the job was tried again.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// Returns why there is no file: an error unless the status is `Ok` or
+    /// `Skipped`.
+    #[must_use]
+    pub fn error(&self) -> Option<&DownloadError> {
+        self.error.as_ref()
+    }
+}
+
+impl<K> fmt::Debug for Entry<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("url", &self.url())
+            .field("file_name", &self.file_name())
+            .field("status", &self.status)
+            .field("bytes", &self.bytes)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a worker has to say of a job.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Whether the file was there already.
+    pub(super) skipped: bool,
+    pub(super) bytes: u64,
+    pub(super) retries: u32,
+    pub(super) error: Option<DownloadError>,
+}
+
+impl Outcome {
+    pub(super) fn failed(error: DownloadError) -> Self {
+        Self {
+            skipped: false,
+            bytes: 0,
+            retries: 0,
+            error: Some(error),
+        }
+    }
+
+    pub(super) fn into_entry<K>(
+        self,
+        number: u64,
+        job: Arc<Job<K>>,
+        directory: &Arc<Path>,
+    ) -> Entry<K> {
+        let status = match &self.error {
+            Some(error) => DownloadStatus::of(error),
+            None if self.skipped => DownloadStatus::Skipped,
+            None => DownloadStatus::Ok,
+        };
+        Entry {
+            job,
+            directory: Arc::clone(directory),
+            number,
+            status,
+            bytes: self.bytes,
+            retries: self.retries,
+            error: self.error,
+        }
+    }
+}
