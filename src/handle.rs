@@ -260,10 +260,11 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// Runs `callback` once when the task is final: at once on this thread if
     /// it is, else on the thread that finishes or cancels it.
     ///
-    /// It runs outside of all locks, may use the pool and its handles, and
-    /// should be short, for it holds up its thread. Its panic is reported by
-    /// the panic hook and harms nobody. Callbacks run in the order in which
-    /// they were added. The counterpart of Python's `add_done_callback`.
+    /// It runs outside of all locks, after those who wait have been told, may
+    /// use the pool and its handles, and should be short, for it holds up its
+    /// thread. Its panic is reported by the panic hook and harms nobody.
+    /// Callbacks run in the order in which they were added. The counterpart of
+    /// Python's `add_done_callback`.
     ///
     /// # Examples
     ///

@@ -151,6 +151,11 @@ impl Key<'_> {
 }
 
 impl Watcher {
+    /// Whether telling it runs code of others, which may take its time.
+    fn is_foreign(&self) -> bool {
+        matches!(self, Self::Callback(_) | Self::Waker(_))
+    }
+
     fn notify(self, id: TaskId) {
         match self {
             Self::Thread(unparker) => unparker.unpark(),
@@ -223,12 +228,16 @@ impl Watchers {
         }
     }
 
-    /// Tells them all, in the order in which they came.
+    /// Tells them all: who waits first, then foreign code in the order in which
+    /// it came.
     pub(crate) fn notify(self, id: TaskId) {
         match self {
             Self::None => {}
             Self::One(watcher) => watcher.notify(id),
-            Self::Many(all) => {
+            Self::Many(mut all) => {
+                // A stable sort: foreign code runs in the order it came in,
+                // and holds up nobody who waits.
+                all.sort_by_key(Watcher::is_foreign);
                 for watcher in *all {
                     watcher.notify(id);
                 }

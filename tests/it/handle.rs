@@ -9,6 +9,7 @@ use crate::support::{
 };
 use as_completed::{
     Inline, JoinError, JoinHandle, Rejected, TaskId, ThreadPool, TryJoinError, WaitTimeoutError,
+    as_completed,
 };
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -179,6 +180,24 @@ fn a_callback_sees_its_task_final_and_its_closure_gone() {
     assert!(handle.cancel());
     assert_eq!(seen.recv(), Ok(1));
     busy.release();
+}
+
+// As in CPython, whose `set_result` tells the waiters before the callbacks.
+#[test]
+fn a_slow_callback_holds_up_nobody_who_waits() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let handle = pool.submit(|| 42);
+    let gate = Gate::new();
+    let turnstile = gate.turnstile();
+    handle.on_done(move |_| turnstile.pass());
+    let mut all = as_completed([&handle]);
+    assert!(all.next_timeout(Duration::ZERO).is_err());
+    busy.release();
+    let next = all.next_timeout(PATIENCE / 4);
+    assert!(next.is_ok_and(|next| next.is_some_and(JoinHandle::is_finished)));
+    gate.open();
 }
 
 #[test]
