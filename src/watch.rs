@@ -33,7 +33,7 @@ use std::task::Waker;
 /// }
 /// # Ok::<(), as_completed::JoinError>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskId(u64);
 
 impl TaskId {

@@ -157,7 +157,7 @@ impl Budget {
 
     pub(super) fn give_back(&self) {
         let mut left = self.left.lock();
-        *left = (*left + 1).min(self.most);
+        *left = left.saturating_add(1).min(self.most);
     }
 }
 
@@ -282,6 +282,13 @@ mod tests {
         budget.give_back();
         assert!(budget.take());
         assert!(!budget.take());
+    }
+
+    #[test]
+    fn the_largest_budget_takes_what_is_given_back() {
+        let budget = Budget::of(&RetryPolicy::default().budget(u32::MAX));
+        budget.give_back();
+        assert!(budget.take());
     }
 
     #[test]
