@@ -17,11 +17,11 @@ use as_completed::{
     AsCompleted, Executor, ExecutorExt, JoinError, JoinHandle, Rejected, ReturnWhen, Task,
     ThreadPool, as_completed, wait,
 };
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// Counts what happens; loom does not look into it.
+/// Counts what happens, in the sight of loom.
 #[derive(Clone, Default)]
 struct Count(Arc<AtomicUsize>);
 
