@@ -9,6 +9,7 @@
 use crate::error::Unfinished;
 use crate::handle::{Awaited, awaited, run_if_own};
 use crate::sync::{Receiver, RecvTimeoutError, unbounded, worker_of};
+use crate::timed::{NextBefore, Timed};
 use crate::watch::{Completions, Key, Watcher};
 use std::collections::VecDeque;
 use std::fmt;
@@ -175,10 +176,7 @@ impl<H: Awaited> AsCompleted<H> {
     /// # Ok::<(), as_completed::JoinError>(())
     /// ```
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<H>, Unfinished> {
-        match Instant::now().checked_add(timeout) {
-            Some(deadline) => self.next_deadline(deadline),
-            None => Ok(self.next_without_running()),
-        }
+        self.next_before(Instant::now().checked_add(timeout))
     }
 
     /// Bounds the whole iteration: yields `Ok(handle)` until `timeout` has
@@ -271,39 +269,6 @@ impl<H: Awaited> AsCompleted<H> {
         false
     }
 
-    fn next_without_running(&mut self) -> Option<H> {
-        if let Some(handle) = self.next_ready() {
-            return Some(handle);
-        }
-        if self.pending == 0 {
-            return None;
-        }
-        let place = self
-            .receiver
-            .recv()
-            .expect("the iterator holds a sender, so the channel is open");
-        Some(self.take(place))
-    }
-
-    fn next_deadline(&mut self, deadline: Instant) -> Result<Option<H>, Unfinished> {
-        if let Some(handle) = self.next_ready() {
-            return Ok(Some(handle));
-        }
-        if self.pending == 0 {
-            return Ok(None);
-        }
-        match self.receiver.recv_deadline(deadline) {
-            Ok(place) => Ok(Some(self.take(place))),
-            Err(RecvTimeoutError::Timeout) => Err(Unfinished {
-                pending: self.pending,
-                total: self.total,
-            }),
-            Err(RecvTimeoutError::Disconnected) => {
-                unreachable!("the iterator holds a sender, so the channel is open")
-            }
-        }
-    }
-
     /// Takes the watchers back from all tasks that are not final.
     fn unregister(&self) {
         let key = Key::Completion(&self.completions);
@@ -320,7 +285,8 @@ impl<H: Awaited> Iterator for AsCompleted<H> {
         if worker_of() != 0 {
             while self.ready.is_empty() && self.receiver.is_empty() && self.run_one() {}
         }
-        self.next_without_running()
+        self.next_before(None)
+            .expect("a wait without a deadline does not end before its time")
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -376,77 +342,30 @@ impl<H: Awaited + Unpin> futures_core::Stream for AsCompleted<H> {
     }
 }
 
-/// An iterator that can stop waiting at a deadline.
-pub(crate) trait NextDeadline: Iterator {
-    fn next_deadline(&mut self, deadline: Instant) -> Result<Option<Self::Item>, Unfinished>;
-}
-
-impl<H: Awaited> NextDeadline for AsCompleted<H> {
-    fn next_deadline(&mut self, deadline: Instant) -> Result<Option<H>, Unfinished> {
-        AsCompleted::next_deadline(self, deadline)
-    }
-}
-
-/// An iterator whose waits end at a deadline: the one of
-/// [`AsCompleted::timeout`] and of the maps' `timeout`.
-///
-/// Yields `Ok(item)`s, and, if the deadline passes while work is unfinished,
-/// one `Err` and no more. [`into_inner`](Self::into_inner) gives the iterator
-/// back, to go on or to collect what is pending.
-#[must_use = "iterators are lazy and do nothing unless consumed"]
-#[derive(Debug)]
-pub struct Timed<I> {
-    inner: I,
-    /// `None` if it is too far away to be told from never.
-    deadline: Option<Instant>,
-    over: bool,
-}
-
-impl<I> Timed<I> {
-    pub(crate) fn new(inner: I, timeout: Duration) -> Self {
-        Self {
-            inner,
-            deadline: Instant::now().checked_add(timeout),
-            over: false,
+impl<H: Awaited> NextBefore for AsCompleted<H> {
+    fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<H>, Unfinished> {
+        if let Some(handle) = self.next_ready() {
+            return Ok(Some(handle));
         }
-    }
-
-    /// Returns the iterator without its deadline.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use as_completed::{as_completed, ThreadPool};
-    /// use std::time::Duration;
-    ///
-    /// let pool = ThreadPool::new(1);
-    /// let mut hurried = as_completed([pool.submit(|| 4)]).timeout(Duration::ZERO);
-    /// let four = match hurried.next().unwrap() {
-    ///     Ok(handle) => handle,
-    ///     Err(_) => hurried.into_inner().next().unwrap(), // as long as it takes
-    /// };
-    /// assert_eq!(four.join()?, 4);
-    /// # Ok::<(), as_completed::JoinError>(())
-    /// ```
-    pub fn into_inner(self) -> I {
-        self.inner
-    }
-}
-
-impl<I: NextDeadline> Iterator for Timed<I> {
-    type Item = Result<I::Item, Unfinished>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
+        if self.pending == 0 {
+            return Ok(None);
         }
-        let Some(deadline) = self.deadline else {
-            return self.inner.next().map(Ok);
+        let received = match deadline {
+            Some(deadline) => self.receiver.recv_deadline(deadline),
+            None => self
+                .receiver
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
         };
-        let next = self.inner.next_deadline(deadline).transpose();
-        self.over = matches!(next, None | Some(Err(_)));
-        next
+        match received {
+            Ok(place) => Ok(Some(self.take(place))),
+            Err(RecvTimeoutError::Timeout) => Err(Unfinished {
+                pending: self.pending,
+                total: self.total,
+            }),
+            Err(RecvTimeoutError::Disconnected) => {
+                unreachable!("the iterator holds a sender, so the channel is open")
+            }
+        }
     }
 }
-
-impl<I: NextDeadline> FusedIterator for Timed<I> {}

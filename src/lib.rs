@@ -151,6 +151,7 @@ mod task;
 
 mod executor;
 mod handle;
+mod timed;
 
 mod as_completed;
 mod map;
@@ -164,7 +165,7 @@ mod pool;
 #[cfg(feature = "download")]
 pub mod download;
 
-pub use as_completed::{AsCompleted, Timed, as_completed};
+pub use as_completed::{AsCompleted, as_completed};
 pub use cancel::CancelToken;
 pub use error::{
     BuildError, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected, SpawnError,
@@ -176,5 +177,6 @@ pub use inline::Inline;
 pub use map::{Map, MapUnordered};
 pub use pool::{ScopedPool, ThreadPool, ThreadPoolBuilder};
 pub use submit::ExecutorExt;
+pub use timed::Timed;
 pub use wait::{ReturnWhen, Waited, wait};
 pub use watch::TaskId;

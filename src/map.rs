@@ -4,9 +4,10 @@
 //! Items are read when there is room for them in flight, and handed to workers
 //! in chunks, so that a tiny item does not pay for a task of its own.
 
-use crate::as_completed::{AsCompleted, NextDeadline, Timed, as_completed};
+use crate::as_completed::{AsCompleted, as_completed};
 use crate::error::{JoinError, Panic, Unfinished};
 use crate::handle::ScopedJoinHandle;
+use crate::timed::{NextBefore, Timed};
 use crate::unwind;
 use std::collections::VecDeque;
 use std::fmt;
@@ -277,8 +278,8 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
     }
 }
 
-impl<I: Iterator, R> NextDeadline for Map<'_, I, R> {
-    fn next_deadline(&mut self, deadline: Instant) -> Result<Option<Self::Item>, Unfinished> {
+impl<I: Iterator, R> NextBefore for Map<'_, I, R> {
+    fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, Unfinished> {
         if let Some(result) = self.finished.results.next() {
             return Ok(Some(result));
         }
@@ -286,7 +287,9 @@ impl<I: Iterator, R> NextDeadline for Map<'_, I, R> {
         let Some((_, first)) = self.in_flight.front() else {
             return Ok(None);
         };
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.map_or(Duration::MAX, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
         if first.wait_timeout(left).is_err() {
             let is_pending = |(_, handle): &&Chunk<'_, R>| !handle.is_finished();
             return Err(Unfinished {
@@ -393,14 +396,14 @@ impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
     }
 }
 
-impl<I: Iterator, R> NextDeadline for MapUnordered<'_, I, R> {
-    fn next_deadline(&mut self, deadline: Instant) -> Result<Option<Self::Item>, Unfinished> {
+impl<I: Iterator, R> NextBefore for MapUnordered<'_, I, R> {
+    fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, Unfinished> {
         loop {
             if let Some(result) = self.finished.results.next() {
                 return Ok(Some(result));
             }
             self.fill();
-            match NextDeadline::next_deadline(&mut self.in_flight, deadline)? {
+            match self.in_flight.next_before(deadline)? {
                 Some(chunk) => self.finished = Finished::of(chunk),
                 None => return Ok(None),
             }

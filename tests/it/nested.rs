@@ -242,6 +242,27 @@ fn waits_with_a_timeout_only_wait() {
     assert_eq!(nested.join().unwrap(), 42);
 }
 
+/// However long the timeout: the other worker runs the task when it is free.
+#[test]
+fn waits_with_an_endless_timeout_only_wait() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(2));
+    let other = occupy(&*pool, 1);
+    let (waiting, waits) = mpsc::channel();
+    let inner = Arc::clone(&pool);
+    let waiter = pool.submit(move || {
+        let task = inner.submit(|| thread::current().id());
+        let mut handles = as_completed([task]).timeout(Duration::MAX);
+        waiting.send(()).unwrap();
+        let task = handles.next().unwrap().unwrap();
+        (thread::current().id(), task.join().unwrap())
+    });
+    waits.recv().unwrap();
+    other.release();
+    let (mine, ran_on) = waiter.join().unwrap();
+    assert_ne!(mine, ran_on);
+}
+
 #[test]
 fn threads_outside_the_pool_only_wait() {
     let _alarm = alarm();

@@ -6,13 +6,17 @@ use crate::support::{Gate, ON_PURPOSE, PATIENCE, SHORT, alarm, expect_panics, oc
 use as_completed::{
     Inline, JoinHandle, ReturnWhen, TaskId, ThreadPool, Waited, as_completed, wait,
 };
+use std::collections::HashMap;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-fn ids<T>(handles: &[&JoinHandle<T>]) -> Vec<TaskId> {
-    let mut ids: Vec<_> = handles.iter().map(|handle| handle.id()).collect();
-    ids.sort_unstable();
+/// The handles' names and how often each comes.
+fn ids<T>(handles: &[&JoinHandle<T>]) -> HashMap<TaskId, usize> {
+    let mut ids = HashMap::new();
+    for handle in handles {
+        *ids.entry(handle.id()).or_default() += 1;
+    }
     ids
 }
 
