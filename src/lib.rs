@@ -124,17 +124,13 @@
 //!
 //! # Features
 //!
-//! - `download` (default): [`download`], which downloads many files at once.
+//! - `download` (default): the module `download`, for many files at once.
 //! - `rustls` (default): https for it.
 //! - `progress`: progress bars for it.
 //! - `serde`: its report as data.
 //! - `stream`: `Stream` for [`AsCompleted`].
 //!
 //! With `default-features = false` there is the bare executor.
-#![cfg_attr(
-    not(feature = "download"),
-    doc = "\n[`download`]: <https://docs.rs/as-completed/latest/as_completed/download/>"
-)]
 #![forbid(unsafe_code)]
 
 // A module uses modules of the groups above its own only, or its siblings'
