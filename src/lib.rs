@@ -133,12 +133,13 @@
 //! With `default-features = false` there is the bare executor.
 #![forbid(unsafe_code)]
 
-// A module uses modules of the groups above its own only, or its siblings'
-// children where it is a folder.
+// A module uses modules of the groups above its own only; inside a folder,
+// siblings may use each other.
 
-mod error;
 mod sync;
 mod unwind;
+
+mod error;
 
 mod cancel;
 mod watch;
