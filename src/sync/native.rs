@@ -91,9 +91,11 @@ pub(crate) fn become_worker_of(pool: u32) {
     WORKER_OF.set(pool);
 }
 
-/// Looks taken while spinning, each after twice as many pauses as the one
-/// before: about two microseconds in all.
-const SPINS: u32 = 6;
+/// Looks taken while spinning, and the pauses before each: about two
+/// microseconds in all. More pauses between two looks would let a waiter
+/// oversleep what takes no longer than they do, such as a round trip.
+const SPINS: u32 = 24;
+const PAUSES: u32 = 4;
 
 /// Looks taken after that, each after giving the processor to whoever wants
 /// it: a few microseconds on a machine with nothing else to do.
@@ -107,8 +109,8 @@ pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
     }
     // On a single processor nobody can bring it about while this thread spins.
     if processors() > 1 {
-        for round in 0..SPINS {
-            for _ in 0..1 << round {
+        for _ in 0..SPINS {
+            for _ in 0..PAUSES {
                 std::hint::spin_loop();
             }
             if done() {

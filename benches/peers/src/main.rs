@@ -279,7 +279,7 @@ fn pool(options: &Options) -> Result<Vec<Row>> {
             1.3,
         )?,
     ];
-    rows.push(naps(options)?);
+    rows.extend(naps(options)?);
     let memory = alone(
         options,
         "memory of a pending task with its handle",
@@ -318,21 +318,35 @@ fn alone(options: &Options, what: &str, arguments: &[&str]) -> Result<Candidate>
 
 const NAP: Duration = Duration::from_millis(10);
 
-fn naps(options: &Options) -> Result<Row> {
-    let naps = alone(
-        options,
-        "2,000 tasks of 10 ms on 100 workers",
-        &["naps", "100", "2000"],
-    )?;
+/// Against what cannot be done better, and against threads of one's own.
+fn naps(options: &Options) -> Result<[Row; 2]> {
+    let what = "2,000 tasks of 10 ms on 100 workers";
+    let threads = "100 threads, 20 naps each";
+    let mut candidates = [
+        Candidate::child(what, &["naps", "100", "2000"]),
+        Candidate::child(threads, &["naps-threads", "100", "2000"]),
+    ];
+    interleave(options.rounds(), &mut candidates)?;
+    let [ours, threads] = candidates;
     let ideal = nanoseconds(NAP) * 20.0;
-    Ok(Row {
-        what: naps.name.clone(),
-        against: "ideal".to_owned(),
-        ours: Amount::Time(naps.median()),
-        theirs: Amount::Time(ideal),
-        ratio: naps.median() / ideal,
-        at_most: Some(1.05),
-    })
+    Ok([
+        Row {
+            what: what.to_owned(),
+            against: "ideal".to_owned(),
+            ours: Amount::Time(ours.median()),
+            theirs: Amount::Time(ideal),
+            ratio: ours.median() / ideal,
+            at_most: Some(1.05),
+        },
+        Row {
+            what: what.to_owned(),
+            against: threads.name.clone(),
+            ours: Amount::Time(ours.median()),
+            theirs: Amount::Time(threads.median()),
+            ratio: ours.ratio_to(&threads),
+            at_most: None,
+        },
+    ])
 }
 
 /// A single measurement, in this process.
@@ -353,6 +367,9 @@ fn one(arguments: &[&str]) -> Result<f64> {
             subjects::as_completed_of(workers.parse()?, handles.parse()?, total.parse()?)
         }
         ["naps", workers, tasks] => subjects::naps(workers.parse()?, tasks.parse()?, NAP),
+        ["naps-threads", threads, naps] => {
+            subjects::naps_of_threads(threads.parse()?, naps.parse()?, NAP)
+        }
         ["fresh", rounds] => subjects::fresh_pool(rounds.parse()?),
         ["fresh-threads", rounds] => subjects::fresh_threads(rounds.parse()?),
         ["memory", tasks] => subjects::memory(tasks.parse()?)?,

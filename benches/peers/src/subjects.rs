@@ -51,6 +51,20 @@ pub fn naps(workers: usize, tasks: usize, nap: Duration) -> f64 {
     nanoseconds(start.elapsed())
 }
 
+/// Nanoseconds for as many naps on as many threads of one's own, starting them
+/// included: what the machine allows.
+pub fn naps_of_threads(threads: usize, tasks: usize, nap: Duration) -> f64 {
+    let each = tasks / threads;
+    let start = Instant::now();
+    let threads: Vec<_> = (0..threads)
+        .map(|_| thread::spawn(move || (0..each).for_each(|_| thread::sleep(nap))))
+        .collect();
+    for thread in threads {
+        thread.join().expect("sleeping does not panic");
+    }
+    nanoseconds(start.elapsed())
+}
+
 const EIGHT: u64 = 8;
 
 /// Nanoseconds for eight tasks on a new pool of eight, which is then dropped.
