@@ -6,8 +6,9 @@
 //! put in front and takes no trip. The cost of a handle does not depend on how
 //! many there are.
 
+use crate::awaited::{Awaited, awaited};
 use crate::error::Unfinished;
-use crate::handle::{Awaited, awaited, run_if_own};
+use crate::handle::run_if_own;
 use crate::sync::{Receiver, RecvTimeoutError, unbounded, worker_of};
 use crate::timed::{NextBefore, Timed};
 use crate::watch::{Completions, Key, Watcher};

@@ -1,9 +1,10 @@
 //! [`Executor`]: what runs tasks.
 
-use crate::error::{Rejected, SubmitError};
+use crate::cell::{Cell, Stop};
 use crate::handle::ScopedJoinHandle;
-use crate::task::{Cell, ErasedTask, Stop};
-use crate::watch::TaskId;
+use crate::rejected::{Rejected, SubmitError};
+use crate::task::ErasedTask;
+use crate::task_id::TaskId;
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! [`Inline`]: the executor without threads.
 
-use crate::error::Rejected;
 use crate::executor::{Executor, Task};
+use crate::rejected::Rejected;
 use crate::submit::submit_without_import;
 
 /// Runs each task at once, on the thread that submits it.

@@ -139,18 +139,27 @@
 mod sync;
 mod unwind;
 
+mod panic;
+mod rejected;
+mod task_id;
+
 mod error;
 
 mod cancel;
 mod watch;
 
+mod cell;
+
 mod task;
 
-mod executor;
 mod handle;
+
+mod awaited;
+mod executor;
 mod timed;
 
 mod as_completed;
+
 mod map;
 mod wait;
 
@@ -163,17 +172,19 @@ mod pool;
 pub mod download;
 
 pub use as_completed::{AsCompleted, as_completed};
+pub use awaited::Awaited;
 pub use cancel::CancelToken;
 pub use error::{
-    BuildError, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected, SpawnError,
-    SubmitError, TryJoinError, Unfinished, WaitTimeoutError,
+    BuildError, JoinError, JoinTimeoutError, TryJoinError, Unfinished, WaitTimeoutError,
 };
 pub use executor::{Executor, Task};
-pub use handle::{Awaited, JoinHandle, ScopedJoinHandle};
+pub use handle::{JoinHandle, ScopedJoinHandle};
 pub use inline::Inline;
 pub use map::{Map, MapUnordered};
+pub use panic::Panic;
 pub use pool::{ScopedPool, ThreadPool, ThreadPoolBuilder};
+pub use rejected::{InitializerError, Rejected, SpawnError, SubmitError};
 pub use submit::ExecutorExt;
+pub use task_id::TaskId;
 pub use timed::Timed;
 pub use wait::{ReturnWhen, Waited, wait};
-pub use watch::TaskId;

@@ -1,10 +1,10 @@
 //! [`ExecutorExt`]: the ways to submit closures to an executor.
 
 use crate::cancel::CancelToken;
-use crate::error::SubmitError;
 use crate::executor::{Executor, Task, launch, offer};
 use crate::handle::JoinHandle;
 use crate::map::{Map, MapUnordered};
+use crate::rejected::SubmitError;
 use std::fmt;
 
 /// The ways to submit closures to any [`Executor`].

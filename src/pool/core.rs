@@ -25,10 +25,12 @@
 
 use super::state::{Phase, State, Summons};
 use super::worker;
-use crate::error::{JoinTimeoutError, Rejected, SpawnError};
+use crate::cell::Member;
+use crate::error::JoinTimeoutError;
+use crate::rejected::{Rejected, SpawnError};
 use crate::sync::{AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, worker_of};
-use crate::task::{ErasedTask, Member, WeakTask};
-use crate::watch::TaskId;
+use crate::task::{ErasedTask, WeakTask};
+use crate::task_id::TaskId;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io;

@@ -17,8 +17,9 @@ pub use self::builder::ThreadPoolBuilder;
 pub use self::scope::ScopedPool;
 
 use self::core::Core;
-use crate::error::{JoinTimeoutError, Rejected};
+use crate::error::JoinTimeoutError;
 use crate::executor::{Executor, Task};
+use crate::rejected::Rejected;
 use crate::submit::submit_without_import;
 use crate::sync::processors;
 use std::fmt;

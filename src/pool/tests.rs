@@ -3,8 +3,9 @@
 
 use super::ThreadPool;
 use super::core::Spawner;
-use crate::error::{JoinError, Rejected};
+use crate::error::JoinError;
 use crate::handle::JoinHandle;
+use crate::rejected::Rejected;
 use crate::sync::spawn;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -5,7 +5,9 @@
 use crate::bombs::{Count, keep_quiet, must_end, panic_as_meant};
 use as_completed::{JoinError, Rejected, ThreadPool, as_completed};
 use std::cell::RefCell;
+use std::env;
 use std::fs;
+use std::panic::panic_any;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
@@ -150,33 +152,66 @@ fn last_owner_of_the_pool_in_a_callback_of_its_own_task() {
     });
 }
 
+/// Panics in its drop, with a payload that panics in its own.
+struct BombWithin(Count);
+
+impl Drop for BombWithin {
+    fn drop(&mut self) {
+        panic_any(self.0.bomb());
+    }
+}
+
+/// Runs `scenario` in a process of its own, which must survive it: `test` is
+/// the full name of the calling test.
+fn survives(test: &str, scenario: impl FnOnce()) {
+    const CHILD: &str = "AS_COMPLETED_CHILD";
+    if env::var_os(CHILD).is_some() {
+        return scenario();
+    }
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("1 passed"), "{said}{output:?}");
+}
+
+// In a process of its own: where the worker lets such a panic through, std
+// ends the process.
 #[test]
-fn initializer_whose_drop_panics_on_the_last_worker() {
-    must_end(|| {
-        let dropped = Count::default();
-        let bomb = dropped.bomb();
-        let pool = ThreadPool::builder()
-            .max_workers(1)
-            .initializer(move || {
-                let _bomb = &bomb;
-                Ok(())
-            })
-            .build()
-            .unwrap();
-        let pool = Arc::new(pool);
-        let inside = Arc::clone(&pool);
-        let (ready, go) = mpsc::channel::<()>();
-        let handle = pool.submit(move || {
-            go.recv().unwrap();
-            drop(inside);
-        });
-        drop(pool);
-        ready.send(()).unwrap();
-        handle.join().unwrap();
-        while dropped.so_far() == 0 {
-            thread::yield_now();
-        }
-    });
+fn initializer_whose_drop_sets_off_a_bomb_within_a_bomb_on_the_last_worker() {
+    survives(
+        "faults::initializer_whose_drop_sets_off_a_bomb_within_a_bomb_on_the_last_worker",
+        || {
+            must_end(|| {
+                let payload_dropped = Count::default();
+                let bomb = BombWithin(payload_dropped.clone());
+                let pool = ThreadPool::builder()
+                    .max_workers(1)
+                    .initializer(move || {
+                        let _bomb = &bomb;
+                        Ok(())
+                    })
+                    .build()
+                    .unwrap();
+                let pool = Arc::new(pool);
+                let inside = Arc::clone(&pool);
+                let (ready, go) = mpsc::channel::<()>();
+                let (done, ended) = mpsc::channel::<()>();
+                let handle = pool.submit(move || {
+                    go.recv().unwrap();
+                    at_exit(move || drop(done));
+                    drop(inside);
+                });
+                drop(pool);
+                ready.send(()).unwrap();
+                handle.join().unwrap();
+                assert!(ended.recv().is_err());
+                assert_eq!(payload_dropped.so_far(), 1);
+            });
+        },
+    );
 }
 
 #[test]

@@ -3,13 +3,14 @@
 //! Behaviours ported from dask's `distributed/tests/test_as_completed.py` where it
 //! iterates asynchronously, and from tokio's `task_join_set.rs`.
 
+use crate::bombs::{self as drops, Counted};
 use crate::support::{Gate, alarm, eventually, occupy};
 use as_completed::{AsCompleted, Inline, JoinHandle, ThreadPool, as_completed};
 use futures_core::Stream;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 async fn next<T>(all: &mut AsCompleted<JoinHandle<T>>) -> Option<JoinHandle<T>> {
@@ -163,4 +164,54 @@ fn an_early_drop_lets_go_of_the_waker_though_tasks_go_on() {
     busy.release();
     handles.iter().for_each(JoinHandle::wait);
     assert_eq!(count.0.load(Ordering::SeqCst), 0);
+}
+
+/// When woken, takes the handle that is there, asks for the next one with
+/// another waker, and drops the iterator.
+struct LastPoll {
+    all: Mutex<Option<AsCompleted<JoinHandle<u32>>>>,
+    bomb: Mutex<Option<Waker>>,
+}
+
+impl Wake for LastPoll {
+    fn wake(self: Arc<Self>) {
+        let mut all = self.all.lock().unwrap().take().unwrap();
+        let bomb = self.bomb.lock().unwrap().take().unwrap();
+        assert!(matches!(poll(&mut all, &bomb), Poll::Ready(Some(_))));
+        assert!(matches!(poll(&mut all, &bomb), Poll::Pending));
+    }
+}
+
+/// A waker that panics when its last clone is dropped.
+struct Bomb {
+    _dropped: Counted,
+}
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn waker_left_by_an_iterator_that_is_gone_panics_when_the_worker_drops_it() {
+    let _alarm = alarm();
+    let (pool, other) = (ThreadPool::new(1), ThreadPool::new(1));
+    let (busy, for_good) = (occupy(&pool, 1), occupy(&other, 1));
+    let dropped = drops::Count::default();
+    let bomb = Bomb {
+        _dropped: dropped.bomb(),
+    };
+    let last_poll = Arc::new(LastPoll {
+        all: Mutex::new(None),
+        bomb: Mutex::new(Some(Waker::from(Arc::new(bomb)))),
+    });
+    let mut all = as_completed([pool.submit(|| 1), other.submit(|| 2)]);
+    let waker = Waker::from(Arc::clone(&last_poll));
+    let mut guard = last_poll.all.lock().unwrap();
+    assert!(matches!(poll(&mut all, &waker), Poll::Pending));
+    *guard = Some(all);
+    drop(guard);
+    busy.release();
+    assert_eq!(pool.submit(|| 3).join().unwrap(), 3);
+    assert_eq!(dropped.so_far(), 1);
+    for_good.release();
 }

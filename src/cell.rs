@@ -1,0 +1,387 @@
+//! The cell: one allocation that holds a task's closure, then its result, its
+//! state and its watchers.
+//!
+//! # States
+//!
+//! ```text
+//! OFFERED ──► PENDING ──► RUNNING ──► RETURNED | PANICKED
+//!    │           ├──────► CANCELLING ► CANCELLED
+//!    └─► WITHDRAWN ┴────► REJECTING ─► REJECTED
+//! ```
+//!
+//! # Invariants
+//!
+//! - The state changes under the cell's lock only. It is read without, and a
+//!   reader that sees a final state sees all that led to it (`Release` on the
+//!   store, `Acquire` on the load).
+//! - The closure is in the cell if and only if the state is `OFFERED`,
+//!   `PENDING` or `WITHDRAWN`. Whoever takes it out decides the task's fate,
+//!   so it runs at most once, and never after it was cancelled.
+//! - The closure is gone, run or dropped, before the state is final; no
+//!   foreign code runs under the lock.
+//! - Watchers are added while the state is not final, and taken out in the
+//!   same critical section that makes it final: each is told exactly once.
+
+use crate::cancel::CancelToken;
+use crate::error::JoinError;
+use crate::panic::Panic;
+use crate::rejected::Rejected;
+use crate::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
+use crate::task_id::TaskId;
+use crate::unwind;
+use crate::watch::{Key, Watcher, Watchers};
+use std::task::Waker;
+
+/// `try_submit` has not heard yet whether the executor takes the task.
+const OFFERED: u8 = 0;
+const PENDING: u8 = 1;
+/// The executor dropped an offered task; `try_submit` takes the closure back.
+const WITHDRAWN: u8 = 2;
+const RUNNING: u8 = 3;
+/// The closure is being dropped; the task will at once be cancelled.
+const CANCELLING: u8 = 4;
+/// The closure is being dropped, or given back.
+const REJECTING: u8 = 5;
+const RETURNED: u8 = 6;
+const PANICKED: u8 = 7;
+const CANCELLED: u8 = 8;
+const REJECTED: u8 = 9;
+
+/// The first final state; all after it are final too.
+const FINAL: u8 = RETURNED;
+
+struct Slot<F, T> {
+    stage: Stage<F, T>,
+    watchers: Watchers,
+}
+
+enum Stage<F, T> {
+    Closure(F),
+    /// The closure runs or is dropped, or the result has been joined.
+    Empty,
+    Outcome(Result<T, JoinError>),
+}
+
+/// Whether a task can be asked to stop while it runs: costs nothing where not.
+pub(crate) trait Stop: Send + Sync {
+    fn token(&self) -> Option<&CancelToken>;
+}
+
+impl Stop for () {
+    fn token(&self) -> Option<&CancelToken> {
+        None
+    }
+}
+
+impl Stop for CancelToken {
+    fn token(&self) -> Option<&CancelToken> {
+        Some(self)
+    }
+}
+
+/// One task, with its closure's and its result's type.
+pub(crate) struct Cell<F, T, S> {
+    id: TaskId,
+    state: AtomicU8,
+    /// The pool whose workers may claim the task when they wait for it; 0 for
+    /// none. Set before the task is queued.
+    owner: AtomicU32,
+    stop: S,
+    slot: Mutex<Slot<F, T>>,
+}
+
+impl<F, T, S> Cell<F, T, S> {
+    pub(crate) fn new(closure: F, stop: S) -> Self {
+        Self::in_state(PENDING, closure, stop)
+    }
+
+    /// A task whose closure comes back from [`take_back`](Self::take_back) if
+    /// no executor takes it.
+    pub(crate) fn offered(closure: F, stop: S) -> Self {
+        Self::in_state(OFFERED, closure, stop)
+    }
+
+    fn in_state(state: u8, closure: F, stop: S) -> Self {
+        Self {
+            id: TaskId::next(),
+            state: AtomicU8::new(state),
+            owner: AtomicU32::new(0),
+            stop,
+            slot: Mutex::new(Slot {
+                stage: Stage::Closure(closure),
+                watchers: Watchers::None,
+            }),
+        }
+    }
+
+    fn state(&self) -> u8 {
+        self.state.load(Ordering::Acquire)
+    }
+
+    /// Takes the closure out if it is still there, and says in the same
+    /// critical section what becomes of the task.
+    fn take_closure(&self, next: u8) -> Option<F> {
+        if self.state() > WITHDRAWN {
+            return None;
+        }
+        let mut slot = self.slot.lock();
+        match std::mem::replace(&mut slot.stage, Stage::Empty) {
+            Stage::Closure(closure) => {
+                self.state.store(next, Ordering::Release);
+                Some(closure)
+            }
+            other => {
+                slot.stage = other;
+                None
+            }
+        }
+    }
+
+    /// Makes the state final and tells the watchers.
+    fn settle(&self, state: u8, outcome: Result<T, JoinError>) {
+        let mut slot = self.slot.lock();
+        slot.stage = Stage::Outcome(outcome);
+        let watchers = std::mem::take(&mut slot.watchers);
+        self.state.store(state, Ordering::Release);
+        drop(slot);
+        watchers.notify(self.id);
+    }
+
+    /// Rejects an offer that the executor declined and returns the closure;
+    /// `None` if the task was run all the same.
+    pub(crate) fn take_back(&self) -> Option<F> {
+        self.take_closure(REJECTING)
+    }
+
+    /// Ends the offer: from here on the executor answers for the task.
+    pub(crate) fn accepted(&self) {
+        let slot = self.slot.lock();
+        match self.state() {
+            OFFERED => self.state.store(PENDING, Ordering::Release),
+            WITHDRAWN => {
+                drop(slot);
+                self.reject_as(Rejected::Lost);
+            }
+            _ => {}
+        }
+    }
+
+    fn reject_as(&self, reason: Rejected) {
+        if let Some(closure) = self.take_closure(REJECTING) {
+            unwind::discard(closure);
+            self.settle(REJECTED, Err(JoinError::Rejected(reason)));
+        }
+    }
+
+    /// Rejects a task that its executor declined, before its handle is given
+    /// out: an executor that dropped the task on the way knows a better reason
+    /// than the drop itself.
+    pub(crate) fn declined(&self, reason: Rejected) {
+        self.reject_as(reason.clone());
+        let mut slot = self.slot.lock();
+        if self.state() == REJECTED {
+            slot.stage = Stage::Outcome(Err(JoinError::Rejected(reason)));
+        }
+    }
+
+    /// The lock, if the state is not final.
+    fn unless_final(&self) -> Option<MutexGuard<'_, Slot<F, T>>> {
+        if self.state() >= FINAL {
+            return None;
+        }
+        let slot = self.slot.lock();
+        (self.state() < FINAL).then_some(slot)
+    }
+}
+
+/// All that a pool wants to know of a task, in one virtual call.
+#[derive(Clone, Copy)]
+pub(crate) struct Member {
+    pub(crate) id: TaskId,
+    /// Whether the task can be asked to stop while it runs.
+    pub(crate) listens: bool,
+}
+
+/// A task, whatever its closure and result are.
+pub(crate) trait AnyCell: Send + Sync {
+    fn id(&self) -> TaskId;
+    fn is_final(&self) -> bool;
+    fn is_cancelled(&self) -> bool;
+    /// Whether the task ended without a result for another reason than being
+    /// cancelled.
+    fn is_failed(&self) -> bool;
+    fn owner(&self) -> u32;
+    /// Lets workers of `pool` claim the task; called before it is queued.
+    fn join_pool(&self, pool: u32) -> Member;
+    /// Runs the task on the current thread, if it has not started; says
+    /// whether it ran.
+    fn run(&self) -> bool;
+    /// Cancels the task, if it has not started; says whether it did.
+    fn cancel_pending(&self) -> bool;
+    /// Cancels the task, if it has not started; says whether it is, or will
+    /// at once be, cancelled. A running task that listens is asked to stop.
+    fn cancel(&self) -> bool;
+    /// Resolves a task that its executor will not run.
+    fn reject(&self, reason: Rejected);
+    /// The executor dropped its end of the task.
+    fn abandon(&self);
+    /// Adds a watcher, or gives it back if the task is final.
+    fn watch(&self, watcher: Watcher) -> Result<(), Watcher>;
+    fn unwatch(&self, key: &Key<'_>);
+    /// Replaces the waker; says whether the task is not final.
+    fn watch_by_waker(&self, waker: &Waker) -> bool;
+}
+
+/// A task seen by its handle.
+pub(crate) trait JoinCell<T>: AnyCell {
+    /// Takes the result out, once the task is final.
+    fn take_outcome(&self) -> Option<Result<T, JoinError>>;
+}
+
+impl<F, T, S> AnyCell for Cell<F, T, S>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+    S: Stop,
+{
+    fn id(&self) -> TaskId {
+        self.id
+    }
+
+    fn is_final(&self) -> bool {
+        self.state() >= FINAL
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.state() == CANCELLED
+    }
+
+    fn is_failed(&self) -> bool {
+        matches!(self.state(), PANICKED | REJECTED)
+    }
+
+    fn owner(&self) -> u32 {
+        // Relaxed: written before the handle exists, never changed after.
+        self.owner.load(Ordering::Relaxed)
+    }
+
+    fn join_pool(&self, pool: u32) -> Member {
+        self.owner.store(pool, Ordering::Relaxed);
+        Member {
+            id: self.id,
+            listens: self.stop.token().is_some(),
+        }
+    }
+
+    fn run(&self) -> bool {
+        let Some(closure) = self.take_closure(RUNNING) else {
+            return false;
+        };
+        match unwind::catch(closure) {
+            Ok(value) => self.settle(RETURNED, Ok(value)),
+            Err(payload) => {
+                self.settle(PANICKED, Err(JoinError::Panicked(Panic::new(payload))));
+            }
+        }
+        true
+    }
+
+    fn cancel_pending(&self) -> bool {
+        let Some(closure) = self.take_closure(CANCELLING) else {
+            return false;
+        };
+        unwind::discard(closure);
+        self.settle(CANCELLED, Err(JoinError::Cancelled));
+        true
+    }
+
+    fn cancel(&self) -> bool {
+        if self.cancel_pending() {
+            return true;
+        }
+        match self.state() {
+            RUNNING => {
+                if let Some(token) = self.stop.token() {
+                    token.cancel();
+                }
+                false
+            }
+            CANCELLING | CANCELLED => true,
+            _ => false,
+        }
+    }
+
+    fn reject(&self, reason: Rejected) {
+        self.reject_as(reason);
+    }
+
+    fn abandon(&self) {
+        match self.state() {
+            OFFERED => {
+                let slot = self.slot.lock();
+                if self.state() == OFFERED {
+                    self.state.store(WITHDRAWN, Ordering::Release);
+                    return;
+                }
+                drop(slot);
+                // Accepted in the meantime, and dropped all the same.
+                self.reject_as(Rejected::Lost);
+            }
+            PENDING => self.reject_as(Rejected::Lost),
+            _ => {}
+        }
+    }
+
+    fn watch(&self, watcher: Watcher) -> Result<(), Watcher> {
+        match self.unless_final() {
+            Some(mut slot) => {
+                slot.watchers.add(watcher);
+                Ok(())
+            }
+            None => Err(watcher),
+        }
+    }
+
+    fn unwatch(&self, key: &Key<'_>) {
+        // Kept alive until the lock is released: its drop may be foreign code.
+        let watcher = self
+            .unless_final()
+            .and_then(|mut slot| slot.watchers.remove(key));
+        drop(watcher);
+    }
+
+    fn watch_by_waker(&self, waker: &Waker) -> bool {
+        // Cloned before the lock: a waker's code is foreign.
+        if self.is_final() {
+            return false;
+        }
+        let waker = waker.clone();
+        match self.unless_final() {
+            Some(mut slot) => {
+                let old = slot.watchers.set_waker(waker);
+                drop(slot);
+                unwind::discard(old);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl<F, T, S> JoinCell<T> for Cell<F, T, S>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+    S: Stop,
+{
+    fn take_outcome(&self) -> Option<Result<T, JoinError>> {
+        if !self.is_final() {
+            return None;
+        }
+        let mut slot = self.slot.lock();
+        match std::mem::replace(&mut slot.stage, Stage::Empty) {
+            Stage::Outcome(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+}

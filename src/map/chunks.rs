@@ -1,0 +1,119 @@
+//! The input of a map, cut into chunks, and their results.
+
+use crate::error::JoinError;
+use crate::handle::ScopedJoinHandle;
+use crate::panic::Panic;
+use crate::unwind;
+use std::iter::Fuse;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// Tasks in flight unless [`Map::buffer`] says otherwise: enough for any pool
+/// of blocking work, and bounded, for endless input.
+const DEFAULT_BUFFER: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not zero");
+
+/// The results of one chunk.
+pub(super) type Results<R> = Vec<Result<R, JoinError>>;
+
+/// The work on one chunk, as a closure that can be submitted.
+pub(super) type ChunkTask<'a, R> = Box<dyn FnOnce() -> Results<R> + Send + 'a>;
+
+/// A chunk in flight, and how many items it holds.
+pub(super) type Chunk<'a, R> = (usize, ScopedJoinHandle<'a, Results<R>>);
+
+/// Submits one chunk.
+type Submit<'a, T, R> = Box<dyn Fn(Vec<T>) -> ScopedJoinHandle<'a, Results<R>> + Send + 'a>;
+
+/// Cuts the input into chunks and submits them.
+pub(super) struct Chunks<'a, I: Iterator, R> {
+    pub(super) items: Fuse<I>,
+    submit: Submit<'a, I::Item, R>,
+    pub(super) chunk_size: NonZeroUsize,
+    pub(super) buffer: NonZeroUsize,
+    pub(super) submitted: usize,
+}
+
+impl<'a, I: Iterator, R> Chunks<'a, I, R> {
+    pub(super) fn new<'task, F>(
+        items: I,
+        function: F,
+        submit: impl Fn(ChunkTask<'task, R>) -> ScopedJoinHandle<'task, Results<R>> + Send + 'a,
+    ) -> Self
+    where
+        'task: 'a,
+        I::Item: Send + 'task,
+        F: Fn(I::Item) -> R + Send + Sync + 'task,
+        R: Send + 'task,
+    {
+        let function = Arc::new(function);
+        Self {
+            items: items.fuse(),
+            submit: Box::new(move |chunk| {
+                let function = Arc::clone(&function);
+                submit(Box::new(move || work(&*function, chunk)))
+            }),
+            chunk_size: NonZeroUsize::MIN,
+            buffer: DEFAULT_BUFFER,
+            submitted: 0,
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Chunk<'a, R>> {
+        let chunk: Vec<_> = self.items.by_ref().take(self.chunk_size.get()).collect();
+        if chunk.is_empty() {
+            return None;
+        }
+        self.submitted += 1;
+        Some((chunk.len(), (self.submit)(chunk)))
+    }
+}
+
+/// Applies `function` to each item; a panic costs its own item only.
+fn work<T, R>(function: impl Fn(T) -> R, chunk: Vec<T>) -> Results<R> {
+    chunk
+        .into_iter()
+        .map(|item| {
+            unwind::catch(|| function(item))
+                .map_err(|payload| JoinError::Panicked(Panic::new(payload)))
+        })
+        .collect()
+}
+
+/// The results of a chunk that is final, in the order of its items.
+pub(super) struct Finished<R> {
+    pub(super) results: std::vec::IntoIter<Result<R, JoinError>>,
+}
+
+impl<R> Finished<R> {
+    pub(super) fn none() -> Self {
+        Self {
+            results: Vec::new().into_iter(),
+        }
+    }
+
+    pub(super) fn of((items, handle): Chunk<'_, R>) -> Self {
+        let results = handle.join().unwrap_or_else(|error| spread(&error, items));
+        Self {
+            results: results.into_iter(),
+        }
+    }
+}
+
+/// A chunk that was not run gives each of its items the reason.
+fn spread<R>(error: &JoinError, items: usize) -> Results<R> {
+    std::iter::repeat_with(|| match error {
+        JoinError::Rejected(reason) => Err(JoinError::Rejected(reason.clone())),
+        // Panics of the function are caught item by item.
+        _ => Err(JoinError::Cancelled),
+    })
+    .take(items)
+    .collect()
+}
+
+/// The bounds of what is here already and what the input still brings.
+pub(super) fn bounds(here: usize, input: (usize, Option<usize>)) -> (usize, Option<usize>) {
+    (
+        input.0.saturating_add(here),
+        input.1.and_then(|upper| upper.checked_add(here)),
+    )
+}

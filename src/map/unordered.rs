@@ -1,0 +1,121 @@
+//! [`MapUnordered`]: results as they come.
+
+use super::chunks::{Chunk, ChunkTask, Chunks, Finished, Results, bounds};
+use crate::as_completed::{AsCompleted, as_completed};
+use crate::error::{JoinError, Unfinished};
+use crate::handle::ScopedJoinHandle;
+use crate::timed::{NextBefore, Timed};
+use std::fmt;
+use std::iter::FusedIterator;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+/// The iterator of `map_unordered`: yields the results as they come.
+///
+/// As [`Map`](crate::Map) in all but the order: a slow item holds up none of the others.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::ThreadPool;
+///
+/// let pool = ThreadPool::new(4);
+/// let mut lengths: Vec<usize> = pool
+///     .map_unordered(["a", "bb", "ccc"], str::len)
+///     .collect::<Result<_, _>>()?;
+/// lengths.sort_unstable();
+/// assert_eq!(lengths, [1, 2, 3]);
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
+#[must_use = "iterators are lazy and do nothing unless consumed"]
+pub struct MapUnordered<'a, I: Iterator, R> {
+    chunks: Chunks<'a, I, R>,
+    in_flight: AsCompleted<Chunk<'a, R>>,
+    finished: Finished<R>,
+}
+
+impl<'a, I: Iterator, R> MapUnordered<'a, I, R> {
+    pub(crate) fn new<'task, F>(
+        items: I,
+        function: F,
+        submit: impl Fn(ChunkTask<'task, R>) -> ScopedJoinHandle<'task, Results<R>> + Send + 'a,
+    ) -> Self
+    where
+        'task: 'a,
+        I::Item: Send + 'task,
+        F: Fn(I::Item) -> R + Send + Sync + 'task,
+        R: Send + 'task,
+    {
+        Self {
+            chunks: Chunks::new(items, function, submit),
+            in_flight: as_completed([]),
+            finished: Finished::none(),
+        }
+    }
+
+    settings!();
+
+    fn fill(&mut self) {
+        while self.in_flight.len() < self.chunks.buffer.get() {
+            let Some(chunk) = self.chunks.next() else {
+                break;
+            };
+            self.in_flight.push(chunk);
+        }
+    }
+}
+
+impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
+    type Item = Result<R, JoinError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(result) = self.finished.results.next() {
+                return Some(result);
+            }
+            self.fill();
+            self.finished = Finished::of(self.in_flight.next()?);
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let waiting: usize = self.in_flight.handles().map(|(items, _)| items).sum();
+        bounds(
+            self.finished.results.len() + waiting,
+            self.chunks.items.size_hint(),
+        )
+    }
+}
+
+impl<I: Iterator, R> NextBefore for MapUnordered<'_, I, R> {
+    fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, Unfinished> {
+        loop {
+            if let Some(result) = self.finished.results.next() {
+                return Ok(Some(result));
+            }
+            self.fill();
+            match self.in_flight.next_before(deadline)? {
+                Some(chunk) => self.finished = Finished::of(chunk),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+impl<I: Iterator, R> FusedIterator for MapUnordered<'_, I, R> {}
+
+impl<I: Iterator, R> Drop for MapUnordered<'_, I, R> {
+    fn drop(&mut self) {
+        for (_, handle) in self.in_flight.handles() {
+            handle.cancel();
+        }
+    }
+}
+
+impl<I: Iterator, R> fmt::Debug for MapUnordered<'_, I, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapUnordered")
+            .field("in_flight", &self.in_flight.len())
+            .finish_non_exhaustive()
+    }
+}
