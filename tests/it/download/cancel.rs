@@ -3,6 +3,7 @@
 use super::connect::BlackHole;
 use super::server::{Exchange, Server, Then};
 use super::*;
+use crate::support::occupy;
 use as_completed::CancelToken;
 use as_completed::download::Event;
 use std::net::TcpListener;
@@ -189,8 +190,7 @@ fn those_in_the_queue_of_a_busy_pool_end_at_once() {
         .build()
         .unwrap();
     let pool = ThreadPool::new(1);
-    let (go, gate) = mpsc::channel::<()>();
-    let busy = pool.submit(move || gate.recv());
+    let busy = occupy(&pool, 1);
     let jobs = (0..50).map(|n| Job::new(n, server.url("/"), n.to_string()));
     let waiting = thread::scope(|scope| {
         let run = scope.spawn(|| downloader.download_many(&pool, jobs, ()).unwrap());
@@ -203,8 +203,7 @@ fn those_in_the_queue_of_a_busy_pool_end_at_once() {
     assert_eq!(waiting.count(DownloadStatus::Cancelled), waiting.total());
     assert!(waiting.total() >= 5);
     assert_eq!(server.requests(), 0);
-    drop(go);
-    let _ = busy.join().unwrap();
+    busy.release();
 }
 
 #[test]
