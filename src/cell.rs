@@ -385,3 +385,18 @@ where
         }
     }
 }
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::Parker;
+
+    #[test]
+    fn a_wait_that_has_ended_leaves_no_watcher() {
+        let cell = Cell::new(|| 1, ());
+        let parker = Parker::new();
+        assert!(cell.watch(Watcher::Thread(parker.unparker())).is_ok());
+        cell.unwatch(&Key::of_thread(&parker));
+        assert!(matches!(cell.slot.lock().watchers, Watchers::None));
+    }
+}

@@ -188,3 +188,8 @@ pub use submit::ExecutorExt;
 pub use task_id::TaskId;
 pub use timed::Timed;
 pub use wait::{ReturnWhen, Waited, wait};
+
+/// The programs of the README, compiled with the other examples.
+#[cfg(all(doctest, feature = "download"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -187,3 +187,42 @@ impl Watchers {
         }
     }
 }
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::unbounded;
+    use std::thread;
+
+    fn completions() -> Arc<Completions> {
+        Arc::new(Completions::new(unbounded().0))
+    }
+
+    #[test]
+    fn a_watcher_is_taken_out_by_its_name_alone() {
+        let (mine, other) = (Parker::new(), thread::spawn(Parker::new).join().unwrap());
+        let (one, two) = (completions(), completions());
+        let mut watchers = Watchers::default();
+        watchers.add(Watcher::Thread(mine.unparker()));
+        watchers.add(Watcher::Completion(Arc::clone(&one), 1));
+        watchers.add(Watcher::Callback(Box::new(Box::new(|_| ()))));
+
+        assert!(watchers.remove(&Key::of_thread(&other)).is_none());
+        assert!(watchers.remove(&Key::Completion(&two)).is_none());
+        let taken = watchers.remove(&Key::Completion(&one));
+        assert!(matches!(taken, Some(Watcher::Completion(_, 1))));
+        let taken = watchers.remove(&Key::of_thread(&mine));
+        assert!(matches!(taken, Some(Watcher::Thread(_))));
+        assert!(watchers.remove(&Key::of_thread(&mine)).is_none());
+    }
+
+    #[test]
+    fn the_only_watcher_is_taken_out_too() {
+        let parker = Parker::new();
+        let mut watchers = Watchers::default();
+        watchers.add(Watcher::Thread(parker.unparker()));
+        assert!(watchers.remove(&Key::Completion(&completions())).is_none());
+        assert!(watchers.remove(&Key::of_thread(&parker)).is_some());
+        assert!(matches!(watchers, Watchers::None));
+    }
+}
