@@ -3,7 +3,7 @@
 use crate::cancel::CancelToken;
 use crate::executor::{Executor, Task, launch, offer};
 use crate::handle::JoinHandle;
-use crate::map::{Map, MapUnordered};
+use crate::map::{Chunks, Map, MapUnordered};
 use crate::rejected::SubmitError;
 use std::fmt;
 
@@ -144,7 +144,8 @@ pub trait ExecutorExt: Executor {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        Map::new(items.into_iter(), function, |task| self.submit(task))
+        let chunks = Chunks::new(items.into_iter(), function, |task| self.submit(task));
+        Map::new(chunks)
     }
 
     /// Applies a function to each item, and returns the results as they come.
@@ -168,7 +169,8 @@ pub trait ExecutorExt: Executor {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        MapUnordered::new(items.into_iter(), function, |task| self.submit(task))
+        let chunks = Chunks::new(items.into_iter(), function, |task| self.submit(task));
+        MapUnordered::new(chunks)
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) type Chunk<'a, R> = (usize, ScopedJoinHandle<'a, Results<R>>);
 type Submit<'a, T, R> = Box<dyn Fn(Vec<T>) -> ScopedJoinHandle<'a, Results<R>> + Send + 'a>;
 
 /// Cuts the input into chunks and submits them.
-pub(super) struct Chunks<'a, I: Iterator, R> {
+pub(crate) struct Chunks<'a, I: Iterator, R> {
     pub(super) items: Fuse<I>,
     submit: Submit<'a, I::Item, R>,
     pub(super) chunk_size: NonZeroUsize,
@@ -34,7 +34,7 @@ pub(super) struct Chunks<'a, I: Iterator, R> {
 }
 
 impl<'a, I: Iterator, R> Chunks<'a, I, R> {
-    pub(super) fn new<'task, F>(
+    pub(crate) fn new<'task, F>(
         items: I,
         function: F,
         submit: impl Fn(ChunkTask<'task, R>) -> ScopedJoinHandle<'task, Results<R>> + Send + 'a,

@@ -85,5 +85,6 @@ mod chunks;
 mod ordered;
 mod unordered;
 
+pub(crate) use chunks::Chunks;
 pub use ordered::Map;
 pub use unordered::MapUnordered;

@@ -1,8 +1,7 @@
 //! [`Map`]: results in the order of the items.
 
-use super::chunks::{Chunk, ChunkTask, Chunks, Finished, Results, bounds};
+use super::chunks::{Chunk, Chunks, Finished, bounds};
 use crate::error::{JoinError, Unfinished};
-use crate::handle::ScopedJoinHandle;
 use crate::timed::{NextBefore, Timed};
 use std::collections::VecDeque;
 use std::fmt;
@@ -42,19 +41,9 @@ pub struct Map<'a, I: Iterator, R> {
 }
 
 impl<'a, I: Iterator, R> Map<'a, I, R> {
-    pub(crate) fn new<'task, F>(
-        items: I,
-        function: F,
-        submit: impl Fn(ChunkTask<'task, R>) -> ScopedJoinHandle<'task, Results<R>> + Send + 'a,
-    ) -> Self
-    where
-        'task: 'a,
-        I::Item: Send + 'task,
-        F: Fn(I::Item) -> R + Send + Sync + 'task,
-        R: Send + 'task,
-    {
+    pub(crate) fn new(chunks: Chunks<'a, I, R>) -> Self {
         Self {
-            chunks: Chunks::new(items, function, submit),
+            chunks,
             in_flight: VecDeque::new(),
             finished: Finished::none(),
         }

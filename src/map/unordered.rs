@@ -1,9 +1,8 @@
 //! [`MapUnordered`]: results as they come.
 
-use super::chunks::{Chunk, ChunkTask, Chunks, Finished, Results, bounds};
+use super::chunks::{Chunk, Chunks, Finished, bounds};
 use crate::as_completed::{AsCompleted, as_completed};
 use crate::error::{JoinError, Unfinished};
-use crate::handle::ScopedJoinHandle;
 use crate::timed::{NextBefore, Timed};
 use std::fmt;
 use std::iter::FusedIterator;
@@ -35,19 +34,9 @@ pub struct MapUnordered<'a, I: Iterator, R> {
 }
 
 impl<'a, I: Iterator, R> MapUnordered<'a, I, R> {
-    pub(crate) fn new<'task, F>(
-        items: I,
-        function: F,
-        submit: impl Fn(ChunkTask<'task, R>) -> ScopedJoinHandle<'task, Results<R>> + Send + 'a,
-    ) -> Self
-    where
-        'task: 'a,
-        I::Item: Send + 'task,
-        F: Fn(I::Item) -> R + Send + Sync + 'task,
-        R: Send + 'task,
-    {
+    pub(crate) fn new(chunks: Chunks<'a, I, R>) -> Self {
         Self {
-            chunks: Chunks::new(items, function, submit),
+            chunks,
             in_flight: as_completed([]),
             finished: Finished::none(),
         }

@@ -5,7 +5,7 @@ use super::core::{Core, Settings};
 use crate::cancel::CancelToken;
 use crate::executor::{launch, offer};
 use crate::handle::ScopedJoinHandle;
-use crate::map::{Map, MapUnordered};
+use crate::map::{Chunks, Map, MapUnordered};
 use crate::rejected::SubmitError;
 use std::fmt;
 use std::marker::PhantomData;
@@ -164,7 +164,8 @@ impl<'scope> ScopedPool<'scope, '_> {
         F: Fn(I::Item) -> R + Send + Sync + 'scope,
         R: Send + 'scope,
     {
-        Map::new(items.into_iter(), function, |task| self.submit(task))
+        let chunks = Chunks::new(items.into_iter(), function, |task| self.submit(task));
+        Map::new(chunks)
     }
 
     /// Applies a function to each item, results as they come; see
@@ -176,7 +177,8 @@ impl<'scope> ScopedPool<'scope, '_> {
         F: Fn(I::Item) -> R + Send + Sync + 'scope,
         R: Send + 'scope,
     {
-        MapUnordered::new(items.into_iter(), function, |task| self.submit(task))
+        let chunks = Chunks::new(items.into_iter(), function, |task| self.submit(task));
+        MapUnordered::new(chunks)
     }
 
     /// Cancels all tasks that have not started, and returns how many; see
