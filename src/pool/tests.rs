@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use super::ThreadPool;
-use super::core::Spawner;
+use super::core::{Settings, Spawner};
+use super::state::{State, Summons};
+use crate::cell::Cell;
 use crate::error::JoinError;
 use crate::handle::JoinHandle;
 use crate::rejected::Rejected;
 use crate::sync::spawn;
+use crate::task::ErasedTask;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -193,6 +196,52 @@ fn second_is_taken(pool: &ThreadPool) {
     for _ in 0..1000 {
         thread::yield_now();
     }
+}
+
+/// The threads come to nothing until all tasks are submitted.
+#[test]
+fn threads_that_a_burst_needs_are_started_side_by_side() {
+    must_end(|| {
+        let (starts, open) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(Barrier::new(MOST + 1)),
+        );
+        let (counted, gate) = (Arc::clone(&starts), Arc::clone(&open));
+        let pool = pool(Box::new(move |index, body| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let gate = Arc::clone(&gate);
+            let held = move || {
+                gate.wait();
+                body();
+            };
+            Ok(Some(spawn(format!("worker-{index}"), None, held)?))
+        }));
+        let mut handles = Vec::new();
+        for task in 1..=2 * MOST {
+            handles.push(pool.submit(|| ()));
+            assert_eq!(starts.load(Ordering::SeqCst), task.min(MOST));
+        }
+        open.wait();
+        assert!(handles.into_iter().all(|handle| handle.join().is_ok()));
+    });
+}
+
+#[test]
+fn sleepers_are_woken_one_by_the_other() {
+    let settings = Settings {
+        max_workers: MOST,
+        queue_capacity: usize::MAX,
+        keep_alive: None,
+        initializer: None,
+    };
+    let mut state = State::new();
+    (state.workers, state.sleeping) = (3, 3);
+    for first in [true, false, false] {
+        let task = ErasedTask::new(Arc::new(Cell::new(|| (), ())));
+        state.inbox.push_back(task);
+        assert_eq!(matches!(state.summon(&settings), Summons::Wake), first);
+    }
+    assert_eq!((state.sleeping, state.searching, state.permits), (2, 1, 1));
 }
 
 /// Each of the two waits in its initializer until the other is there.

@@ -4,7 +4,8 @@
 
 use crate::support::{ON_PURPOSE, alarm, eventually, expect_panics, occupy};
 use as_completed::{
-    Executor, ExecutorExt, Inline, JoinError, Rejected, SubmitError, Task, ThreadPool, as_completed,
+    Executor, ExecutorExt, Inline, JoinError, JoinHandle, Rejected, SubmitError, Task, ThreadPool,
+    as_completed,
 };
 use std::sync::Arc;
 use std::thread;
@@ -189,6 +190,24 @@ fn a_task_that_ran_has_a_result_whatever_its_executor_says() {
     });
     assert_eq!(lies.submit(|| 1).join().unwrap(), 1);
     assert_eq!(lies.try_submit(|| 2).unwrap().join().unwrap(), 2);
+}
+
+#[test]
+fn an_offer_that_was_accepted_can_still_be_lost() {
+    let shelf = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = Arc::clone(&shelf);
+    let keeps = Treating(move |task: Task| {
+        kept.lock().unwrap().push(task);
+        Ok(())
+    });
+    let handles = [1, 2].map(|n| keeps.try_submit(move || n).unwrap());
+    assert!(handles.iter().all(|handle| !handle.is_finished()));
+    let mut shelf = shelf.lock().unwrap();
+    shelf.pop().unwrap().run();
+    shelf.clear();
+    let [lost, run] = handles.map(JoinHandle::join);
+    assert_eq!(run.unwrap(), 2);
+    assert!(matches!(lost, Err(JoinError::Rejected(Rejected::Lost))));
 }
 
 #[test]

@@ -134,7 +134,13 @@ mod tls {
     }
 
     impl TlsServer {
-        fn start(authority: &Authority, name: &str, year: i32, answer: &'static str) -> Self {
+        fn start(
+            authority: &Authority,
+            name: &str,
+            year: i32,
+            answer: impl Into<Arc<str>>,
+        ) -> Self {
+            let answer = answer.into();
             let key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
             params.not_before = rcgen::date_time_ymd(2000, 1, 1);
@@ -160,7 +166,7 @@ mod tls {
                         break;
                     }
                     counter.fetch_add(1, Ordering::SeqCst);
-                    let config = Arc::clone(&config);
+                    let (config, answer) = (Arc::clone(&config), Arc::clone(&answer));
                     // Ends when the client closes the connection.
                     thread::spawn(move || {
                         let connection = ServerConnection::new(config).unwrap();
@@ -281,7 +287,7 @@ mod tls {
             "HTTP/1.1 302 Found\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n",
             plain.url("/")
         );
-        let server = TlsServer::start(&authority, "localhost", 2999, answer.leak());
+        let server = TlsServer::start(&authority, "localhost", 2999, answer);
         for allow in [false, true] {
             let folder = Folder::new();
             let downloader = builder(&folder)
