@@ -11,7 +11,7 @@ use std::panic::panic_any;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -118,6 +118,31 @@ fn last_owner_of_the_pool_in_a_thread_local_of_its_worker() {
         handle.join().unwrap();
         assert!(ended.recv().is_err());
         assert_eq!(gone.strong_count(), 0);
+    });
+}
+
+#[test]
+fn join_waits_for_the_thread_locals_of_every_worker() {
+    must_end(|| {
+        let pool = ThreadPool::new(3);
+        let (destroyed, gate) = (Count::default(), Arc::new(Barrier::new(4)));
+        for _ in 0..3 {
+            let (destroyed, gate) = (destroyed.clone(), Arc::clone(&gate));
+            pool.submit(move || {
+                let is_first = thread::current().name() == Some("worker-0");
+                at_exit(move || {
+                    if is_first {
+                        // For a join that does not wait for it to be noticed.
+                        thread::sleep(Duration::from_millis(50));
+                    }
+                    destroyed.add();
+                });
+                gate.wait();
+            });
+        }
+        gate.wait();
+        pool.join();
+        assert_eq!(destroyed.so_far(), 3);
     });
 }
 
