@@ -188,6 +188,26 @@ fn a_sleeper_takes_over_when_the_next_thread_cannot_be_started() {
     });
 }
 
+#[test]
+fn a_worker_that_falls_asleep_after_a_failed_start_is_woken() {
+    must_end(|| {
+        let pool = pool(spawner(|n| n == 1));
+        let (open, gate) = mpsc::channel::<()>();
+        let busy = pool.submit(move || gate.recv());
+        while pool.active_count() == 0 {
+            thread::yield_now();
+        }
+        // Asks for the thread that cannot be started.
+        let second = pool.submit(|| ());
+        drop(open);
+        second.join().unwrap();
+        assert!(busy.join().unwrap().is_err());
+        second_is_taken(&pool);
+        assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
+        assert_eq!(pool.worker_count(), 1);
+    });
+}
+
 fn second_is_taken(pool: &ThreadPool) {
     while pool.queued_count() > 0 || pool.active_count() > 0 {
         thread::yield_now();
