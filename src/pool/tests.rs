@@ -4,6 +4,7 @@
 use super::ThreadPool;
 use super::core::{Settings, Spawner};
 use super::state::{State, Summons};
+use crate::cancel::CancelToken;
 use crate::cell::Cell;
 use crate::error::JoinError;
 use crate::handle::JoinHandle;
@@ -262,6 +263,16 @@ fn sleepers_are_woken_one_by_the_other() {
         assert_eq!(matches!(state.summon(&settings), Summons::Wake), first);
     }
     assert_eq!((state.sleeping, state.searching, state.permits), (2, 1, 1));
+}
+
+#[test]
+fn tasks_that_are_gone_are_not_watched_for_a_stop() {
+    let mut state = State::new();
+    for _ in 0..1000 {
+        let task = ErasedTask::new(Arc::new(Cell::new(|| (), CancelToken::new())));
+        state.watch_for_stop(&task);
+    }
+    assert!(state.stoppable.len() < 20);
 }
 
 /// Each of the two waits in its initializer until the other is there.

@@ -255,3 +255,23 @@ fn cancelling_from_within_a_task_and_from_a_closures_drop() {
     busy.release();
     holder.join().unwrap();
 }
+
+#[test]
+fn cancel_pending_stops_all_of_many_running_tasks() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(40);
+    let (start, started) = mpsc::channel();
+    let handles: Vec<_> = (0..40)
+        .map(|_| {
+            let start = start.clone();
+            pool.submit_cancellable(move |token| {
+                start.send(()).unwrap();
+                token.sleep(Duration::MAX)
+            })
+        })
+        .collect();
+    started.iter().take(40).for_each(drop);
+    assert_eq!(pool.cancel_pending(), 0);
+    // `sleep` says that it was cut short.
+    assert!(handles.into_iter().all(|handle| !handle.join().unwrap()));
+}
