@@ -159,6 +159,39 @@ fn tasks_of_others_are_refused_with_the_thread_that_they_trusted_in() {
     });
 }
 
+/// The pool counts the thread that is being started, so whoever joins waits
+/// for it.
+#[test]
+fn join_ends_when_the_thread_that_it_waits_for_cannot_be_started() {
+    must_end(|| {
+        let (starting, fail) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let gates = (Arc::clone(&starting), Arc::clone(&fail));
+        let pool = Arc::new(pool_of(
+            1,
+            spawner(move |_| {
+                gates.0.wait();
+                gates.1.wait();
+                true
+            }),
+        ));
+        let inside = Arc::clone(&pool);
+        let refused = thread::spawn(move || inside.submit(|| ()).join());
+        starting.wait();
+        let inside = Arc::clone(&pool);
+        let joining = thread::spawn(move || inside.join());
+        while !pool.submit(|| ()).is_finished() {
+            thread::yield_now();
+        }
+        // So that it waits by now, most of the time.
+        for _ in 0..1000 {
+            thread::yield_now();
+        }
+        fail.wait();
+        joining.join().unwrap();
+        assert!(is_refused(&refused.join().unwrap()));
+    });
+}
+
 /// A worker that has fallen asleep while another was being started runs what
 /// trusted in that one.
 #[test]
