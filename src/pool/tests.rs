@@ -327,6 +327,41 @@ fn initializers_run_side_by_side() {
 }
 
 #[test]
+fn a_worker_that_sleeps_ends_when_the_initializer_of_another_fails() {
+    must_end(|| {
+        let (number, (fail, failing)) = (AtomicUsize::new(0), mpsc::channel::<()>());
+        let failing = crate::sync::Mutex::new(failing);
+        let pool = ThreadPool::builder()
+            .max_workers(2)
+            .initializer(move || {
+                if number.fetch_add(1, Ordering::SeqCst) == 0 {
+                    return Ok(());
+                }
+                let _ = failing.lock().recv();
+                Err("no database".into())
+            })
+            .build()
+            .unwrap();
+        let (open, gate) = mpsc::channel::<()>();
+        let busy = pool.submit(move || gate.recv());
+        while pool.active_count() == 0 {
+            thread::yield_now();
+        }
+        // Asks for the second worker, and is run by the first.
+        let second = pool.submit(|| ());
+        drop(open);
+        second.join().unwrap();
+        assert!(busy.join().unwrap().is_err());
+        second_is_taken(&pool);
+        drop(fail);
+        // Left alone: a shutdown would wake the worker too.
+        while pool.worker_count() > 0 {
+            thread::yield_now();
+        }
+    });
+}
+
+#[test]
 fn an_idle_worker_is_woken_while_another_is_being_initialized() {
     must_end(|| {
         let (number, (let_in, entered)) = (AtomicUsize::new(0), mpsc::channel::<()>());
