@@ -308,6 +308,22 @@ fn tasks_that_are_gone_are_not_watched_for_a_stop() {
     assert!(state.stoppable.len() < 20);
 }
 
+/// Else each of many running tasks would cost a look at all the others.
+#[test]
+fn tasks_watched_for_a_stop_are_looked_through_ever_more_rarely() {
+    let mut state = State::new();
+    let mut watch = || {
+        let task = ErasedTask::new(Arc::new(Cell::new(|| (), CancelToken::new())));
+        state.watch_for_stop(&task);
+        task
+    };
+    // The sixteen first are looked through, and next when they are 32.
+    let mut tasks: Vec<_> = std::iter::repeat_with(&mut watch).take(24).collect();
+    tasks.truncate(14);
+    tasks.extend(std::iter::repeat_with(&mut watch).take(4));
+    assert_eq!(state.stoppable.len(), 28);
+}
+
 /// Each of the two waits in its initializer until the other is there.
 #[test]
 fn initializers_run_side_by_side() {
