@@ -225,7 +225,12 @@ fn a_sleeper_takes_over_when_the_next_thread_cannot_be_started() {
 #[test]
 fn a_worker_that_falls_asleep_after_a_failed_start_is_woken() {
     must_end(|| {
-        let pool = pool(spawner(|n| n == 1));
+        let pool = ThreadPool::builder()
+            .max_workers(MOST)
+            .initializer(|| Ok(()))
+            .spawner(spawner(|n| n == 1))
+            .build()
+            .unwrap();
         let (open, gate) = mpsc::channel::<()>();
         let busy = pool.submit(move || gate.recv());
         while pool.active_count() == 0 {
