@@ -4,7 +4,8 @@
 //! handles: results, panics and cancellations arrive by `.await`, a dropped
 //! future detaches, a runtime that is gone leaves nobody waiting.
 
-use crate::support::{Gate, ON_PURPOSE, alarm, expect_panics, occupy};
+use crate::bombs::{self as drops, Counted};
+use crate::support::{Gate, ON_PURPOSE, alarm, eventually, expect_panics, occupy};
 use as_completed::{Inline, JoinError, JoinHandle, Rejected, ThreadPool};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -259,4 +260,32 @@ fn scoped_handles_are_futures_too() {
         let length = pollster::block_on(pool.submit(|| text.len()));
         assert_eq!(length.unwrap(), 8);
     });
+}
+
+/// A waker that panics when its last clone is dropped.
+struct Bomb {
+    _dropped: Counted,
+}
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn waker_that_panics_when_it_is_replaced_does_not_reach_the_poller() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let mut handle = pool.submit(|| 42);
+    let dropped = drops::Count::default();
+    let bomb = Bomb {
+        _dropped: dropped.bomb(),
+    };
+    assert!(poll(&mut handle, &Waker::from(Arc::new(bomb))).is_pending());
+    let (count, waker) = counting_waker();
+    assert!(poll(&mut handle, &waker).is_pending());
+    assert_eq!(dropped.so_far(), 1);
+    busy.release();
+    eventually(|| count.0.load(Ordering::SeqCst) == 1);
+    assert_eq!(handle.join().unwrap(), 42);
 }

@@ -215,3 +215,21 @@ fn waker_left_by_an_iterator_that_is_gone_panics_when_the_worker_drops_it() {
     assert_eq!(dropped.so_far(), 1);
     for_good.release();
 }
+
+#[test]
+fn waker_that_panics_when_it_is_replaced_does_not_reach_the_poller() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let mut all = as_completed([pool.submit(|| 1)]);
+    let dropped = drops::Count::default();
+    let bomb = Bomb {
+        _dropped: dropped.bomb(),
+    };
+    assert!(poll(&mut all, &Waker::from(Arc::new(bomb))).is_pending());
+    let count = Arc::new(Count::default());
+    assert!(poll(&mut all, &Waker::from(Arc::clone(&count))).is_pending());
+    assert_eq!(dropped.so_far(), 1);
+    busy.release();
+    eventually(|| count.0.load(Ordering::SeqCst) == 1);
+}
