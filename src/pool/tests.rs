@@ -231,20 +231,24 @@ fn a_worker_that_falls_asleep_after_a_failed_start_is_woken() {
             .spawner(spawner(|n| n == 1))
             .build()
             .unwrap();
-        let (open, gate) = mpsc::channel::<()>();
-        let busy = pool.submit(move || gate.recv());
-        while pool.active_count() == 0 {
-            thread::yield_now();
-        }
-        // Asks for the thread that cannot be started.
-        let second = pool.submit(|| ());
-        drop(open);
-        second.join().unwrap();
-        assert!(busy.join().unwrap().is_err());
-        second_is_taken(&pool);
+        the_first_worker_runs_two_and_sleeps(&pool);
         assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
         assert_eq!(pool.worker_count(), 1);
     });
+}
+
+/// The second task asks for a second worker, which must not come to take it.
+fn the_first_worker_runs_two_and_sleeps(pool: &ThreadPool) {
+    let (open, gate) = mpsc::channel::<()>();
+    let busy = pool.submit(move || gate.recv());
+    while pool.active_count() == 0 {
+        thread::yield_now();
+    }
+    let second = pool.submit(|| ());
+    drop(open);
+    second.join().unwrap();
+    assert!(busy.join().unwrap().is_err());
+    second_is_taken(pool);
 }
 
 fn second_is_taken(pool: &ThreadPool) {
@@ -363,17 +367,7 @@ fn a_worker_that_sleeps_ends_when_the_initializer_of_another_fails() {
             })
             .build()
             .unwrap();
-        let (open, gate) = mpsc::channel::<()>();
-        let busy = pool.submit(move || gate.recv());
-        while pool.active_count() == 0 {
-            thread::yield_now();
-        }
-        // Asks for the second worker, and is run by the first.
-        let second = pool.submit(|| ());
-        drop(open);
-        second.join().unwrap();
-        assert!(busy.join().unwrap().is_err());
-        second_is_taken(&pool);
+        the_first_worker_runs_two_and_sleeps(&pool);
         drop(fail);
         // Left alone: a shutdown would wake the worker too.
         while pool.worker_count() > 0 {
@@ -397,17 +391,7 @@ fn an_idle_worker_is_woken_while_another_is_being_initialized() {
             })
             .build()
             .unwrap();
-        let (open, gate) = mpsc::channel::<()>();
-        let busy = pool.submit(move || gate.recv());
-        while pool.active_count() == 0 {
-            thread::yield_now();
-        }
-        // Asks for the second worker, and is run by the first.
-        let second = pool.submit(|| ());
-        drop(open);
-        second.join().unwrap();
-        assert!(busy.join().unwrap().is_err());
-        second_is_taken(&pool);
+        the_first_worker_runs_two_and_sleeps(&pool);
         assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
         drop(let_in);
     });
