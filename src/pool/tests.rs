@@ -1,4 +1,6 @@
-//! Threads that cannot be started, by a spawner in the system's place.
+//! What only the inside of a pool can bring about or show: threads that cannot be
+//! started, by a spawner in the system's place; whom a burst wakes or starts; for
+//! how long tasks that can be stopped are remembered.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use super::ThreadPool;
