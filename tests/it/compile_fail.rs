@@ -61,13 +61,17 @@ fn project(programs: &Path) -> PathBuf {
         write!(manifest, "[[bin]]\nname = {name:?}\npath = {path:?}\n").unwrap();
     }
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    fs::copy(
-        Path::new(root).join("Cargo.lock"),
-        folder.join("Cargo.lock"),
-    )
-    .unwrap();
+    put(&folder, "Cargo.toml", manifest.as_bytes());
+    let lock = fs::read(Path::new(root).join("Cargo.lock")).unwrap();
+    put(&folder, "Cargo.lock", &lock);
     folder
+}
+
+/// Writes a file at one stroke: the suite may run twice at a time.
+fn put(folder: &Path, name: &str, contents: &[u8]) {
+    let draft = folder.join(format!("{name}.{}", std::process::id()));
+    fs::write(&draft, contents).unwrap();
+    fs::rename(draft, folder.join(name)).unwrap();
 }
 
 #[test]
