@@ -5,6 +5,7 @@
 //! in chunks, so that a tiny item does not pay for a task of its own.
 //! [`chunks`] does that for both; they differ in whom they wait for.
 
+/// What can be set on both kinds, written once.
 macro_rules! settings {
     () => {
         /// Sets how many tasks are in flight at most, results not yet taken
