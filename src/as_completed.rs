@@ -9,10 +9,10 @@
 use crate::awaited::{Awaited, awaited};
 use crate::error::Unfinished;
 use crate::handle::run_if_own;
+use crate::slots::{Places, Slots};
 use crate::sync::{Receiver, RecvTimeoutError, unbounded, worker_of};
 use crate::timed::{NextBefore, Timed};
 use crate::watch::{Completions, Key, Watcher};
-use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
@@ -47,11 +47,38 @@ where
     I: IntoIterator,
     I::Item: Awaited,
 {
-    let handles = handles.into_iter();
-    let mut all = AsCompleted::new();
-    all.slots.reserve(handles.size_hint().0);
-    handles.for_each(|handle| all.push(handle));
-    all
+    let (sender, receiver) = unbounded();
+    let completions = Arc::new(Completions::new(sender));
+    let mut ready = Places::default();
+    let mut total = 0;
+    let slots = Slots::collect(handles.into_iter(), |place, handle| {
+        total += 1;
+        if !register(handle, &completions, place) {
+            ready.push_back(place);
+        }
+    });
+    AsCompleted {
+        slots,
+        ready,
+        pending: total,
+        total,
+        claim_from: 0,
+        claimer: 0,
+        completions,
+        receiver,
+    }
+}
+
+/// Has the task send the place when it is final; says whether it will, or else
+/// is final already.
+fn register(handle: &impl Awaited, completions: &Arc<Completions>, place: u32) -> bool {
+    let task = awaited(handle);
+    // The first look spares a final task the making of a watcher.
+    if task.is_final() {
+        return false;
+    }
+    let watcher = Watcher::Completion(Arc::clone(completions), place);
+    task.watch(watcher).is_ok()
 }
 
 /// The iterator of [`as_completed`]: yields each handle once, when its task is
@@ -66,18 +93,16 @@ where
 #[must_use = "it is an iterator of finished handles; dropping it detaches their tasks"]
 pub struct AsCompleted<H: Awaited> {
     /// The handles not yet yielded, each at the place it registered with.
-    slots: Vec<Option<H>>,
-    /// Places in `slots` that are free to be used again.
-    free: Vec<u32>,
+    slots: Slots<H>,
     /// Places of handles that were final when they came.
-    ready: VecDeque<u32>,
+    ready: Places,
     /// How many handles are in `slots`.
     pending: usize,
     /// How many handles there have been.
     total: usize,
     /// No handle before this place can be claimed by a worker of `claimer`: a
     /// task that has started never becomes pending again.
-    claim_from: usize,
+    claim_from: u32,
     /// The pool whose worker looked last; another's has not looked yet.
     claimer: u32,
     completions: Arc<Completions>,
@@ -85,28 +110,13 @@ pub struct AsCompleted<H: Awaited> {
 }
 
 impl<H: Awaited> AsCompleted<H> {
-    fn new() -> Self {
-        let (sender, receiver) = unbounded();
-        Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            ready: VecDeque::new(),
-            pending: 0,
-            total: 0,
-            claim_from: 0,
-            claimer: 0,
-            completions: Arc::new(Completions::new(sender)),
-            receiver,
-        }
-    }
-
     /// Adds a handle, also while iterating: a completion may bring new work.
     ///
     /// Never blocks. After the end, the iteration goes on with it.
     ///
     /// # Panics
     ///
-    /// If it holds 2³² handles already.
+    /// If it holds 2³² - 1 handles already.
     ///
     /// # Examples
     ///
@@ -127,22 +137,12 @@ impl<H: Awaited> AsCompleted<H> {
     /// # Ok::<(), as_completed::JoinError>(())
     /// ```
     pub fn push(&mut self, handle: H) {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 handles at a time")
-        });
-        let task = awaited(&handle);
-        // The first look spares a final task the making of a watcher.
-        let is_final = task.is_final() || {
-            let watcher = Watcher::Completion(Arc::clone(&self.completions), place);
-            task.watch(watcher).is_err()
-        };
-        if is_final {
+        let place = self.slots.vacant();
+        if !register(&handle, &self.completions, place) {
             self.ready.push_back(place);
         }
-        let index = place as usize;
-        self.slots[index] = Some(handle);
-        self.claim_from = self.claim_from.min(index);
+        self.slots.insert(handle);
+        self.claim_from = self.claim_from.min(place);
         self.pending += 1;
         self.total += 1;
     }
@@ -223,23 +223,19 @@ impl<H: Awaited> AsCompleted<H> {
     #[must_use = "dropping the handles detaches their tasks"]
     pub fn into_pending(mut self) -> Vec<H> {
         self.unregister();
-        std::mem::take(&mut self.slots)
-            .into_iter()
-            .flatten()
-            .collect()
+        self.slots.take_all().collect()
     }
 
     fn take(&mut self, place: u32) -> H {
         self.pending -= 1;
-        self.free.push(place);
-        self.slots[place as usize]
-            .take()
+        self.slots
+            .remove(place)
             .expect("a place is sent once for each handle put there")
     }
 
     /// The handles not yet yielded.
     pub(crate) fn handles(&self) -> impl Iterator<Item = &H> {
-        self.slots.iter().flatten()
+        self.slots.iter_from(0).map(|(_, handle)| handle)
     }
 
     /// A handle that is final, if there is one now.
@@ -259,14 +255,13 @@ impl<H: Awaited> AsCompleted<H> {
             self.claimer = pool;
             self.claim_from = 0;
         }
-        for index in self.claim_from..self.slots.len() {
-            self.claim_from = index + 1;
-            if let Some(handle) = &self.slots[index] {
-                if run_if_own(awaited(handle)) {
-                    return true;
-                }
+        for (place, handle) in self.slots.iter_from(self.claim_from) {
+            self.claim_from = place + 1;
+            if run_if_own(awaited(handle)) {
+                return true;
             }
         }
+        self.claim_from = self.slots.end();
         false
     }
 

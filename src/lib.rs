@@ -156,6 +156,7 @@ mod handle;
 
 mod awaited;
 mod executor;
+mod slots;
 mod timed;
 
 mod as_completed;
