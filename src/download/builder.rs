@@ -26,7 +26,7 @@ impl DownloaderBuilder {
         Self {
             settings: Settings {
                 directory: directory.into(),
-                max_in_flight: 30,
+                max_in_flight: 64,
                 max_in_flight_per_host: None,
                 retry: RetryPolicy::default(),
                 connect_timeout: Duration::from_secs(10),
@@ -58,10 +58,11 @@ impl DownloaderBuilder {
     }
 
     /// Sets how many jobs are with the executor at a time, queued or running;
-    /// 30 by default. As many connections are kept open for further requests.
+    /// 64 by default. As many connections are kept open for further requests.
     ///
     /// How many run at a time is up to the executor as well: a pool of 8
-    /// workers downloads 8 files at a time.
+    /// workers downloads 8 files at a time. With twice as many jobs as workers
+    /// each has its next one at hand.
     pub fn max_in_flight(mut self, jobs: usize) -> Self {
         self.settings.max_in_flight = jobs;
         self
