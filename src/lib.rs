@@ -49,7 +49,7 @@
 //! dropped, before anybody is told.
 //!
 //! Told are its **watchers**: a thread that [`join`](ScopedJoinHandle::join)s
-//! the handle, an [`as_completed`] that holds it, a callback of
+//! the handle, an [`as_completed()`] that holds it, a callback of
 //! [`on_done`](ScopedJoinHandle::on_done), the waker of a future. The result
 //! moves out by `join`, as a `Result`, whose [`JoinError`] says what happened
 //! instead. Dropping a handle detaches its task, which runs all the same.
@@ -119,7 +119,7 @@
 //! | `future.result(timeout)` | `wait_timeout`, then `join` |
 //! | `future.done()`, `.cancelled()`, `.cancel()` | `is_finished`, `is_cancelled`, `cancel` |
 //! | `future.add_done_callback(f)` | `on_done` |
-//! | `concurrent.futures.as_completed(fs)` | [`as_completed`] |
+//! | `concurrent.futures.as_completed(fs)` | [`as_completed()`] |
 //! | `concurrent.futures.wait(fs)` | [`wait()`] |
 //!
 //! # Features

@@ -8,8 +8,8 @@ use std::iter::Fuse;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// Tasks in flight unless [`Map::buffer`] says otherwise: enough for any pool
-/// of blocking work, and bounded, for endless input.
+/// Tasks in flight unless [`buffer`](super::Map::buffer) says otherwise: enough
+/// for any pool of blocking work, and bounded, for endless input.
 const DEFAULT_BUFFER: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not zero");
 
 /// The results of one chunk.

@@ -1,7 +1,7 @@
 //! [`ThreadPool`]: the executor with threads.
 //!
 //! [`state`] holds the counts and decides who is woken or started;
-//! [`core`](self::core) is the queue, and what submitting, shutting down and
+//! [`core`] is the queue, and what submitting, shutting down and
 //! joining do; [`worker`] is the life of a thread; [`builder`] and [`scope`]
 //! are the two ways to a pool.
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 /// Enters the pool, works until there is no more to do, and has left.
 ///
-/// Never panics: all foreign code runs behind [`unwind`](crate::unwind).
+/// Never panics: all foreign code runs behind [`unwind`].
 pub(super) fn live(core: Arc<Core<'_>>, index: usize) {
     if core.enter(index) {
         core.work(index);
