@@ -4,7 +4,7 @@ use super::*;
 use as_completed::CancelToken;
 use as_completed::download::{Event, Overwrite};
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 const SIZE: usize = 3_000_000;
@@ -24,8 +24,28 @@ impl Nginx {
             eprintln!("nginx is not installed: nothing was tested");
             return None;
         }
+        let deadline = Instant::now() + LONG;
+        loop {
+            let mut nginx = Self::spawn();
+            // Written when the ports are its own.
+            while !nginx.folder.file("nginx.pid").exists() {
+                let log = fs::read_to_string(nginx.folder.file("error.log"));
+                assert!(Instant::now() < deadline, "nginx does not start: {log:?}");
+                if nginx.process.try_wait().unwrap().is_some() {
+                    // A port that was free a moment ago is another test's.
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            if nginx.folder.file("nginx.pid").exists() {
+                return Some(nginx);
+            }
+        }
+    }
+
+    fn spawn() -> Self {
         let folder = Folder::new();
-        let (port, tls_port) = (free_port(), free_port());
+        let [port, tls_port] = free_ports();
         fs::create_dir(folder.file("root")).unwrap();
         let (certificate, key) = certificate();
         fs::write(folder.file("cert.pem"), certificate).unwrap();
@@ -65,13 +85,7 @@ impl Nginx {
             process,
         };
         nginx.write(b'a');
-        let deadline = Instant::now() + LONG;
-        while TcpStream::connect(("127.0.0.1", tls_port)).is_err() {
-            let log = fs::read_to_string(nginx.folder.file("error.log"));
-            assert!(Instant::now() < deadline, "nginx does not start: {log:?}");
-            std::thread::yield_now();
-        }
-        Some(nginx)
+        nginx
     }
 
     /// Replaces the file by one that is all of that letter.
@@ -98,9 +112,10 @@ impl Drop for Nginx {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// Two ports, and not the same: both are held until both are known.
+fn free_ports() -> [u16; 2] {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn certificate() -> (String, String) {
