@@ -173,7 +173,8 @@ mod tests {
             slots.insert(letter);
         }
         assert_eq!(held(&slots), "ebdf");
-        assert_eq!(slots.take_all().collect::<String>(), "ebdf");
+        assert_eq!(slots.remove(1), Some('b'));
+        assert_eq!(slots.take_all().collect::<String>(), "edf");
         assert_eq!(slots.vacant(), 0);
     }
 
