@@ -133,62 +133,36 @@
 //! With `default-features = false` there is the bare executor.
 #![forbid(unsafe_code)]
 
-// A module uses modules of the groups above its own only; inside a folder,
-// siblings may use each other.
+// The floors of the house, lowest first: a module uses the modules above its
+// own line only. The same holds for the `mod` lines inside of each folder.
 
 mod sync;
 mod unwind;
 
-mod panic;
-mod rejected;
-mod task_id;
-
 mod error;
-
-mod cancel;
-mod watch;
-
-mod cell;
 
 mod task;
 
-mod handle;
-
-mod awaited;
-mod executor;
-mod slots;
-mod timed;
-
-mod as_completed;
+mod collect;
 
 mod map;
-mod wait;
 
-mod submit;
+mod executor;
 
-mod inline;
-mod pool;
+mod thread_pool;
 
 #[cfg(feature = "download")]
 pub mod download;
 
-pub use as_completed::{AsCompleted, as_completed};
-pub use awaited::Awaited;
-pub use cancel::CancelToken;
+pub use collect::{AsCompleted, Awaited, ReturnWhen, Timed, Waited, as_completed, wait};
 pub use error::{
-    BuildError, JoinError, JoinTimeoutError, TryJoinError, Unfinished, WaitTimeoutError,
+    BuildError, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected, SpawnError,
+    SubmitError, TryJoinError, Unfinished, WaitTimeoutError,
 };
-pub use executor::{Executor, Task};
-pub use handle::{JoinHandle, ScopedJoinHandle};
-pub use inline::Inline;
+pub use executor::{Executor, ExecutorExt, Inline};
 pub use map::{Map, MapUnordered};
-pub use panic::Panic;
-pub use pool::{ScopedPool, ThreadPool, ThreadPoolBuilder};
-pub use rejected::{InitializerError, Rejected, SpawnError, SubmitError};
-pub use submit::ExecutorExt;
-pub use task_id::TaskId;
-pub use timed::Timed;
-pub use wait::{ReturnWhen, Waited, wait};
+pub use task::{CancelToken, JoinHandle, ScopedJoinHandle, Task, TaskId};
+pub use thread_pool::{ScopedPool, ThreadPool, ThreadPoolBuilder};
 
 /// The programs of the README, compiled with the other examples.
 #[cfg(all(doctest, feature = "download"))]

@@ -5,7 +5,7 @@ use super::pace::MinimumSpeed;
 use super::report::Keep;
 use super::retry::RetryPolicy;
 use super::settings::{Durability, Overwrite, Proxy, Settings};
-use crate::cancel::CancelToken;
+use crate::task::CancelToken;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;

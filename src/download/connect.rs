@@ -7,7 +7,7 @@
 //! whether a body ended or was reset.
 
 use super::transport::{Fault, TcpTransport, deadline_of, slice_until};
-use crate::cancel::CancelToken;
+use crate::task::CancelToken;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};

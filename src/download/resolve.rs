@@ -6,8 +6,8 @@
 //! many requests wait for it, and those wait no longer than they may.
 
 use super::transport::Fault;
-use crate::cancel::CancelToken;
 use crate::sync::{Condvar, Mutex};
+use crate::task::CancelToken;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;

@@ -1,8 +1,8 @@
 //! [`RetryPolicy`]: when to try again, how often, and after how long.
 
 use super::error::DownloadErrorKind;
-use crate::cancel::CancelToken;
 use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::task::CancelToken;
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 

@@ -3,7 +3,7 @@
 use super::pace::MinimumSpeed;
 use super::report::Keep;
 use super::retry::RetryPolicy;
-use crate::cancel::CancelToken;
+use crate::task::CancelToken;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;

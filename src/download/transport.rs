@@ -1,6 +1,6 @@
 //! TCP for ureq that waits in short slices, and says how it failed.
 
-use crate::cancel::CancelToken;
+use crate::task::CancelToken;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -1,8 +1,7 @@
 //! The input of a map, cut into chunks, and their results.
 
-use crate::error::JoinError;
-use crate::handle::ScopedJoinHandle;
-use crate::panic::Panic;
+use crate::error::{JoinError, Panic};
+use crate::task::ScopedJoinHandle;
 use crate::unwind;
 use std::iter::Fuse;
 use std::num::NonZeroUsize;

@@ -1,8 +1,8 @@
 //! [`Map`]: results in the order of the items.
 
 use super::chunks::{Chunk, Chunks, Finished, bounds};
+use crate::collect::{NextBefore, Timed};
 use crate::error::{JoinError, Unfinished};
-use crate::timed::{NextBefore, Timed};
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;

@@ -1,9 +1,8 @@
 //! [`MapUnordered`]: results as they come.
 
 use super::chunks::{Chunk, Chunks, Finished, bounds};
-use crate::as_completed::{AsCompleted, as_completed};
+use crate::collect::{AsCompleted, NextBefore, Timed, as_completed};
 use crate::error::{JoinError, Unfinished};
-use crate::timed::{NextBefore, Timed};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::num::NonZeroUsize;

@@ -6,7 +6,7 @@
 //! decided.
 
 use super::core::Settings;
-use crate::rejected::{InitializerError, Rejected};
+use crate::error::{InitializerError, Rejected};
 use crate::task::{ErasedTask, WeakTask};
 use std::collections::VecDeque;
 

@@ -1,8 +1,8 @@
 //! A task as its executor holds it, and as a pool remembers it.
 
-use crate::cell::{AnyCell, Member};
-use crate::rejected::Rejected;
-use crate::task_id::TaskId;
+use super::cell::{AnyCell, Member};
+use super::id::TaskId;
+use crate::error::Rejected;
 use crate::unwind;
 use std::sync::{Arc, Weak};
 

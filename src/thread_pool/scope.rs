@@ -2,11 +2,10 @@
 
 use super::ThreadPool;
 use super::core::{Core, Settings};
-use crate::cancel::CancelToken;
+use crate::error::SubmitError;
 use crate::executor::{launch, offer};
-use crate::handle::ScopedJoinHandle;
 use crate::map::{Chunks, Map, MapUnordered};
-use crate::rejected::SubmitError;
+use crate::task::{CancelToken, ScopedJoinHandle};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

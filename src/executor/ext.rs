@@ -1,10 +1,9 @@
 //! [`ExecutorExt`]: the ways to submit closures to an executor.
 
-use crate::cancel::CancelToken;
-use crate::executor::{Executor, Task, launch, offer};
-use crate::handle::JoinHandle;
+use super::{Executor, launch, offer};
+use crate::error::SubmitError;
 use crate::map::{Chunks, Map, MapUnordered};
-use crate::rejected::SubmitError;
+use crate::task::{CancelToken, JoinHandle, Task};
 use std::fmt;
 
 /// The ways to submit closures to any [`Executor`].

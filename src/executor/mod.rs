@@ -1,61 +1,15 @@
 //! [`Executor`]: what runs tasks.
 
-use crate::cell::{Cell, Stop};
-use crate::handle::ScopedJoinHandle;
-use crate::rejected::{Rejected, SubmitError};
-use crate::task::ErasedTask;
-use crate::task_id::TaskId;
-use std::fmt;
+mod ext;
+mod inline;
+
+pub use self::ext::ExecutorExt;
+pub(crate) use self::ext::submit_without_import;
+pub use self::inline::Inline;
+
+use crate::error::{Rejected, SubmitError};
+use crate::task::{Cell, ErasedTask, ScopedJoinHandle, Stop, Task};
 use std::sync::Arc;
-
-/// A closure and the place for its result, on its way to a worker.
-///
-/// Dropping a task that has not run resolves its handle to
-/// [`Rejected::Lost`], so that nobody waits for it in vain.
-#[must_use = "a task that is dropped without being run is lost to its handle"]
-pub struct Task(pub(crate) ErasedTask<'static>);
-
-impl Task {
-    /// Runs the task on the current thread and tells all who wait for it.
-    ///
-    /// Does nothing if it was cancelled meanwhile. Blocks for as long as the
-    /// closure runs; a panic in it is caught and kept for the handle.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use as_completed::{Executor, ExecutorExt, Rejected, Task};
-    ///
-    /// struct Here;
-    ///
-    /// impl Executor for Here {
-    ///     fn execute(&self, task: Task) -> Result<(), Rejected> {
-    ///         task.run();
-    ///         Ok(())
-    ///     }
-    /// }
-    ///
-    /// assert_eq!(Here.submit(|| 4).join()?, 4);
-    /// # Ok::<(), as_completed::JoinError>(())
-    /// ```
-    pub fn run(self) {
-        self.0.run();
-    }
-
-    /// Returns the name of the task, the same as its handle's.
-    #[must_use]
-    pub fn id(&self) -> TaskId {
-        self.0.id()
-    }
-}
-
-impl fmt::Debug for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task")
-            .field("id", &self.id())
-            .finish_non_exhaustive()
-    }
-}
 
 /// What runs tasks: a [`ThreadPool`](crate::ThreadPool),
 /// [`Inline`](crate::Inline), or a pool of your own.

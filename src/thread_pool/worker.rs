@@ -2,8 +2,7 @@
 
 use super::core::Core;
 use super::state::{Phase, State, Summons};
-use crate::panic::Panic;
-use crate::rejected::{InitializerError, Rejected};
+use crate::error::{InitializerError, Panic, Rejected};
 use crate::sync::{MutexGuard, Ordering, become_worker_of, spin_until};
 use crate::task::ErasedTask;
 use crate::unwind;

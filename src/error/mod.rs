@@ -1,8 +1,12 @@
 //! Why a task has no result, why a pool cannot be built, and a small error for
 //! each way of waiting.
 
-use crate::panic::Panic;
-use crate::rejected::Rejected;
+mod panic;
+mod rejected;
+
+pub use self::panic::Panic;
+pub use self::rejected::{InitializerError, Rejected, SpawnError, SubmitError};
+
 use thiserror::Error;
 
 /// Why a task ended without a result.

@@ -22,14 +22,12 @@
 //! - Watchers are added while the state is not final, and taken out in the
 //!   same critical section that makes it final: each is told exactly once.
 
-use crate::cancel::CancelToken;
-use crate::error::JoinError;
-use crate::panic::Panic;
-use crate::rejected::Rejected;
+use super::cancel::CancelToken;
+use super::id::TaskId;
+use super::watch::{Key, Watcher, Watchers};
+use crate::error::{JoinError, Panic, Rejected};
 use crate::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
-use crate::task_id::TaskId;
 use crate::unwind;
-use crate::watch::{Key, Watcher, Watchers};
 use std::task::Waker;
 
 /// `try_submit` has not heard yet whether the executor takes the task.

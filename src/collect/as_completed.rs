@@ -6,13 +6,12 @@
 //! put in front and takes no trip. The cost of a handle does not depend on how
 //! many there are.
 
-use crate::awaited::{Awaited, awaited};
+use super::awaited::{Awaited, awaited};
+use super::slots::{Places, Slots};
+use super::timed::{NextBefore, Timed};
 use crate::error::Unfinished;
-use crate::handle::run_if_own;
-use crate::slots::{Places, Slots};
 use crate::sync::{Receiver, RecvTimeoutError, unbounded, worker_of};
-use crate::timed::{NextBefore, Timed};
-use crate::watch::{Completions, Key, Watcher};
+use crate::task::{Completions, Key, Watcher, run_if_own};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;

@@ -134,7 +134,7 @@ impl Places {
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests {
     use super::*;
-    use crate::handle::JoinHandle;
+    use crate::task::JoinHandle;
 
     fn held(slots: &Slots<char>) -> String {
         slots.iter_from(0).map(|(_, handle)| handle).collect()

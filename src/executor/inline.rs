@@ -1,8 +1,9 @@
 //! [`Inline`]: the executor without threads.
 
-use crate::executor::{Executor, Task};
-use crate::rejected::Rejected;
-use crate::submit::submit_without_import;
+use super::Executor;
+use super::ext::submit_without_import;
+use crate::error::Rejected;
+use crate::task::Task;
 
 /// Runs each task at once, on the thread that submits it.
 ///

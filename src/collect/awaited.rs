@@ -1,7 +1,6 @@
 //! [`Awaited`]: what can be waited for.
 
-use crate::cell::AnyCell;
-use crate::handle::ScopedJoinHandle;
+use crate::task::{AnyCell, ScopedJoinHandle};
 
 /// What can be waited for: a handle, a reference to one, or a pair of a key
 /// and one of these.
@@ -29,8 +28,7 @@ use crate::handle::ScopedJoinHandle;
 pub trait Awaited: sealed::Sealed {}
 
 mod sealed {
-    use crate::cell::AnyCell;
-    use crate::handle::ScopedJoinHandle;
+    use crate::task::{AnyCell, ScopedJoinHandle};
 
     /// The task that is waited for; opaque outside of this crate.
     #[derive(Clone, Copy)]

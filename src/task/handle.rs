@@ -1,10 +1,10 @@
 //! [`JoinHandle`]: the caller's end of a task.
 
-use crate::cell::{AnyCell, JoinCell};
+use super::cell::{AnyCell, JoinCell};
+use super::id::TaskId;
+use super::watch::{Key, Watcher, report};
 use crate::error::{JoinError, TryJoinError, WaitTimeoutError};
 use crate::sync::{Parker, spin_until, worker_of};
-use crate::task_id::TaskId;
-use crate::watch::{Key, Watcher, report};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;

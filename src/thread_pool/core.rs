@@ -25,12 +25,9 @@
 
 use super::state::{Phase, State, Summons};
 use super::worker;
-use crate::cell::Member;
-use crate::error::JoinTimeoutError;
-use crate::rejected::{Rejected, SpawnError};
+use crate::error::{JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, worker_of};
-use crate::task::{ErasedTask, WeakTask};
-use crate::task_id::TaskId;
+use crate::task::{ErasedTask, Member, TaskId, WeakTask};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io;

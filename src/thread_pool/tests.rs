@@ -6,13 +6,9 @@
 use super::ThreadPool;
 use super::core::{Settings, Spawner};
 use super::state::{State, Summons};
-use crate::cancel::CancelToken;
-use crate::cell::Cell;
-use crate::error::JoinError;
-use crate::handle::JoinHandle;
-use crate::rejected::Rejected;
+use crate::error::{JoinError, Rejected};
 use crate::sync::spawn;
-use crate::task::ErasedTask;
+use crate::task::{CancelToken, Cell, ErasedTask, JoinHandle};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};

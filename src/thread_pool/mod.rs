@@ -17,11 +17,10 @@ pub use self::builder::ThreadPoolBuilder;
 pub use self::scope::ScopedPool;
 
 use self::core::Core;
-use crate::error::JoinTimeoutError;
-use crate::executor::{Executor, Task};
-use crate::rejected::Rejected;
-use crate::submit::submit_without_import;
+use crate::error::{JoinTimeoutError, Rejected};
+use crate::executor::{Executor, submit_without_import};
 use crate::sync::processors;
+use crate::task::Task;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

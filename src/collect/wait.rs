@@ -1,7 +1,7 @@
 //! [`wait()`]: some or all of a set of tasks, at once.
 
-use crate::as_completed::{AsCompleted, as_completed};
-use crate::awaited::{Awaited, awaited};
+use super::as_completed::{AsCompleted, as_completed};
+use super::awaited::{Awaited, awaited};
 use std::time::{Duration, Instant};
 
 /// When [`wait()`] returns.

@@ -5,9 +5,9 @@
 //! allocation; whatever is larger than a pointer is boxed, which keeps a task
 //! small.
 
-use crate::panic::Panic;
+use super::id::TaskId;
+use crate::error::Panic;
 use crate::sync::{AtomicBool, Mutex, Ordering, Parker, Sender, Unparker, UnparkerKey};
-use crate::task_id::TaskId;
 use crate::unwind;
 use std::sync::Arc;
 use std::task::Waker;

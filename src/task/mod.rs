@@ -1,0 +1,75 @@
+//! A task: a closure and the place for its result, and everything that is said
+//! of one.
+//!
+//! [`cell`] is the task itself, shared by its two ends: [`erased`] is the end
+//! of the executor, [`handle`] that of the caller. [`watch`] is how the task
+//! tells that it is final, [`cancel`] how it is asked to stop while it runs.
+
+mod id;
+
+mod cancel;
+mod watch;
+
+mod cell;
+
+mod erased;
+mod handle;
+
+pub use self::cancel::CancelToken;
+pub(crate) use self::cell::{AnyCell, Cell, Member, Stop};
+pub(crate) use self::erased::{ErasedTask, WeakTask};
+pub(crate) use self::handle::run_if_own;
+pub use self::handle::{JoinHandle, ScopedJoinHandle};
+pub use self::id::TaskId;
+pub(crate) use self::watch::{Completions, Key, Watcher};
+
+use std::fmt;
+
+/// A closure and the place for its result, on its way to a worker.
+///
+/// Dropping a task that has not run resolves its handle to
+/// [`Rejected::Lost`], so that nobody waits for it in vain.
+#[must_use = "a task that is dropped without being run is lost to its handle"]
+pub struct Task(pub(crate) ErasedTask<'static>);
+
+impl Task {
+    /// Runs the task on the current thread and tells all who wait for it.
+    ///
+    /// Does nothing if it was cancelled meanwhile. Blocks for as long as the
+    /// closure runs; a panic in it is caught and kept for the handle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{Executor, ExecutorExt, Rejected, Task};
+    ///
+    /// struct Here;
+    ///
+    /// impl Executor for Here {
+    ///     fn execute(&self, task: Task) -> Result<(), Rejected> {
+    ///         task.run();
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(Here.submit(|| 4).join()?, 4);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
+    pub fn run(self) {
+        self.0.run();
+    }
+
+    /// Returns the name of the task, the same as its handle's.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.0.id()
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
