@@ -1,97 +1,108 @@
 //! Submit work, take results as they finish.
 //!
-//! What Python's `concurrent.futures` is to Python, this crate is to Rust:
-//! blocking work, run side by side on threads, with handles to wait on and
-//! results in completion order. There is no async runtime, and no `unsafe`.
+//! This crate is to Rust what `concurrent.futures` is to Python: it runs
+//! blocking work side by side on a bounded number of threads, and returns
+//! handles to wait on and results in completion order. It needs no async
+//! runtime and contains no `unsafe` code.
 //!
 //! ```
-//! use as_completed::{as_completed, ThreadPool};
-//! use std::collections::HashMap;
-//! # fn fetch(cc: &str) -> Result<Vec<u8>, std::io::Error> {
-//! #     if cc == "XX" { Err(std::io::Error::other("not found")) } else { Ok(cc.into()) }
-//! # }
+//! use as_completed::{ThreadPool, as_completed};
 //!
-//! let pool = ThreadPool::new(8);
-//! let mut to_do = HashMap::new(); // handle → country code
-//! let mut handles = Vec::new();
-//! for cc in ["BR", "FR", "XX"] {
-//!     let handle = pool.submit(move || fetch(cc));
-//!     to_do.insert(handle.id(), cc);
-//!     handles.push(handle);
-//! }
-//! # let mut ok = 0;
-//! for handle in as_completed(handles) {
-//!     let cc = to_do[&handle.id()];
-//!     match handle.join() { // never blocks here
-//!         Ok(Ok(flag)) => {
-//!             println!("{cc}: {} bytes", flag.len());
-//! #           ok += 1;
+//! fn main() {
+//!     let pool = ThreadPool::new(8);
+//!     let lengths = ["Cargo.toml", "no such file"]
+//!         .map(|path| (path, pool.submit(move || std::fs::read(path).map(|text| text.len()))));
+//!
+//!     for (path, length) in as_completed(lengths) {
+//!         match length.join() { // never blocks here
+//!             Ok(Ok(bytes)) => println!("{path}: {bytes} bytes"),
+//!             Ok(Err(error)) => println!("{path}: {error}"), // what the task returned
+//!             Err(error) => println!("{path}: {error}"), // it panicked or was cancelled
 //!         }
-//!         Ok(Err(error)) => println!("{cc}: {error}"),
-//!         Err(join_error) => println!("{cc}: {join_error}"), // panicked, cancelled
 //!     }
 //! }
-//! # assert_eq!(ok, 2);
 //! ```
+//!
+//! [`submit`](ExecutorExt::submit) takes a closure and returns the handle of
+//! its task. [`as_completed()`] takes handles, or `(key, handle)` pairs as
+//! here, and yields them as their tasks finish.
 //!
 //! # The life of a task
 //!
-//! An **executor** runs tasks: a [`ThreadPool`], [`Inline`], or what you make
-//! one by implementing [`Executor`]. A **task** is a closure and the place for
-//! its result; [`submit`](ExecutorExt::submit) makes one, hands it to the
-//! executor and returns its **handle**, a [`JoinHandle`].
+//! A **task** is a closure and the place for its result. An **executor** runs
+//! tasks: a [`ThreadPool`], [`Inline`], or your own type that implements
+//! [`Executor`]. A **worker** is a thread of a pool. A **handle**, a
+//! [`JoinHandle`], is the caller's end of a task.
 //!
-//! The task is *pending* until a **worker**, a thread of the pool, takes it.
-//! Until then it can be *cancelled*, which is final: it never runs. Once
-//! *running*, it *finishes*, by returning or by panicking, which is final too.
-//! An executor that does not take the task, or loses it, *rejects* it. Every
-//! task becomes final one way or the other, and its closure is gone, run or
-//! dropped, before anybody is told.
+//! A task is *pending* until a worker starts it, then *running*, and then
+//! *finished*: it returned or panicked. A pending task can be *cancelled*, and
+//! then it never runs. A task that its executor does not take, or drops without
+//! running it, is *rejected*. Finished, cancelled and rejected are final, and
+//! every task becomes final in one of these ways. Its closure has been run or
+//! dropped before anyone is notified.
 //!
-//! Told are its **watchers**: a thread that [`join`](ScopedJoinHandle::join)s
-//! the handle, an [`as_completed()`] that holds it, a callback of
-//! [`on_done`](ScopedJoinHandle::on_done), the waker of a future. The result
-//! moves out by `join`, as a `Result`, whose [`JoinError`] says what happened
-//! instead. Dropping a handle detaches its task, which runs all the same.
+//! [`join`](ScopedJoinHandle::join) returns the result, or a [`JoinError`] that
+//! says why there is none. Dropping a handle detaches its task, which runs all
+//! the same.
 //!
-//! # Which way to wait
+//! # The same function over many items
+//!
+//! [`map`](ExecutorExt::map) returns results in the order of the items,
+//! [`map_unordered`](ExecutorExt::map_unordered) as they finish. Both read their
+//! input lazily and keep a bounded number of tasks in flight, so the input may
+//! be endless.
 //!
 //! ```
-//! use as_completed::{as_completed, wait, ReturnWhen, ThreadPool};
+//! use as_completed::ThreadPool;
 //!
 //! let pool = ThreadPool::new(4);
-//!
-//! // Results as they come, with what they belong to.
-//! let lengths = ["a", "bb"].map(|word| (word, pool.submit(move || word.len())));
-//! for (word, length) in as_completed(lengths) {
-//!     assert_eq!(length.join()?, word.len());
-//! }
-//!
-//! // Completions that bring new work: a crawl.
-//! let mut numbers = as_completed([pool.submit(|| 8_u32)]);
-//! let mut seen = 0;
-//! while let Some(number) = numbers.next() {
-//!     seen += 1;
-//!     let half = number.join()? / 2;
-//!     if half > 0 {
-//!         numbers.push(pool.submit(move || half));
-//!     }
-//! }
-//! assert_eq!(seen, 4);
-//!
-//! // A function over many items, lazily and within bounds.
 //! let mut squares = pool.map(0..u64::MAX, |n| n * n).buffer(64);
 //! assert_eq!(squares.nth(3).transpose()?, Some(9));
-//!
-//! // The first of several.
-//! let waited = wait([pool.submit(|| 1)], ReturnWhen::FirstCompleted, None);
-//! assert_eq!(waited.done.len(), 1);
 //! # Ok::<(), as_completed::JoinError>(())
 //! ```
 //!
-//! A task may wait for tasks of its own pool, at any pool size: a worker that
-//! waits for a task which has not started runs *that* task itself, and nothing
-//! else.
+//! # Results that bring new work
+//!
+//! [`push`](AsCompleted::push) adds a handle while you iterate.
+//!
+//! ```
+//! use as_completed::{ThreadPool, as_completed};
+//!
+//! let pool = ThreadPool::new(4);
+//! let mut numbers = as_completed([pool.submit(|| 8_u32)]);
+//! let mut seen = Vec::new();
+//! while let Some(number) = numbers.next() {
+//!     let number = number.join()?;
+//!     seen.push(number);
+//!     if number > 1 {
+//!         numbers.push(pool.submit(move || number / 2));
+//!     }
+//! }
+//! assert_eq!(seen, [8, 4, 2, 1]);
+//! # Ok::<(), as_completed::JoinError>(())
+//! ```
+//!
+//! # Tasks that borrow
+//!
+//! The tasks of a [`ThreadPool::scope`] may borrow local variables. The scope
+//! ends when all its tasks have.
+//!
+//! ```
+//! use as_completed::{ThreadPool, as_completed};
+//!
+//! let text = String::from("one\nthree");
+//! let letters: usize = ThreadPool::scope(4, |pool| {
+//!     let lengths = text.lines().map(|line| pool.submit(move || line.len()));
+//!     as_completed(lengths).map(|length| length.join().unwrap()).sum()
+//! });
+//! assert_eq!(letters, 8);
+//! ```
+//!
+//! # Tasks that wait for tasks
+//!
+//! A task may wait for other tasks of its own pool, at any pool size. A worker
+//! that waits for a task which has not started may run *that* task itself, and
+//! runs no other.
 //!
 //! ```
 //! use as_completed::ThreadPool;
@@ -104,37 +115,117 @@
 //! # Ok::<(), as_completed::JoinError>(())
 //! ```
 //!
-//! # Python's names
+//! # Errors and panics
+//!
+//! A task that returns a `Result` has returned: `join` gives `Ok(Ok(value))` or
+//! `Ok(Err(error))`. A [`JoinError`] means that there is no returned value. A
+//! panic stays in its task: the worker goes on with the next one, and
+//! [`JoinError::Panicked`] carries the [`Panic`] with its message and payload.
+//!
+//! # Cancellation
+//!
+//! [`cancel`](ScopedJoinHandle::cancel) keeps a pending task from running, and
+//! notifies all who wait for it. A running thread cannot be stopped from outside,
+//! so a task that should stop early is submitted by
+//! [`submit_cancellable`](ExecutorExt::submit_cancellable) and looks at its
+//! [`CancelToken`]. [`ThreadPool::cancel_pending`] cancels what is queued.
+//!
+//! ```
+//! use as_completed::ThreadPool;
+//! use std::time::Duration;
+//!
+//! let pool = ThreadPool::new(1);
+//! let nap = pool.submit_cancellable(|token| token.sleep(Duration::from_secs(3600)));
+//! nap.cancel();
+//! assert!(!matches!(nap.join(), Ok(true))); // it did not sleep for an hour
+//! ```
+//!
+//! Returning early from a loop over [`as_completed()`], by `?` or `break`,
+//! cancels nothing: dropping an [`AsCompleted`] detaches the tasks that are
+//! left. They still run, and dropping their pool waits for them. To end sooner,
+//! cancel the handles of [`into_pending`](AsCompleted::into_pending), or call
+//! [`ThreadPool::cancel_pending`].
+//!
+//! # Timeouts
+//!
+//! A timeout ends the wait and not the task.
+//!
+//! - [`wait_timeout`](ScopedJoinHandle::wait_timeout) bounds the wait for one
+//!   task;
+//! - [`next_timeout`](AsCompleted::next_timeout) bounds the wait for the next of
+//!   several, and [`timeout`](AsCompleted::timeout) the whole iteration;
+//! - [`wait()`] waits for the first, the first failure or all of several tasks,
+//!   with an optional timeout;
+//! - [`Map::timeout`] and [`MapUnordered::timeout`] bound a map;
+//! - [`ThreadPool::join_timeout`] bounds the shutdown of a pool.
+//!
+//! # Shutdown
+//!
+//! Dropping a [`ThreadPool`] takes no more tasks, runs those that are queued and
+//! joins the workers; so does [`ThreadPool::join`]. [`ThreadPool::shutdown`]
+//! does not wait. To end without running what is queued, call
+//! [`ThreadPool::cancel_pending`] first.
+//!
+//! Rust does not drop statics. The tasks of a pool in a static, such as a
+//! `LazyLock<ThreadPool>`, are lost if they are pending or running when `main`
+//! returns: join their handles, or the pool, before that.
+//!
+//! # Async
+//!
+//! A handle is a [`Future`]: `handle.await` works on any runtime, and returns
+//! what `join` returns. With the feature `stream`, an [`AsCompleted`] is a
+//! `Stream`. Polling never blocks and never runs a task, so an executor that
+//! blocks a pool's only worker until a task of the same pool is done waits for
+//! ever; use `join` there.
+//!
+//! # Coming from Python
 //!
 //! | Python | here |
 //! |---|---|
-//! | `ThreadPoolExecutor(max_workers=n)` | [`ThreadPool::new`]`(n)`, [`ThreadPool::builder`] |
+//! | `ThreadPoolExecutor(max_workers=n)` | [`ThreadPool::new`]`(n)` |
+//! | `ThreadPoolExecutor()` | [`ThreadPool::default()`](ThreadPool#impl-Default-for-ThreadPool) |
+//! | `thread_name_prefix=…`, `initializer=…` | [`ThreadPoolBuilder::thread_name`], [`ThreadPoolBuilder::initializer`] |
 //! | `with ThreadPoolExecutor(n) as executor:` | [`ThreadPool::scope`]`(n, \|pool\| …)`, or the drop of a pool |
-//! | `executor.submit(f, x)` | `pool.submit(move \|\| f(x))` |
-//! | `executor.map(f, items, buffersize=n)` | `pool.map(items, f).buffer(n)` |
+//! | `executor.submit(f, x)` | [`pool.submit`](ThreadPool::submit)`(move \|\| f(x))` |
+//! | `executor.map(f, items)` | [`pool.map`](ThreadPool::map)`(items, f)`, or [`map_unordered`](ThreadPool::map_unordered) |
+//! | `executor.map(…, timeout=s)` | [`Map::timeout`] |
+//! | `executor.map(…, chunksize=n)` | [`Map::chunk_size`] |
+//! | `executor.map(…, buffersize=n)` | [`Map::buffer`] |
 //! | `executor.shutdown(wait=True)` | [`ThreadPool::join`] |
 //! | `executor.shutdown(wait=False)` | [`ThreadPool::shutdown`] |
-//! | `executor.shutdown(cancel_futures=True)` | [`ThreadPool::cancel_pending`], then `shutdown` |
-//! | `future.result()`, `.exception()` | [`JoinHandle`]`::join` |
-//! | `future.result(timeout)` | `wait_timeout`, then `join` |
-//! | `future.done()`, `.cancelled()`, `.cancel()` | `is_finished`, `is_cancelled`, `cancel` |
-//! | `future.add_done_callback(f)` | `on_done` |
-//! | `concurrent.futures.as_completed(fs)` | [`as_completed()`] |
-//! | `concurrent.futures.wait(fs)` | [`wait()`] |
+//! | `executor.shutdown(cancel_futures=True)` | [`ThreadPool::cancel_pending`], then [`ThreadPool::join`] |
+//! | `Future` | [`JoinHandle`] |
+//! | `future.result()` | [`join`](ScopedJoinHandle::join) |
+//! | `future.result(timeout=s)` | [`wait_timeout`](ScopedJoinHandle::wait_timeout), then [`join`](ScopedJoinHandle::join) |
+//! | `future.exception()` | the [`JoinError`] of [`join`](ScopedJoinHandle::join) |
+//! | `future.done()` | [`is_finished`](ScopedJoinHandle::is_finished) |
+//! | `future.cancelled()` | [`is_cancelled`](ScopedJoinHandle::is_cancelled) |
+//! | `future.cancel()` | [`cancel`](ScopedJoinHandle::cancel) |
+//! | `future.add_done_callback(f)` | [`on_done`](ScopedJoinHandle::on_done) |
+//! | `as_completed(fs)` | [`as_completed()`] |
+//! | `as_completed(fs, timeout=s)` | [`AsCompleted::timeout`], or [`AsCompleted::next_timeout`] |
+//! | `wait(fs, timeout=s, return_when=…)` | [`wait()`] with [`ReturnWhen`] |
+//! | `CancelledError`, `BrokenExecutor` | [`JoinError::Cancelled`], [`JoinError::Rejected`] |
+//! | `TimeoutError` | [`WaitTimeoutError`], [`Unfinished`], [`JoinTimeoutError`] |
+//! | a subclass of `Executor` | [`Executor`] |
 //!
 //! # Features
 //!
 //! - `download` (default): the module `download`, for many files at once.
-//! - `rustls` (default): https for it.
-//! - `progress`: progress bars for it.
-//! - `serde`: its report as data.
+//! - `rustls` (default): https for `download`.
+//! - `progress`: progress bars for `download`.
+//! - `serde`: serialization of the report of `download`.
 //! - `stream`: `Stream` for [`AsCompleted`].
 //!
-//! With `default-features = false` there is the bare executor.
+//! With `default-features = false` only the executors remain.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::needless_doctest_main,
+    reason = "the first program is whole, to be copied into a file of its own"
+)]
 
-// The floors of the house, lowest first: a module uses the modules above its
-// own line only. The same holds for the `mod` lines inside of each folder.
+// The modules stand in floor order, lowest first: a module uses only those above
+// its own line. The same holds for the `mod` lines in each folder.
 
 mod sync;
 mod unwind;
