@@ -15,7 +15,7 @@
 
 use as_completed::{
     AsCompleted, Executor, ExecutorExt, JoinError, JoinHandle, Rejected, ReturnWhen, Task,
-    ThreadPool, as_completed, wait,
+    ThreadPool, as_completed, promise, wait,
 };
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
@@ -833,4 +833,88 @@ fn result_dropped_while_the_pool_looks_at_its_stoppable_tasks_may_use_the_pool()
             self.0.execute(task)
         }
     }
+}
+
+#[test]
+fn promise_settled_while_joined_cancelled_and_polled_is_final_once() {
+    explore(3, || {
+        let (promise, handle) = promise();
+        let (told, woken) = (Count::default(), Arc::new(Count::default()));
+        let callback = told.clone();
+        promise.on_cancel(move || callback.add());
+        let settler = thread::spawn(move || {
+            let started = promise.start();
+            promise.settle(Ok(4));
+            started
+        });
+        let mut handle = handle;
+        let ready = poll(&mut handle, &woken);
+        let cancelled = ready.is_pending() && handle.cancel();
+        let started = settler.join().unwrap();
+        match ready {
+            Poll::Ready(result) => assert_eq!(result.unwrap(), 4),
+            Poll::Pending => {
+                woken.assert(1);
+                assert_eq!(cancelled, handle.is_cancelled());
+                match handle.join() {
+                    Ok(4) => assert!(started && !cancelled),
+                    Err(JoinError::Cancelled) => {
+                        assert!(!started && cancelled);
+                        told.assert(1);
+                    }
+                    other => unreachable!("{other:?}"),
+                }
+            }
+        }
+        assert!(told.so_far() <= 1);
+    });
+}
+
+#[test]
+fn promise_dropped_while_joined_is_lost() {
+    explore(3, || {
+        let (promise, handle) = promise::<u32>();
+        let dropper = thread::spawn(move || drop(promise));
+        assert!(matches!(
+            handle.join(),
+            Err(JoinError::Rejected(Rejected::Lost))
+        ));
+        dropper.join().unwrap();
+    });
+}
+
+#[test]
+fn promise_settled_while_as_completed_registers_is_yielded_once() {
+    explore(3, || {
+        let (first, one) = promise();
+        let (second, two) = promise();
+        let settler = thread::spawn(move || {
+            first.settle(Ok(1));
+            second.settle(Ok(2));
+        });
+        let sum: u32 = as_completed([one, two])
+            .map(|done| done.join().unwrap())
+            .sum();
+        assert_eq!(sum, 3);
+        settler.join().unwrap();
+    });
+}
+
+#[test]
+fn promise_asked_to_cancel_while_the_callback_is_added_tells_it_once() {
+    explore(3, || {
+        let (promise, handle) = promise::<u32>();
+        assert!(promise.start());
+        let told = Count::default();
+        let callback = told.clone();
+        let settler = thread::spawn(move || {
+            promise.on_cancel(move || callback.add());
+            promise
+        });
+        assert!(!handle.cancel());
+        let promise = settler.join().unwrap();
+        told.assert(1);
+        promise.settle(Err(JoinError::Cancelled));
+        assert!(handle.is_cancelled());
+    });
 }

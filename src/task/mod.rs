@@ -15,12 +15,15 @@ mod cell;
 mod erased;
 mod handle;
 
+mod promise;
+
 pub use self::cancel::CancelToken;
 pub(crate) use self::cell::{AnyCell, Cell, Member, Stop};
 pub(crate) use self::erased::{ErasedTask, WeakTask};
 pub(crate) use self::handle::run_if_own;
 pub use self::handle::{JoinHandle, ScopedJoinHandle};
 pub use self::id::TaskId;
+pub use self::promise::{Promise, promise};
 pub(crate) use self::watch::{Completions, Key, Watcher};
 
 use std::fmt;

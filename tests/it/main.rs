@@ -23,6 +23,7 @@ mod map;
 mod nested;
 mod panics;
 mod pool;
+mod promise;
 mod properties;
 mod scope;
 mod shutdown;

@@ -1,0 +1,393 @@
+//! [`Promise`]: a task that is settled from outside.
+
+use super::cell::{AnyCell, JoinCell, Member};
+use super::handle::JoinHandle;
+use super::id::TaskId;
+use super::watch::{Key, Watcher, Watchers, report};
+use crate::error::{JoinError, Rejected};
+use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
+use crate::unwind;
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+
+const PENDING: u8 = 0;
+const RUNNING: u8 = 1;
+const RETURNED: u8 = 2;
+const FAILED: u8 = 3;
+const CANCELLED: u8 = 4;
+
+/// The first final state; all after it are final too.
+const FINAL: u8 = RETURNED;
+
+/// A callback of [`Promise::on_cancel`].
+type OnCancel = Box<dyn FnOnce() + Send>;
+
+/// Creates a task that is settled from outside, and its handle.
+///
+/// For executors whose work runs elsewhere, on another machine or in an event
+/// loop, and for interfaces that answer by a callback. The handle is like any
+/// other: it can be joined, awaited, cancelled, and given to
+/// [`as_completed`](crate::as_completed()) and [`wait`](crate::wait()). The
+/// counterpart of a bare `Future()` in Python.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::promise;
+/// use std::thread;
+///
+/// let (promise, handle) = promise();
+/// let callback = move |sum: u32| promise.settle(Ok(sum));
+/// thread::spawn(move || callback(40 + 2));
+/// assert_eq!(handle.join()?, 42);
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
+#[doc(alias = "Future")]
+pub fn promise<T: Send + 'static>() -> (Promise<T>, JoinHandle<T>) {
+    let cell = Arc::new(PromiseCell {
+        id: TaskId::next(),
+        state: AtomicU8::new(PENDING),
+        slot: Mutex::new(Slot {
+            outcome: None,
+            watchers: Watchers::None,
+            asked: false,
+            on_cancel: Vec::new(),
+        }),
+    });
+    let handle = JoinHandle::new(Arc::clone(&cell) as _);
+    (Promise { cell: Some(cell) }, handle)
+}
+
+/// The end of a task from which it is settled; made by [`promise()`].
+///
+/// It settles its handle once. Until [`start`](Self::start) is called the task
+/// is pending, and [`cancel`](crate::ScopedJoinHandle::cancel) on its handle
+/// resolves it as cancelled at once. From then on it runs, and `cancel` only
+/// asks. Dropping an unsettled promise resolves the handle to
+/// [`Rejected::Lost`], so that nobody waits for it in vain.
+///
+/// # Examples
+///
+/// Work that runs elsewhere and can be stopped there:
+///
+/// ```
+/// use as_completed::{JoinError, promise};
+/// use std::sync::mpsc;
+///
+/// let (promise, handle) = promise::<u32>();
+/// let (stop, stopped) = mpsc::channel();
+/// assert!(promise.start());
+/// promise.on_cancel(move || stop.send(()).unwrap());
+///
+/// handle.cancel();
+/// stopped.recv().unwrap(); // the work hears of it,
+/// promise.settle(Err(JoinError::Cancelled)); // and answers
+/// assert!(handle.join().unwrap_err().is_cancelled());
+/// ```
+#[must_use = "a promise that is dropped without being settled is lost to its handle"]
+pub struct Promise<T: Send + 'static> {
+    /// `None` once it is settled.
+    cell: Option<Arc<PromiseCell<T>>>,
+}
+
+/// Only `settle`, which takes the promise by value, and `drop` empty it.
+const THERE: &str = "a promise that can be named is not settled";
+
+impl<T: Send + 'static> Promise<T> {
+    fn there(&self) -> &PromiseCell<T> {
+        self.cell.as_ref().expect(THERE)
+    }
+
+    /// Returns the name of the task, the same as its handle's. Never blocks.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.there().id
+    }
+
+    /// Marks the task as running, and returns whether it may run: `false`
+    /// means that it was cancelled while it was pending.
+    ///
+    /// From here on `cancel` on the handle only asks. Further calls change
+    /// nothing. Never blocks. The counterpart of Python's
+    /// `set_running_or_notify_cancel`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::promise;
+    ///
+    /// let (promise, handle) = promise::<u32>();
+    /// assert!(handle.cancel());
+    /// assert!(!promise.start());
+    /// ```
+    #[must_use = "a task that was cancelled should not run"]
+    #[doc(alias = "set_running_or_notify_cancel")]
+    pub fn start(&self) -> bool {
+        let cell = self.there();
+        let _slot = cell.slot.lock();
+        if cell.state() == PENDING {
+            cell.state.store(RUNNING, Ordering::Release);
+        }
+        cell.state() == RUNNING
+    }
+
+    /// Returns whether `cancel` has been called on the handle. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::promise;
+    ///
+    /// let (promise, handle) = promise::<u32>();
+    /// assert!(promise.start() && !promise.is_cancelled());
+    /// assert!(!handle.cancel()); // it runs already: it is asked
+    /// assert!(promise.is_cancelled());
+    /// promise.settle(Ok(4)); // and may have finished all the same
+    /// assert_eq!(handle.join().unwrap(), 4);
+    /// ```
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.there().slot.lock().asked
+    }
+
+    /// Runs `callback` once when `cancel` is called on the handle: on the
+    /// thread that calls it, or at once on this one if that has happened.
+    ///
+    /// It runs outside of all locks, and after those who wait have been
+    /// notified where the task was pending. Its panic is reported by the panic
+    /// hook and goes no further. It is dropped without being run when the
+    /// promise is settled or dropped.
+    pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
+        let mut slot = self.there().slot.lock();
+        if slot.asked {
+            drop(slot);
+            report(callback);
+        } else {
+            slot.on_cancel.push(Box::new(callback));
+        }
+    }
+
+    /// Settles the task: all who wait for its handle are notified before this
+    /// returns, and its callbacks run here.
+    ///
+    /// Does nothing if the task was cancelled while it was pending. Never
+    /// blocks. The counterpart of Python's `set_result` and `set_exception`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{JoinError, Rejected, promise};
+    ///
+    /// let (promise, handle) = promise::<u32>();
+    /// promise.settle(Err(JoinError::Rejected(Rejected::ShutDown)));
+    /// assert!(handle.join().unwrap_err().is_rejected());
+    /// ```
+    #[doc(alias = "set_result")]
+    #[doc(alias = "set_exception")]
+    pub fn settle(mut self, result: Result<T, JoinError>) {
+        if let Some(cell) = self.cell.take() {
+            cell.settle(result);
+            // The handle may be gone, and the result with it: its drop is foreign.
+            unwind::discard(cell);
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Promise<T> {
+    fn drop(&mut self) {
+        if let Some(cell) = self.cell.take() {
+            cell.settle(Err(JoinError::Rejected(Rejected::Lost)));
+            unwind::discard(cell);
+        }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Promise<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Promise")
+            .field("id", &self.id())
+            .field("is_cancelled", &self.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the two ends share.
+///
+/// The state changes under the lock only; a reader without it that sees a final
+/// state sees all that led to it. Watchers are added while the state is not
+/// final, and taken out in the critical section that makes it final. No foreign
+/// code runs under the lock.
+struct PromiseCell<T> {
+    id: TaskId,
+    state: AtomicU8,
+    slot: Mutex<Slot<T>>,
+}
+
+struct Slot<T> {
+    outcome: Option<Result<T, JoinError>>,
+    watchers: Watchers,
+    /// Whether `cancel` has been called.
+    asked: bool,
+    on_cancel: Vec<OnCancel>,
+}
+
+impl<T> PromiseCell<T> {
+    fn state(&self) -> u8 {
+        self.state.load(Ordering::Acquire)
+    }
+
+    fn settle(&self, result: Result<T, JoinError>) {
+        let state = match &result {
+            Ok(_) => RETURNED,
+            Err(JoinError::Cancelled) => CANCELLED,
+            Err(_) => FAILED,
+        };
+        let Some(mut slot) = self.unless_final() else {
+            // Cancelled while pending: nobody wants the result.
+            unwind::discard(result);
+            return;
+        };
+        let on_cancel = std::mem::take(&mut slot.on_cancel);
+        self.finish(slot, state, result);
+        for callback in on_cancel {
+            unwind::discard(callback);
+        }
+    }
+
+    /// Makes the state final and notifies the watchers.
+    fn finish(&self, mut slot: MutexGuard<'_, Slot<T>>, state: u8, result: Result<T, JoinError>) {
+        slot.outcome = Some(result);
+        let watchers = std::mem::take(&mut slot.watchers);
+        self.state.store(state, Ordering::Release);
+        drop(slot);
+        watchers.notify(self.id);
+    }
+
+    /// The lock, if the state is not final.
+    fn unless_final(&self) -> Option<MutexGuard<'_, Slot<T>>> {
+        if self.state() >= FINAL {
+            return None;
+        }
+        let slot = self.slot.lock();
+        (self.state() < FINAL).then_some(slot)
+    }
+}
+
+impl<T: Send> AnyCell for PromiseCell<T> {
+    fn id(&self) -> TaskId {
+        self.id
+    }
+
+    fn is_final(&self) -> bool {
+        self.state() >= FINAL
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.state() == CANCELLED
+    }
+
+    fn is_failed(&self) -> bool {
+        self.state() == FAILED
+    }
+
+    /// No pool's: there is no closure that a worker could claim.
+    fn owner(&self) -> u32 {
+        0
+    }
+
+    fn join_pool(&self, _pool: u32) -> Member {
+        Member {
+            id: self.id,
+            listens: true,
+        }
+    }
+
+    fn run(&self) -> bool {
+        false
+    }
+
+    fn cancel_pending(&self) -> bool {
+        let Some(mut slot) = self.unless_final() else {
+            return false;
+        };
+        if self.state() != PENDING {
+            return false;
+        }
+        slot.asked = true;
+        let on_cancel = std::mem::take(&mut slot.on_cancel);
+        self.finish(slot, CANCELLED, Err(JoinError::Cancelled));
+        for callback in on_cancel {
+            report(callback);
+        }
+        true
+    }
+
+    fn cancel(&self) -> bool {
+        if self.cancel_pending() {
+            return true;
+        }
+        if let Some(mut slot) = self.unless_final() {
+            slot.asked = true;
+            let on_cancel = std::mem::take(&mut slot.on_cancel);
+            drop(slot);
+            for callback in on_cancel {
+                report(callback);
+            }
+        }
+        // A callback may have answered at once.
+        self.is_cancelled()
+    }
+
+    fn reject(&self, reason: Rejected) {
+        self.settle(Err(JoinError::Rejected(reason)));
+    }
+
+    fn abandon(&self) {
+        self.reject(Rejected::Lost);
+    }
+
+    fn watch(&self, watcher: Watcher) -> Result<(), Watcher> {
+        match self.unless_final() {
+            Some(mut slot) => {
+                slot.watchers.add(watcher);
+                Ok(())
+            }
+            None => Err(watcher),
+        }
+    }
+
+    fn unwatch(&self, key: &Key<'_>) {
+        // Kept alive until the lock is released: its drop may be foreign code.
+        let watcher = self
+            .unless_final()
+            .and_then(|mut slot| slot.watchers.remove(key));
+        drop(watcher);
+    }
+
+    fn watch_by_waker(&self, waker: &Waker) -> bool {
+        // Cloned before the lock: a waker's code is foreign.
+        if self.is_final() {
+            return false;
+        }
+        let waker = waker.clone();
+        match self.unless_final() {
+            Some(mut slot) => {
+                let old = slot.watchers.set_waker(waker);
+                drop(slot);
+                unwind::discard(old);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl<T: Send> JoinCell<T> for PromiseCell<T> {
+    fn take_outcome(&self) -> Option<Result<T, JoinError>> {
+        if !self.is_final() {
+            return None;
+        }
+        self.slot.lock().outcome.take()
+    }
+}
