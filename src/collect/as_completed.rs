@@ -13,7 +13,6 @@ use crate::error::Unfinished;
 use crate::sync::{Receiver, RecvTimeoutError, unbounded, worker_of};
 use crate::task::{Completions, Key, Watcher, run_if_own};
 use std::fmt;
-use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -290,7 +289,6 @@ impl<H: Awaited> Iterator for AsCompleted<H> {
 }
 
 impl<H: Awaited> ExactSizeIterator for AsCompleted<H> {}
-impl<H: Awaited> FusedIterator for AsCompleted<H> {}
 
 impl<H: Awaited> Drop for AsCompleted<H> {
     fn drop(&mut self) {

@@ -204,7 +204,12 @@ pub(crate) struct Member {
 pub(crate) trait AnyCell: Send + Sync {
     fn id(&self) -> TaskId;
     fn is_final(&self) -> bool;
+    /// Whether the task was cancelled: from the moment in which that is decided,
+    /// before the state is final.
     fn is_cancelled(&self) -> bool;
+    fn is_running(&self) -> bool;
+    /// The state in one word, for `Debug`.
+    fn state_name(&self) -> &'static str;
     /// Whether the task ended without a result for another reason than being
     /// cancelled.
     fn is_failed(&self) -> bool;
@@ -216,8 +221,8 @@ pub(crate) trait AnyCell: Send + Sync {
     fn run(&self) -> bool;
     /// Cancels the task, if it has not started; says whether it did.
     fn cancel_pending(&self) -> bool;
-    /// Cancels the task, if it has not started; says whether it is, or will
-    /// at once be, cancelled. A running task that listens is asked to stop.
+    /// Cancels the task, if it has not started; says whether it is cancelled,
+    /// by this call or another. A running task that listens is asked to stop.
     fn cancel(&self) -> bool;
     /// Resolves a task that its executor will not run.
     fn reject(&self, reason: Rejected);
@@ -251,7 +256,22 @@ where
     }
 
     fn is_cancelled(&self) -> bool {
-        self.state() == CANCELLED
+        matches!(self.state(), CANCELLING | CANCELLED)
+    }
+
+    fn is_running(&self) -> bool {
+        self.state() == RUNNING
+    }
+
+    fn state_name(&self) -> &'static str {
+        match self.state() {
+            RUNNING => "running",
+            RETURNED => "returned",
+            PANICKED => "panicked",
+            CANCELLING | CANCELLED => "cancelled",
+            REJECTING | REJECTED => "rejected",
+            _ => "pending",
+        }
     }
 
     fn is_failed(&self) -> bool {
@@ -345,14 +365,16 @@ where
         let watcher = self
             .unless_final()
             .and_then(|mut slot| slot.watchers.remove(key));
-        drop(watcher);
+        unwind::discard(watcher);
     }
 
     fn watch_by_waker(&self, waker: &Waker) -> bool {
-        // Cloned before the lock: a waker's code is foreign.
-        if self.is_final() {
-            return false;
+        match self.unless_final() {
+            Some(slot) if slot.watchers.will_wake(waker) => return true,
+            Some(_) => {}
+            None => return false,
         }
+        // Cloned outside of the lock: a waker's code is foreign.
         let waker = waker.clone();
         match self.unless_final() {
             Some(mut slot) => {

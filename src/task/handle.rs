@@ -87,7 +87,38 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
         self.cell.is_final()
     }
 
+    /// Returns whether the task's closure runs now. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let (sender, receiver) = mpsc::channel();
+    /// let (started, start) = mpsc::channel();
+    /// let handle = pool.submit(move || {
+    ///     started.send(()).unwrap();
+    ///     receiver.recv()
+    /// });
+    /// start.recv().unwrap();
+    /// assert!(handle.is_running());
+    /// sender.send("go on").unwrap();
+    /// handle.wait();
+    /// assert!(!handle.is_running());
+    /// ```
+    #[must_use]
+    #[doc(alias = "running")]
+    pub fn is_running(&self) -> bool {
+        self.cell.is_running()
+    }
+
     /// Returns whether the task was cancelled. Never blocks.
+    ///
+    /// True from the moment in which the cancellation is decided: while
+    /// [`cancel`](Self::cancel) drops the closure on another thread, the task is
+    /// cancelled and not yet [finished](Self::is_finished).
     ///
     /// # Examples
     ///
@@ -233,11 +264,12 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// Cancels the task if it has not started, and returns whether it is
     /// cancelled.
     ///
-    /// A cancelled task never runs: its closure is dropped here and all who
-    /// wait are told before this returns, whatever the workers do. A running
-    /// task submitted by `submit_cancellable` has its token set, and this
-    /// returns `false`, for the task decides itself; any other running task
-    /// goes on. Never waits for a running task.
+    /// A cancelled task never runs: this drops its closure and notifies all who
+    /// wait before it returns, whatever the workers do. A running task submitted
+    /// by `submit_cancellable` has its token set, and this returns `false`,
+    /// because the task itself decides when to stop; any other running task goes
+    /// on. Never waits, neither for a running task nor for another thread that
+    /// cancels the same task and still drops the closure.
     ///
     /// # Examples
     ///
@@ -284,6 +316,26 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
         if let Err(Watcher::Callback(callback)) = self.cell.watch(callback) {
             report(|| callback(self.id()));
         }
+    }
+
+    /// Drops the handle; its task runs all the same, and its result is dropped.
+    ///
+    /// Does what dropping the handle does, and says so. Never blocks. A panic of
+    /// the task is reported by the panic hook and to nobody else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let (sender, receiver) = mpsc::channel();
+    /// pool.submit(move || sender.send(4)).detach();
+    /// assert_eq!(receiver.recv(), Ok(4));
+    /// ```
+    pub fn detach(self) {
+        drop(self);
     }
 
     fn take(&self) -> Result<T, JoinError> {
@@ -367,11 +419,19 @@ impl<T> Future for ScopedJoinHandle<'_, T> {
     }
 }
 
+impl<T> Drop for ScopedJoinHandle<'_, T> {
+    fn drop(&mut self) {
+        // A future that was polled and given up: its waker, and the whole task
+        // of the runtime behind it, would stay until the closure has run.
+        self.cell.unwatch(&Key::Waker);
+    }
+}
+
 impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle")
             .field("id", &self.id())
-            .field("is_finished", &self.is_finished())
-            .finish_non_exhaustive()
+            .field("state", &format_args!("{}", self.cell.state_name()))
+            .finish()
     }
 }

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The name of a task: unique among all tasks of the process, for good.
 ///
-/// It is `Copy`, `Eq` and `Hash`, so it is the key for a map from handles to
-/// whatever belongs to them, as Python programs use the future itself.
+/// It is `Copy`, `Eq`, `Ord` and `Hash`, so it is the key for a map from handles
+/// to whatever belongs to them, as Python programs use the future itself. The
+/// order is arbitrary: ids of tasks submitted from several threads do not tell
+/// which came first.
 ///
 /// # Examples
 ///
@@ -23,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// }
 /// # Ok::<(), as_completed::JoinError>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(u64);
 
 impl TaskId {

@@ -14,8 +14,9 @@ use std::task::Waker;
 const PENDING: u8 = 0;
 const RUNNING: u8 = 1;
 const RETURNED: u8 = 2;
-const FAILED: u8 = 3;
-const CANCELLED: u8 = 4;
+const PANICKED: u8 = 3;
+const REJECTED: u8 = 4;
+const CANCELLED: u8 = 5;
 
 /// The first final state; all after it are final too.
 const FINAL: u8 = RETURNED;
@@ -241,7 +242,8 @@ impl<T> PromiseCell<T> {
         let state = match &result {
             Ok(_) => RETURNED,
             Err(JoinError::Cancelled) => CANCELLED,
-            Err(_) => FAILED,
+            Err(JoinError::Panicked(_)) => PANICKED,
+            Err(_) => REJECTED,
         };
         let Some(mut slot) = self.unless_final() else {
             // Cancelled while pending: nobody wants the result.
@@ -287,8 +289,23 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         self.state() == CANCELLED
     }
 
+    fn is_running(&self) -> bool {
+        self.state() == RUNNING
+    }
+
+    fn state_name(&self) -> &'static str {
+        match self.state() {
+            PENDING => "pending",
+            RUNNING => "running",
+            RETURNED => "returned",
+            CANCELLED => "cancelled",
+            PANICKED => "panicked",
+            _ => "rejected",
+        }
+    }
+
     fn is_failed(&self) -> bool {
-        self.state() == FAILED
+        matches!(self.state(), PANICKED | REJECTED)
     }
 
     /// No pool's: there is no closure that a worker could claim.
@@ -367,8 +384,10 @@ impl<T: Send> AnyCell for PromiseCell<T> {
 
     fn watch_by_waker(&self, waker: &Waker) -> bool {
         // Cloned before the lock: a waker's code is foreign.
-        if self.is_final() {
-            return false;
+        match self.unless_final() {
+            Some(slot) if slot.watchers.will_wake(waker) => return true,
+            Some(_) => {}
+            None => return false,
         }
         let waker = waker.clone();
         match self.unless_final() {

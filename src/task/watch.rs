@@ -12,7 +12,8 @@ use crate::unwind;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// A callback, as given to `on_done`.
+/// A callback, as given to `on_done`. A [`Watcher`] boxes it once more: a
+/// pointer to a closure is two words, and a third would make every task larger.
 pub(crate) type Callback = Box<dyn FnOnce(TaskId) + Send>;
 
 /// The sending end of one `as_completed`: tasks send the place they were
@@ -74,6 +75,8 @@ pub(crate) enum Watcher {
 pub(crate) enum Key<'a> {
     Thread(UnparkerKey),
     Completion(&'a Arc<Completions>),
+    /// The one waker that a task has.
+    Waker,
 }
 
 impl Key<'_> {
@@ -87,6 +90,7 @@ impl Key<'_> {
             (Self::Completion(key), Watcher::Completion(completions, _)) => {
                 Arc::ptr_eq(key, completions)
             }
+            (Self::Waker, Watcher::Waker(_)) => true,
             _ => false,
         }
     }
@@ -151,9 +155,22 @@ impl Watchers {
     /// one task at a time, and only the last waker counts. The old one is
     /// returned to be dropped outside of the lock.
     pub(crate) fn set_waker(&mut self, waker: Waker) -> Option<Watcher> {
-        let old = self.take_first(|watcher| matches!(watcher, Watcher::Waker(_)));
+        let old = self.remove(&Key::Waker);
         self.add(Watcher::Waker(Box::new(waker)));
         old
+    }
+
+    /// Whether the waker that is already there wakes the same task as `waker`:
+    /// a comparison of two pointers, which runs no foreign code.
+    pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
+        let watchers = match self {
+            Self::None => &[],
+            Self::One(watcher) => std::slice::from_ref(watcher),
+            Self::Many(all) => all.as_slice(),
+        };
+        watchers
+            .iter()
+            .any(|watcher| matches!(watcher, Watcher::Waker(old) if old.will_wake(waker)))
     }
 
     fn take_first(&mut self, wanted: impl Fn(&Watcher) -> bool) -> Option<Watcher> {
@@ -214,6 +231,23 @@ mod tests {
         let taken = watchers.remove(&Key::of_thread(&mine));
         assert!(matches!(taken, Some(Watcher::Thread(_))));
         assert!(watchers.remove(&Key::of_thread(&mine)).is_none());
+    }
+
+    #[test]
+    fn a_waker_is_known_again_among_others() {
+        struct Noop;
+        impl std::task::Wake for Noop {
+            fn wake(self: Arc<Self>) {}
+        }
+        let (waker, other) = (Waker::from(Arc::new(Noop)), Waker::from(Arc::new(Noop)));
+        let mut watchers = Watchers::default();
+        assert!(!watchers.will_wake(&waker));
+        assert!(watchers.set_waker(waker.clone()).is_none());
+        assert!(watchers.will_wake(&waker) && !watchers.will_wake(&other));
+        watchers.add(Watcher::Callback(Box::new(Box::new(|_| ()))));
+        assert!(watchers.will_wake(&waker) && !watchers.will_wake(&other));
+        assert!(watchers.remove(&Key::Waker).is_some());
+        assert!(!watchers.will_wake(&waker));
     }
 
     #[test]

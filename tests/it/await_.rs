@@ -289,3 +289,19 @@ fn waker_that_panics_when_it_is_replaced_does_not_reach_the_poller() {
     eventually(|| count.0.load(Ordering::SeqCst) == 1);
     assert_eq!(handle.join().unwrap(), 42);
 }
+
+#[test]
+fn a_handle_that_is_given_up_lets_go_of_its_waker() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let (count, waker) = counting_waker();
+    let mut handle = pool.submit(|| ());
+    assert!(poll(&mut handle, &waker).is_pending());
+    assert_eq!(Arc::strong_count(&count), 3);
+    drop(handle);
+    assert_eq!(Arc::strong_count(&count), 2);
+    busy.release();
+    pool.join();
+    assert_eq!(count.0.load(Ordering::SeqCst), 0);
+}

@@ -444,7 +444,7 @@ fn debug_shows_the_id_and_whether_it_is_finished() {
     let handle = Inline.submit(|| ());
     let text = format!("{handle:?}");
     assert!(text.contains(&handle.id().to_string()), "{text}");
-    assert!(text.contains("is_finished: true"), "{text}");
+    assert!(text.contains("state: returned"), "{text}");
 }
 
 #[test]
@@ -494,4 +494,79 @@ fn each_of_many_callbacks_added_while_the_task_ends_runs_once() {
         // Who waits and who is called back are told one after the other.
         eventually(|| *ran.lock().unwrap() == 20);
     }
+}
+
+#[test]
+fn debug_and_is_running_tell_the_state() {
+    fn shows<T>(handle: &JoinHandle<T>, state: &str) -> bool {
+        format!("{handle:?}") == format!("JoinHandle {{ id: {:?}, state: {state} }}", handle.id())
+    }
+    let _alarm = alarm();
+    expect_panics();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let pending = pool.submit(|| ());
+    assert!(shows(&pending, "pending") && !pending.is_running());
+    let running = &busy.handles()[0];
+    assert!(shows(running, "running") && running.is_running());
+    assert!(pending.cancel());
+    assert!(shows(&pending, "cancelled") && !pending.is_running());
+    busy.release();
+    assert!(shows(&Inline.submit(|| ()), "returned"));
+    assert!(shows(&Inline.submit(|| panic!("{ON_PURPOSE}")), "panicked"));
+    pool.shutdown();
+    assert!(shows(&pool.submit(|| ()), "rejected"));
+}
+
+#[test]
+fn a_detached_task_runs() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let (sender, receiver) = mpsc::channel();
+    pool.submit(move || sender.send(4).unwrap()).detach();
+    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(4));
+}
+
+#[test]
+fn ids_are_keys_of_ordered_maps() {
+    let handles = [1, 2, 3].map(|n| (n, Inline.submit(move || n)));
+    let numbers: std::collections::BTreeMap<TaskId, i32> = handles
+        .iter()
+        .map(|(n, handle)| (handle.id(), *n))
+        .collect();
+    for (n, handle) in &handles {
+        assert_eq!(numbers[&handle.id()], *n);
+    }
+}
+
+/// The second canceller comes while the first drops the closure.
+#[test]
+fn whoever_is_told_that_a_task_is_cancelled_sees_it_cancelled() {
+    struct Slow(mpsc::Sender<()>, crate::support::Turnstile);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            self.1.pass();
+        }
+    }
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let (sender, dropping) = mpsc::channel();
+    let gate = Gate::new();
+    let slow = Slow(sender, gate.turnstile());
+    let handle = Arc::new(pool.submit(move || drop(slow)));
+    let same = Arc::clone(&handle);
+    let first = thread::spawn(move || (same.cancel(), same.is_finished()));
+    dropping.recv().unwrap();
+    assert!(handle.cancel());
+    assert!(handle.is_cancelled());
+    assert!(!handle.is_finished(), "its closure is still there");
+    gate.open();
+    assert_eq!(first.join().unwrap(), (true, true));
+    busy.release();
+    assert!(matches!(
+        Arc::into_inner(handle).unwrap().join(),
+        Err(JoinError::Cancelled)
+    ));
 }
