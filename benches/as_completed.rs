@@ -1,5 +1,5 @@
-//! What a handle costs in `as_completed`, from a thousand of them to a
-//! million: the cost of each must not grow with their number.
+//! The cost of a handle in `as_completed`, from a thousand handles to a million:
+//! the cost of each must not grow with their number.
 //!
 //! `cargo bench --bench as_completed`; see `benches/README.md`.
 

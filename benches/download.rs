@@ -1,5 +1,5 @@
-//! Downloads from the embedded server, which answers at once: what the crate
-//! and the machine need for a file.
+//! Downloads from the embedded server, which responds at once: the time that the
+//! crate and the machine need per file.
 //!
 //! `cargo bench --bench download`; see `benches/README.md`.
 

@@ -1,4 +1,4 @@
-//! What the crate costs: tasks that do nothing.
+//! The cost of a task: tasks that do nothing.
 //!
 //! `cargo bench --bench overhead`; see `benches/README.md`.
 
@@ -62,7 +62,7 @@ fn round_trip(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Applies a function that does nothing, an item or many items a task.
+/// Applies a function that does nothing, with one or many items per task.
 fn maps(criterion: &mut Criterion) {
     let pool = ThreadPool::new(2);
     for chunk_size in [1, 16, 1024] {

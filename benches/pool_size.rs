@@ -45,7 +45,7 @@ fn compute() {
     black_box(hash);
 }
 
-/// Put your own task here: this one computes a little and waits a little.
+/// Put your own task here. This one computes a little and waits a little.
 fn own() {
     compute();
     wait();
@@ -68,7 +68,7 @@ fn tasks(criterion: &mut Criterion, name: &str, count: u64, task: fn()) {
     group.finish();
 }
 
-/// Real HTTP: 128 files from a server that waits 5 ms before each.
+/// HTTP: 128 files from a server that waits 5 ms before each response.
 fn files(criterion: &mut Criterion) {
     const FILES: u64 = 128;
     let delay = Duration::from_millis(5);

@@ -1,4 +1,4 @@
-//! Handles are futures: any runtime can await them, and so can these few lines.
+//! Handles are futures: any runtime can await them, and so can this small executor.
 
 use as_completed::{JoinError, ThreadPool};
 use std::sync::Arc;

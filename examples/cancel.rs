@@ -1,4 +1,4 @@
-//! Asks a running task to stop, and keeps a pending one from starting.
+//! Asks a running task to stop, and cancels a pending one.
 
 use as_completed::{JoinError, ThreadPool};
 use std::sync::mpsc;

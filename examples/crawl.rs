@@ -1,4 +1,4 @@
-//! Completions bring new work: visits folders, and pushes those found in them.
+//! Results bring new work: visits folders, and pushes what they contain.
 
 use as_completed::{ThreadPool, as_completed};
 use std::{error::Error, fs, io, path::PathBuf};

@@ -1,4 +1,4 @@
-//! Makes an executor of a rayon pool: one method, and everything else works.
+//! Implements an executor on a rayon pool. One method is enough.
 
 use as_completed::{CancelToken, Executor, ExecutorExt, JoinError, Rejected, Task, as_completed};
 use std::{error::Error, time::Duration};

@@ -1,4 +1,4 @@
-//! Downloads the files of a list, with all that `as_completed::download` has.
+//! Downloads the files of a list, with all settings of `as_completed::download`.
 //!
 //! ```text
 //! $ cat list
@@ -27,63 +27,63 @@ use std::time::Duration;
 
 /// Download the files of a list.
 ///
-/// Each line of the list is a URL, and may go on with the name to save the file
-/// under and the SHA-256 it must have. Empty lines and those that begin with a
-/// "#" are skipped. Exits as curl does: 0 if every file is there, else by the
-/// first failure (6 look-up, 7 connection, 18 body, 22 status, 23 file, 28
-/// timeout, 60 certificate, …), 2 if the command line or the list is wrong, and
-/// 130 after Ctrl-C.
+/// Each line of the list is a URL, optionally followed by the name of the file and
+/// its SHA-256. Empty lines and lines that begin with "#" are skipped. The exit
+/// code is 0 if every file was downloaded, and otherwise curl's code for the first
+/// failure (6 DNS lookup, 7 connection, 18 body, 22 status, 23 file, 28 timeout, 60
+/// certificate, …), 2 for an error in the command line or the list, and 130 after
+/// Ctrl-C.
 #[derive(Parser)]
 struct Arguments {
-    /// The list, or "-" for standard input
+    /// File with the list, or "-" for standard input
     #[arg(default_value = "-")]
     list: PathBuf,
     /// Folder to download into
     #[arg(short, long, value_name = "FOLDER", default_value = ".")]
     directory: PathBuf,
-    /// Downloads at one time
+    /// Concurrent downloads
     #[arg(short, long, value_name = "N", default_value_t = 30)]
     jobs: usize,
-    /// Downloads at one time from one host
+    /// Concurrent downloads from one host
     #[arg(long, value_name = "N")]
     per_host: Option<usize>,
-    /// Print a line of JSON for each file and one for all, and no bars
+    /// Print a line of JSON for each file and one for the whole run, without bars
     #[arg(long)]
     json: bool,
-    /// Keep what there is of a file that breaks off, and go on from there
+    /// Keep the part of a file that breaks off, and resume from it
     #[arg(short, long)]
     resume: bool,
-    /// What to do where a file is there already
+    /// When to replace a file that already exists
     #[arg(long, value_enum, default_value_t = Replace::Always)]
     replace: Replace,
-    /// Have files on the disk before they count
+    /// Sync files to disk before reporting them as saved
     #[arg(long)]
     sync: bool,
-    /// Retries of one download
+    /// Retries per download
     #[arg(long, value_name = "N", default_value_t = 3)]
     retries: u32,
-    /// Seconds to connect
+    /// Timeout for connecting, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     connect_timeout: Duration,
-    /// Seconds to wait for an answer, or more of it
+    /// Timeout for a response, and for each part of its body, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     read_timeout: Duration,
-    /// Seconds for one download as a whole
+    /// Timeout for a whole download, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     max_time: Duration,
-    /// Bytes per second for all downloads together
+    /// Maximum bytes per second, for all downloads together
     #[arg(long, value_name = "BYTES")]
     limit_rate: Option<u64>,
-    /// Bytes that a file may have
+    /// Maximum size of a file, in bytes
     #[arg(long, value_name = "BYTES")]
     max_size: Option<u64>,
     /// Header to send, as in "Authorization: Bearer …"
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
-    /// Proxy to use, or "" for none [default: that of the environment]
+    /// Proxy to use, or "" for none [default: from the environment]
     #[arg(short = 'x', long, value_name = "URL")]
     proxy: Option<String>,
-    /// File with the certificates to trust, in PEM
+    /// PEM file with the root certificates to trust
     #[cfg(feature = "rustls")]
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
@@ -152,7 +152,7 @@ fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
     }
     let wrong_lines = wrong_lines.lock().map_err(|error| error.to_string())?;
     for line in wrong_lines.iter() {
-        eprintln!("not URL [NAME [SHA256]]: {line}");
+        eprintln!("error: expected URL [NAME [SHA256]]: {line}");
     }
     Ok(match screen.exit_code.load(Ordering::Relaxed) {
         _ if report.is_cancelled() => 130,
@@ -203,12 +203,12 @@ fn set_up(arguments: &Arguments, token: CancelToken) -> Result<DownloaderBuilder
     Ok(builder)
 }
 
-/// Reads lines on a thread of its own, a few ahead, so that waiting for them
-/// can be given up.
+/// Reads lines ahead on a separate thread, so that waiting for them can be
+/// cancelled.
 fn read_ahead(list: impl BufRead + Send + 'static) -> Receiver<io::Result<String>> {
     let (sender, lines) = mpsc::sync_channel(1024);
     thread::spawn(move || {
-        // An error means that nobody wants more.
+        // An error means that the receiver was dropped.
         let _ = list.lines().try_for_each(|line| sender.send(line));
     });
     lines
@@ -260,7 +260,7 @@ fn parse(line: &str) -> Option<Job<String>> {
     words.next().is_none().then_some(job)
 }
 
-/// The last part of the path of a URL, without query and fragment.
+/// Returns the last part of the path of a URL, without query and fragment.
 fn last_segment(url: &str) -> Option<&str> {
     let path = url.split(['?', '#']).next()?;
     let (_, after_scheme) = path.split_once("://")?;
@@ -268,7 +268,7 @@ fn last_segment(url: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Shows what happens, and remembers the first failure.
+/// Shows the progress, and records the first failure.
 #[derive(Clone)]
 struct Screen {
     progress: Option<Progress>,
@@ -316,7 +316,7 @@ fn print_sums(report: &Report<String>) {
     println!("{} bytes in {seconds:.2} s", report.bytes());
 }
 
-/// What curl would exit with.
+/// Returns curl's exit code for an error.
 fn exit_code(error: &DownloadError) -> u8 {
     match error.kind() {
         DownloadErrorKind::Url(_) | DownloadErrorKind::Name(_) => 3,

@@ -1,4 +1,4 @@
-//! Serves flags over HTTP, at once, slowly or unreliably.
+//! Serves flags over HTTP: at once, slowly or unreliably.
 //!
 //! `cargo run --release --example flag_server -- --root ../shared/flags`
 
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 /// The built-in flags are Twemoji's (CC BY 4.0).
 #[derive(Parser)]
 struct Arguments {
-    /// How to behave
+    /// Behaviour of the server
     #[arg(
         short = 's',
         long = "server",
@@ -28,10 +28,10 @@ struct Arguments {
         ignore_case = true
     )]
     label: Label,
-    /// Address to listen at
+    /// Address to listen on
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     host: String,
-    /// Port to listen at; 0 takes any free one
+    /// Port to listen on; 0 chooses a free one
     #[arg(long, value_name = "PORT", default_value_t = 8000)]
     port: u16,
     #[command(flatten)]

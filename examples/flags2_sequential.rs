@@ -1,5 +1,5 @@
 //! Downloads flags of countries, one after the other: the same program as
-//! `flags2_threadpool`, over an executor that runs each task when it is given.
+//! `flags2_threadpool`, on an executor that runs each task at submit.
 //!
 //! `cargo run --release --example flags2_sequential -- --help`
 

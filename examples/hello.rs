@@ -11,8 +11,8 @@ fn main() -> Result<(), JoinError> {
 
     println!("{}", hello.join()?);
     assert_eq!(sum.join()?, 500_500);
-    // A panic is an error of its task, and of nothing else.
-    let error = broken.join().expect_err("12a is no number");
-    println!("as it should: {error}");
+    // A panic is an error of its own task only.
+    let error = broken.join().expect_err("12a is not a number");
+    println!("as expected: {error}");
     Ok(())
 }

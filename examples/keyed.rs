@@ -1,4 +1,4 @@
-//! Carries a key along with each handle, and takes both in completion order.
+//! Keeps a key with each handle, and takes both in completion order.
 
 use as_completed::{JoinError, ThreadPool, as_completed};
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
-//! Applies a function to many items: in order, or as results come.
+//! Applies a function to many items, with results in order or as they finish.
 
 use as_completed::{JoinError, ThreadPool};
 
-/// Counts the steps of Collatz's rule from `number` to 1.
+/// Counts the Collatz steps from `number` to 1.
 fn steps(number: u64) -> usize {
     let next = |n: &u64| match n {
         1 => None,

@@ -1,4 +1,4 @@
-//! Tasks of a scope borrow what is around them.
+//! Tasks of a scope borrow local variables.
 
 use as_completed::{JoinError, ThreadPool, as_completed};
 
@@ -8,7 +8,7 @@ fn main() -> Result<(), JoinError> {
 
     let words = ThreadPool::scope(4, |pool| {
         for (line, length) in text.lines().zip(&mut lengths) {
-            // Nobody waits for these: the scope does.
+            // The scope waits for these, so no handle is needed.
             drop(pool.submit(|| *length = line.len()));
         }
         let mut words = 0;

@@ -8,24 +8,24 @@ use std::fmt;
 
 /// Download flags of countries into the folder "downloaded".
 ///
-/// Exit code: 0 if every flag was downloaded, 1 if not, 2 if the command line
-/// is wrong, 130 after Ctrl-C. The built-in flags are Twemoji's (CC BY 4.0).
+/// Exit code: 0 if every flag was downloaded, 1 if not, 2 for a usage error, 130
+/// after Ctrl-C. The built-in flags are Twemoji's (CC BY 4.0).
 #[derive(clap::Parser)]
 pub(super) struct Arguments {
-    /// Country codes, or first letters to try with each second letter
+    /// Country codes; a single letter stands for all codes that begin with it
     /// [default: the 20 most populous countries]
     #[arg(value_name = "CC")]
     pub(super) codes: Vec<Codes>,
-    /// Get the flags of all countries, AD to ZW
+    /// Download the flags of all countries, AD to ZW
     #[arg(short, long)]
     pub(super) all: bool,
-    /// Get the flags of every possible code, AA to ZZ
+    /// Try every possible code, AA to ZZ
     #[arg(short, long)]
     pub(super) every: bool,
-    /// Stop after the first N codes
+    /// Download only the first N codes
     #[arg(short, long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub(super) limit: Option<usize>,
-    /// Requests at one time, up to 1000; the sequential program makes one
+    /// Concurrent requests, at most 1000; the sequential program makes one
     /// [default: 30]
     #[arg(
         short,
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
         allow_negative_numbers = true
     )]
     pub(super) max_requests: Option<usize>,
-    /// Server to ask
+    /// Server to use
     #[arg(
         short,
         long = "server",
@@ -48,10 +48,10 @@ pub(super) struct Arguments {
     /// Print a line for each flag instead of a progress bar
     #[arg(short, long)]
     pub(super) verbose: bool,
-    /// Ask the server at this URL, where the flag of Brazil is URL/br/br.gif
+    /// Use the server at this URL, where the flag of Brazil is URL/br/br.gif
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub(super) base_url: Option<String>,
-    /// Try a flag again, up to N times, if the server answers by an error
+    /// Retry a flag up to N times if the server responds with an error
     #[arg(long, value_name = "N")]
     pub(super) retries: Option<u32>,
     #[command(flatten)]
@@ -59,8 +59,8 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Returns when a flag is tried again: as any download, or, if asked, also
-    /// after the error of the server ERROR, which is not one that passes.
+    /// Returns the retry policy: the default one, or, with `--retries`, one that
+    /// also retries 418, the error of the server ERROR.
     pub(super) fn retry(&self) -> RetryPolicy {
         self.retries.map_or_else(RetryPolicy::default, |retries| {
             RetryPolicy::default()
@@ -70,7 +70,7 @@ impl Arguments {
         })
     }
 
-    /// Returns the codes that are wanted, each once, in order.
+    /// Returns the requested codes, each once, in order.
     pub(super) fn wanted_codes(&self) -> Vec<Code> {
         let mut codes = if self.every {
             Code::every()
@@ -88,12 +88,12 @@ impl Arguments {
     }
 }
 
-/// A server to ask.
+/// A server to use.
 #[derive(Clone, Copy)]
 pub(super) enum Site {
-    /// One that the program starts.
+    /// A server that the program starts.
     Own(Label),
-    /// The book's.
+    /// The server of the book.
     Remote,
 }
 
@@ -132,7 +132,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(number) => Ok(number),
-        Err(_) => Err("not a whole number from 1".to_owned()),
+        Err(_) => Err("must be a whole number, at least 1".to_owned()),
     }
 }
 
@@ -142,7 +142,7 @@ fn base_url(text: &str) -> Result<String, String> {
         .or_else(|| text.strip_prefix("https://"))
         .ok_or("must begin with http:// or https://")?;
     if host.is_empty() || host.starts_with('/') {
-        return Err("names no host".to_owned());
+        return Err("has no host name".to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
 }

@@ -30,7 +30,7 @@ impl Code {
         Self::listed(COUNTRIES)
     }
 
-    /// Returns all pairs of letters, most of which are no country's.
+    /// Returns all pairs of letters; most are not country codes.
     pub(super) fn every() -> Vec<Self> {
         ('A'..='Z').flat_map(Self::beginning_with).collect()
     }
@@ -62,7 +62,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// What a command line can ask for in one word.
+/// One argument of the command line: a code, or a first letter.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Codes {
     One(Code),

@@ -1,5 +1,5 @@
-//! What `flags2_threadpool` and `flags2_sequential` share: all but the
-//! executor.
+//! The code that `flags2_threadpool` and `flags2_sequential` share: everything
+//! but the executor.
 
 mod arguments;
 mod codes;
@@ -24,14 +24,14 @@ const DIRECTORY: &str = "downloaded";
 
 /// How many connections a program can use.
 pub(crate) struct Connections {
-    /// If the command line does not say.
+    /// Unless the command line says otherwise.
     pub(crate) default: usize,
-    /// Whatever the command line says.
+    /// At most, whatever the command line says.
     pub(crate) most: usize,
 }
 
-/// Runs the program whose executor `make_executor` makes, given the number of
-/// connections to use.
+/// Runs the program on the executor that `make_executor` returns for a number of
+/// connections.
 pub(crate) fn main<E: Executor>(
     connections: &Connections,
     make_executor: impl FnOnce(usize) -> E,
@@ -79,7 +79,7 @@ fn run<E: Executor>(
 
     let token = stop_on_ctrl_c()?;
     let downloader = Downloader::builder(DIRECTORY)
-        // One to run and one to come for each worker.
+        // For each worker, one that runs and one that is ready.
         .max_in_flight(2 * connections)
         .proxy(proxy)
         .retry(arguments.retry())
@@ -113,8 +113,8 @@ fn job(code: Code, url: &str) -> Job<Code> {
     )
 }
 
-/// Returns a token that the first Ctrl-C cancels. A second one, of a user who
-/// will not wait, ends the process on the spot.
+/// Returns a token that the first Ctrl-C cancels. The second Ctrl-C exits at
+/// once.
 fn stop_on_ctrl_c() -> Result<CancelToken, ctrlc::Error> {
     let token = CancelToken::new();
     let cancelled = token.clone();

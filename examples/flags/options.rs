@@ -11,11 +11,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "UPPER")]
 pub(crate) enum Label {
-    /// Answers at once
+    /// Responds at once
     Local,
-    /// Waits before each answer
+    /// Waits before each response
     Delay,
-    /// Waits, and answers some requests by an error
+    /// Waits, and responds to some requests with an error
     Error,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Label {
 /// The options of a server.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ServerArguments {
-    /// Seconds that DELAY and ERROR wait before each answer
+    /// Seconds that DELAY and ERROR wait before each response
     #[arg(
         long,
         value_name = "MIN..MAX",
@@ -40,10 +40,10 @@ pub(crate) struct ServerArguments {
         allow_hyphen_values = true
     )]
     delay: Seconds,
-    /// Share of the requests that ERROR answers by 418
+    /// Fraction of the requests that ERROR responds to with 418
     #[arg(long, value_name = "RATE", default_value = "0.25", value_parser = share, allow_negative_numbers = true)]
     error_rate: f64,
-    /// Folder of the files to serve, instead of the built-in flags
+    /// Folder of files to serve instead of the built-in flags
     #[arg(long, value_name = "DIR", value_parser = folder)]
     root: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! [`Screen`]: what is seen while the downloads run.
+//! [`Screen`]: the output while the downloads run.
 
 use super::codes::Code;
 use super::texts;
@@ -18,8 +18,8 @@ const REDRAWN_EVERY: Duration = Duration::from_millis(100);
 
 /// A progress bar, or a line for each flag.
 ///
-/// The bar is drawn on standard error, and only where that is a terminal.
-/// Failures are told in any case.
+/// The bar is drawn on standard error, if that is a terminal. Failures are always
+/// printed.
 #[derive(Clone)]
 pub(super) struct Screen {
     bar: ProgressBar,
@@ -45,7 +45,7 @@ impl Screen {
         screen
     }
 
-    /// Leaves the bar as it is, on a line of its own.
+    /// Leaves the finished bar on its own line.
     pub(super) fn end(&self) {
         if !self.bar.is_hidden() {
             self.bar.set_style(self.style(ENDED));
@@ -98,7 +98,7 @@ impl Observer<Code> for Screen {
     }
 }
 
-/// Writes whole lines at once, so that nothing comes between.
+/// Writes all lines in one call, so that no other output comes between them.
 pub(super) fn say(mut to: impl Write, lines: &str) {
     // The reader may have left, as `head` does; the downloads go on.
     let _unread = to.write_all(lines.as_bytes()).and_then(|()| to.flush());

@@ -1,10 +1,10 @@
-//! What the programs say at the start, for each flag, and at the end.
+//! The output of the programs: at the start, for each flag, and at the end.
 
 use super::codes::Code;
 use as_completed::download::{DownloadStatus, Entry, Report};
 use std::fmt::Write;
 
-/// More codes than this are told by the first and the last.
+/// More codes than this are shown as the first and the last.
 const MOST_CODES_NAMED: usize = 10;
 
 pub(super) fn start(label: &str, url: &str, codes: &[Code], connections: usize) -> String {
@@ -27,7 +27,7 @@ pub(super) fn start(label: &str, url: &str, codes: &[Code], connections: usize) 
     )
 }
 
-/// Returns a line for a flag; `None` for one that was given up on Ctrl-C.
+/// Returns a line for a flag; `None` for one that Ctrl-C cancelled.
 pub(super) fn outcome(entry: &Entry<Code>) -> Option<String> {
     let code = entry.key();
     match (entry.status(), entry.error()) {

@@ -1,7 +1,7 @@
 //! The same files from the same server, by several programs.
 //!
-//! Each is timed from the start of its process to its end, as a user waits for
-//! it. All write the files to disk, and what they wrote is looked at.
+//! Each is timed from the start of its process to its end, as its user sees it. All
+//! write the files to disk, and the files are checked.
 
 mod clients;
 mod server;
@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How many files are fetched at a time, by all.
+/// How many files each program downloads at a time.
 pub const AT_A_TIME: usize = 30;
 pub const RIVALS: [&str; 3] = ["reqwest", "curl", "python"];
 const FLAGS: usize = 194;
@@ -131,7 +131,7 @@ fn delayed(rounds: usize, folder: &Path, scratch: &Path) -> Result<Row> {
     })
 }
 
-/// Nanoseconds from the start of the client to its end, with all files there.
+/// Nanoseconds from the start of the client to its end, once all files are saved.
 fn time(client: &Client, list: &List) -> Result<f64> {
     let target = TempDir::new()?;
     let mut command = client.command(&list.path, target.path())?;
@@ -161,7 +161,7 @@ fn time(client: &Client, list: &List) -> Result<f64> {
 }
 
 impl List {
-    /// Writes a list of the files of `folder`, each so many `times`.
+    /// Writes a list of the files of `folder`, each repeated `times` times.
     fn write(folder: &Path, url: &str, times: usize, path: &Path) -> Result<Self> {
         let mut text = String::new();
         let (mut files, mut bytes) = (0, 0);
@@ -192,7 +192,7 @@ impl List {
     }
 }
 
-/// Files of the number and about the sizes of the flags of the world.
+/// Generated files, as many and about as large as the flags of the world.
 fn make_files(folder: &Path) -> Result<PathBuf> {
     for number in 0..FLAGS {
         let code: String = [number / 26, number % 26]

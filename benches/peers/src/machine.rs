@@ -1,9 +1,9 @@
-//! The line above the table: where and when it was measured.
+//! The line above the table: when and on what machine it was measured.
 
 use std::fs;
 use std::process::Command;
 
-/// The date, the machine, how busy it is, and the versions that matter.
+/// The date, the machine, its load, and the relevant versions.
 pub fn line() -> String {
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     let model = fs::read_to_string("/proc/cpuinfo")

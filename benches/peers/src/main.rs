@@ -1,4 +1,4 @@
-//! `as-completed` and its rivals, side by side: prints one table of ratios.
+//! Compares `as-completed` with other crates and programs, in one table.
 
 mod downloads;
 mod machine;
@@ -16,11 +16,11 @@ use std::time::Duration;
 use subjects::{nanoseconds, to_float};
 use table::{Amount, Row};
 
-/// Runs the same work on `as-completed` and on its rivals, in turn, and prints
-/// the ratios of the times, against the bars we set ourselves.
+/// Run the same work on `as-completed` and on its rivals, in turn, and print the
+/// ratios of the times, with the targets.
 #[derive(Parser)]
 struct Arguments {
-    /// What to measure; everything without it
+    /// What to measure [default: everything]
     #[command(subcommand)]
     group: Option<Group>,
     #[command(flatten)]
@@ -29,20 +29,20 @@ struct Arguments {
 
 #[derive(Args)]
 struct Options {
-    /// Rounds; each figure is a median of as many
+    /// Number of rounds; each figure is their median
     #[arg(long, global = true, default_value_t = 9)]
     runs: usize,
-    /// Three rounds of a fifth of the work: a look, not a measurement
+    /// Run three rounds of a fifth of the work, for a rough result
     #[arg(long, global = true)]
     quick: bool,
-    /// Pool sizes for empty tasks
+    /// Pool sizes for the empty tasks
     #[arg(long, global = true, value_delimiter = ',', default_values_t = [1, 2, 8])]
     workers: Vec<usize>,
-    /// Only these rivals
+    /// Compare with these rivals only
     #[arg(long, global = true, value_delimiter = ',')]
     only: Vec<String>,
-    /// A folder of `xx/xx.gif` to download; made-up files of like sizes
-    /// without it
+    /// Folder of `xx/xx.gif` files to download [default: generated files of
+    /// similar sizes]
     #[arg(long, global = true)]
     files: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!(self.runs > 0, "no rounds, no medians");
+        ensure!(self.runs > 0, "--runs must be at least 1");
         let names = || {
             RIVALS
                 .iter()
@@ -71,7 +71,7 @@ impl Options {
         for only in &self.only {
             if !names().any(|name| name == only) {
                 let names: Vec<_> = names().collect();
-                bail!("no rival is called {only}; there are {}", names.join(", "));
+                bail!("no rival is called {only}; the rivals are {}", names.join(", "));
             }
         }
         Ok(())
@@ -84,22 +84,23 @@ impl Options {
 
 #[derive(Subcommand)]
 enum Group {
-    /// 500,000 empty tasks, all results taken
+    /// Run 500,000 empty tasks and take all results
     Tasks,
-    /// One task at a time, submitted and waited for
+    /// Submit one task and wait for it, repeatedly
     Trips,
-    /// `map_unordered`, `as_completed`, naps, a fresh pool, memory, idleness
+    /// Measure `map_unordered`, `as_completed`, sleeping tasks, a new pool, memory
+    /// and idle workers
     Pool,
-    /// 1,940 files, by several programs from one server
+    /// Download 1,940 files with several programs from one server
     Downloads,
-    /// Fetches the files of a list into a folder
+    /// Download the files of a list into a folder
     #[command(hide = true)]
     Fetch {
         client: String,
         list: PathBuf,
         folder: PathBuf,
     },
-    /// One run of one candidate; prints nanoseconds or bytes
+    /// Run one candidate once and print nanoseconds or bytes
     #[command(hide = true)]
     One { arguments: Vec<String> },
 }
@@ -142,7 +143,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Our bars, for empty tasks.
+/// The targets for empty tasks.
 fn bar_of_tasks(rival: &str) -> Option<f64> {
     match rival {
         "channel" => Some(1.5),
@@ -223,7 +224,7 @@ fn against_rivals(
         .collect())
 }
 
-/// A subject of our own with what it is compared with.
+/// A measurement of this crate and the one it is compared with.
 fn pair(
     options: &Options,
     what: &str,
@@ -318,7 +319,7 @@ fn alone(options: &Options, what: &str, arguments: &[&str]) -> Result<Candidate>
 
 const NAP: Duration = Duration::from_millis(10);
 
-/// Against what cannot be done better, and against threads of one's own.
+/// Against the theoretical optimum, and against plain threads.
 fn naps(options: &Options) -> Result<[Row; 2]> {
     let what = "2,000 tasks of 10 ms on 100 workers";
     let threads = "100 threads, 20 naps each";

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 
-/// What is measured, and what came out, one figure a round.
+/// A measurement and its results, one figure per round.
 pub struct Candidate {
     pub name: String,
     run: Box<dyn Fn() -> Result<f64>>,
@@ -19,7 +19,7 @@ impl Candidate {
         }
     }
 
-    /// A measurement of this program in a process of its own, so that nobody
+    /// A measurement of this program in a separate process, so that no candidate
     /// inherits another's heap, threads or caches.
     pub fn child(name: impl Into<String>, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();

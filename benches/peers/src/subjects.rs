@@ -1,4 +1,4 @@
-//! What is measured of our pool alone, or against std.
+//! Measurements of this crate's pool alone, or against std.
 
 use anyhow::{Context, Result};
 use as_completed::{ThreadPool, as_completed};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Nanoseconds an item of a chunked `map_unordered`.
+/// Nanoseconds per item of a chunked `map_unordered`.
 pub fn map_unordered(workers: usize, items: u64) -> f64 {
     let pool = ThreadPool::new(workers);
     let run = |items: u64| {
@@ -21,8 +21,8 @@ pub fn map_unordered(workers: usize, items: u64) -> f64 {
     per(items, || run(items))
 }
 
-/// Nanoseconds a handle, from submit to result, of `handles` at a time;
-/// repeated so that as many tasks are run in all whatever `handles` is.
+/// Nanoseconds per handle, from submit to result, of `handles` at a time;
+/// repeated so that the total number of tasks does not depend on `handles`.
 pub fn as_completed_of(workers: usize, handles: u64, total: u64) -> f64 {
     let pool = ThreadPool::new(workers);
     let run = || {
@@ -51,8 +51,8 @@ pub fn naps(workers: usize, tasks: usize, nap: Duration) -> f64 {
     nanoseconds(start.elapsed())
 }
 
-/// Nanoseconds for as many naps on as many threads of one's own, starting them
-/// included: what the machine allows.
+/// Nanoseconds for the same naps on plain threads, starting them included: what
+/// the machine allows.
 pub fn naps_of_threads(threads: usize, tasks: usize, nap: Duration) -> f64 {
     let each = tasks / threads;
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! One connection: its requests are answered until the client leaves.
+//! One connection: responds to requests until the client disconnects.
 
 use super::request::{Request, Requests, Trouble};
 use super::{Files, Shared};
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 /// How long a connection may be idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-/// Files up to this size are sent together with their head, in one write.
+/// Files up to this size are sent in one write with their header.
 const SMALL: u64 = 1 << 20;
 
-/// Blocks until the client leaves or the server stops.
+/// Blocks until the client disconnects or the server stops.
 pub(super) fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
@@ -76,8 +76,8 @@ fn flag_code(path: &str) -> Option<&str> {
     (file.strip_suffix(".gif")? == folder).then_some(folder)
 }
 
-/// Returns where a file is, if its path cannot lead out of `root` or to a
-/// hidden file. Names are taken as they stand, without decoding.
+/// Returns the location of a file, if its path cannot lead out of `root` or to a
+/// hidden file. Names are used as they are, without decoding.
 fn file_path(root: &Path, path: &str) -> Option<PathBuf> {
     let mut file = root.to_owned();
     for name in path.strip_prefix('/')?.split('/') {
@@ -105,14 +105,14 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// Where answers are put together, so that each leaves in one write.
+/// Assembles responses, so that each is sent in one write.
 struct Answer<'a> {
     stream: &'a TcpStream,
     text: Vec<u8>,
 }
 
 impl Answer<'_> {
-    /// Begins an answer with its status and headers.
+    /// Begins a response with its status and headers.
     fn head(&mut self, status: u16, reason: &str, kind: &str, length: u64, keep_alive: bool) {
         self.text.clear();
         let connection = if keep_alive { "keep-alive" } else { "close" };

@@ -8,9 +8,9 @@ use std::error::Error;
 use std::io::Cursor;
 use std::sync::OnceLock;
 
-/// How many colours a GIF can have beside the transparent one.
+/// How many colours a GIF can have besides the transparent one.
 const MOST_COLOURS: usize = 255;
-/// Below this opacity a dot is left out: a GIF knows no half-transparent ones.
+/// Pixels below this opacity become transparent: GIF has no partial transparency.
 const HALF_OPAQUE: u8 = 128;
 
 /// The flags as GIFs. Each is converted once.
@@ -21,8 +21,8 @@ impl Gifs {
         Self(FLAGS.iter().map(|_| OnceLock::new()).collect())
     }
 
-    /// Returns the flag of a country, by its code in lower case. The first
-    /// call for a code converts its flag, and others wait for it.
+    /// Returns the flag of a country by its code in lower case. The first call for
+    /// a code converts its flag; concurrent calls wait for it.
     pub(super) fn flag(&self, code: &str) -> Option<&[u8]> {
         if code.bytes().any(|letter| letter.is_ascii_uppercase()) {
             return None;
@@ -63,11 +63,11 @@ fn gif_of_png(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(gif)
 }
 
-/// Finds the colours of a picture, as red, green, blue, and the place of each
-/// dot's colour among them; `None` is a transparent dot.
+/// Finds the colours of a picture, as red, green, blue, and the index of each
+/// pixel's colour among them; `None` is a transparent pixel.
 ///
-/// A picture with too many colours loses the last bit of each, and again until
-/// they fit. Its edges have many shades, and its fields few.
+/// If there are too many colours, the last bit of each is dropped, repeatedly until
+/// they fit. Only the edges of a flag have many shades.
 fn palette<'a>(dots: &(impl Iterator<Item = &'a [u8]> + Clone)) -> (Vec<u8>, Vec<Option<u8>>) {
     (0..8)
         .find_map(|lost_bits| palette_with(dots.clone(), 0xff << lost_bits))

@@ -3,17 +3,17 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// How long the server waits before each answer, and how often it fails.
+/// How long the server waits before each response, and how often it fails.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
     /// The shortest and the longest wait.
     pub(crate) delay: RangeInclusive<Duration>,
-    /// The share of requests answered by 418, from 0 to 1.
+    /// The fraction of requests that get 418, from 0 to 1.
     pub(crate) error_rate: f64,
 }
 
 impl Manner {
-    /// Answers at once and never fails.
+    /// Responds at once and never fails.
     pub(crate) const PROMPT: Self = Self {
         delay: Duration::ZERO..=Duration::ZERO,
         error_rate: 0.0,

@@ -1,9 +1,9 @@
 //! [`FlagServer`]: a small HTTP/1.1 server of flags, with a thread for each
 //! connection.
 //!
-//! `{url}/br/br.gif` is the flag of Brazil. Connections are kept alive, and a
-//! thousand of them are no trouble: their threads sleep in the kernel and have
-//! small stacks.
+//! `{url}/br/br.gif` is the flag of Brazil. Connections are kept alive. A
+//! thousand of them cost little: their threads sleep in the kernel and have small
+//! stacks.
 
 mod connection;
 mod gif;
@@ -30,7 +30,7 @@ use std::time::Duration;
 const STACK_SIZE: usize = 256 * 1024;
 /// How many connections can wait to be accepted.
 const MOST_WAITING: i32 = 4096;
-/// How long to wait when the system has no connection or thread to spare.
+/// How long to wait if the system refuses a connection or a thread.
 const BREATH: Duration = Duration::from_millis(10);
 
 /// What a server serves.
@@ -72,7 +72,7 @@ struct Connections {
 }
 
 impl FlagServer {
-    /// Starts a server on a free port of this machine, unseen by others.
+    /// Starts a server on a free port of the loopback interface.
     pub(crate) fn start(source: Source, manner: Manner) -> io::Result<Self> {
         Self::start_at((Ipv4Addr::LOCALHOST, 0), source, manner)
     }
@@ -110,27 +110,27 @@ impl FlagServer {
         })
     }
 
-    /// Returns the URL below which the flags are, without a slash at its end.
+    /// Returns the base URL of the flags, without a trailing slash.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Returns how many connections there have been.
+    /// Returns the number of connections so far.
     pub(crate) fn connections_accepted(&self) -> usize {
         self.shared.connections.lock().accepted
     }
 
-    /// Returns how many connections there have been at one time, at most.
+    /// Returns the largest number of simultaneous connections so far.
     pub(crate) fn most_connections(&self) -> usize {
         self.shared.connections.lock().most_open
     }
 
-    /// Returns how many requests there have been.
+    /// Returns the number of requests so far.
     pub(crate) fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
-    /// Blocks until the server ends, which it does not by itself.
+    /// Blocks for ever: the server does not end by itself.
     pub(crate) fn run_for_ever(mut self) {
         if let Some(accepting) = self.accepting.take() {
             let _ended = accepting.join();
@@ -162,8 +162,8 @@ impl Drop for FlagServer {
     }
 }
 
-/// Listens as [`TcpListener::bind`] does, but with more room than its 128 for
-/// connections that all come at once: the rest would be a second late.
+/// Listens as [`TcpListener::bind`] does, but with a longer backlog than its 128:
+/// connections beyond the backlog would be a second late.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // Elsewhere this would let another process take the port over.
@@ -199,7 +199,7 @@ fn start_connection(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
     Ok(())
 }
 
-/// An open connection; drop takes it off the list.
+/// An open connection; drop removes it from the list.
 struct Opened {
     number: usize,
     stream: Arc<TcpStream>,

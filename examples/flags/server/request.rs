@@ -14,17 +14,17 @@ pub(super) struct Request<'a> {
     pub(super) keep_alive: bool,
 }
 
-/// What came instead of a request that can be answered.
+/// Why a request cannot be answered.
 pub(super) enum Trouble {
     /// The connection was closed or broke.
     Gone,
-    /// The head is no HTTP/1 request.
+    /// The header is not an HTTP/1 request.
     Malformed,
     /// The head is longer than [`LONGEST_HEAD`].
     TooLong,
 }
 
-/// Reads requests from a stream, keeping what was read past each of them.
+/// Reads requests from a stream, and keeps the bytes read past each of them.
 pub(super) struct Requests<R> {
     stream: R,
     buffer: Vec<u8>,
@@ -44,7 +44,7 @@ impl<R: Read> Requests<R> {
         }
     }
 
-    /// Blocks until a whole request head has come.
+    /// Blocks until a whole request header has arrived.
     pub(super) fn next(&mut self) -> Result<Request<'_>, Trouble> {
         let mut searched = self.start;
         let head = loop {

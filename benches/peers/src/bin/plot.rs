@@ -1,5 +1,4 @@
-//! Draws throughput against pool size, from what criterion has measured, as an
-//! SVG: `cargo run --release --bin plot -- [FILE]`.
+//! Draws throughput against pool size as an SVG, from criterion's measurements: `cargo run --release --bin plot -- [FILE]`.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -9,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Points of one line: workers, and tasks a second.
+/// Points of one line: workers, and tasks per second.
 type Points = Vec<(f64, f64)>;
 
 const PREFIX: &str = "pool_size/";

@@ -1,4 +1,4 @@
-//! The programs that fetch the files.
+//! The programs that download the files.
 
 use super::AT_A_TIME;
 use super::server::is_there;
@@ -21,7 +21,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/concurrent_futures.py
 impl Client {
     pub const OURS: Self = Self { name: "ours" };
 
-    /// `None`, with a word about it, where the program is not installed.
+    /// `None`, with a message, if the program is not installed.
     pub fn find(name: &'static str) -> Option<Self> {
         let program = match name {
             "curl" => "curl",
@@ -35,7 +35,7 @@ impl Client {
         None
     }
 
-    /// What saves the files of the list in a folder.
+    /// The command that saves the files of the list in a folder.
     pub fn command(&self, list: &Path, folder: &Path) -> Result<Command> {
         let mut command;
         match self.name {
@@ -69,7 +69,7 @@ impl Client {
     }
 }
 
-/// Fetches the files of a list, in this process.
+/// Downloads the files of a list in this process.
 pub fn fetch(name: &str, list: &Path, folder: &Path) -> Result<()> {
     let list = fs::read_to_string(list)?;
     let files = read(&list);
@@ -87,7 +87,7 @@ fn read(list: &str) -> impl Iterator<Item = (&str, &str)> {
     list.lines().filter_map(|line| line.split_once(' '))
 }
 
-/// This crate, all its defaults.
+/// This crate, with its defaults.
 fn ours<'a>(files: impl Iterator<Item = (&'a str, &'a str)>, folder: &Path) -> Result<()> {
     let pool = ThreadPool::new(AT_A_TIME);
     let jobs: Vec<_> = files
@@ -103,7 +103,7 @@ fn ours<'a>(files: impl Iterator<Item = (&'a str, &'a str)>, folder: &Path) -> R
     Ok(())
 }
 
-/// `reqwest`'s client, `buffer_unordered`, bodies to files as they come.
+/// `reqwest`'s client, `buffer_unordered`, bodies streamed to files.
 async fn reqwest(files: impl Iterator<Item = (&str, &str)>, folder: &Path) -> Result<()> {
     let client = reqwest::Client::new();
     stream::iter(files)

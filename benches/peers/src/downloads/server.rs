@@ -1,5 +1,5 @@
-//! The server, in a process of its own: nginx where it is installed and no
-//! delay is asked for, else this crate's `flag_server`.
+//! The server, in a separate process: nginx if it is installed and no delay is
+//! requested, otherwise this crate's `flag_server`.
 
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -129,8 +129,8 @@ impl Server {
         })
     }
 
-    /// How many connections there have been, the one of this question too;
-    /// `None` if the server does not say.
+    /// The number of connections so far, including the one that asks; `None` if the
+    /// server does not report it.
     pub fn connections(&self) -> Result<Option<u64>> {
         if !self.is_nginx {
             return Ok(None);

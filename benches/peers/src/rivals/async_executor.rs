@@ -1,4 +1,4 @@
-//! `async-executor` on threads of one's own, and `FuturesUnordered`.
+//! `async-executor` on threads started here, and `FuturesUnordered`.
 
 use super::{Pool, task};
 use async_executor::Executor;

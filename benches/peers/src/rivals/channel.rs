@@ -1,4 +1,4 @@
-//! What one writes by hand in twenty lines: a channel of boxed closures, and a
+//! A pool written by hand in twenty lines: a channel of boxed closures, and a
 //! channel for the results. No handles; a panic ends its worker.
 
 use super::{Pool, task};

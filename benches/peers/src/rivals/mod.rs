@@ -13,22 +13,22 @@ mod tokio_tasks;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// A pool of threads, however it is built.
+/// A pool of threads of any kind.
 ///
-/// Each rival is used as its own documentation would have it, in the fastest
-/// of the ways that do not need more code than ours.
+/// Each rival is used as its own documentation recommends, in the fastest way
+/// that does not need more code than ours.
 trait Pool {
     fn start(workers: usize) -> Self;
 
-    /// Submits `tasks` empty tasks from this one thread, then takes every
-    /// result; returns their sum.
+    /// Submits `tasks` empty tasks from this thread, then takes every result;
+    /// returns their sum.
     fn burst(&self, tasks: u64) -> u64;
 
     /// Submits one task and waits for its result.
     fn trip(&self, value: u64) -> u64;
 }
 
-/// The task: empty, but for an input and an output of one word.
+/// The task: empty, except for an input and an output of one word.
 fn task(value: u64) -> u64 {
     black_box(value)
 }
@@ -36,11 +36,11 @@ fn task(value: u64) -> u64 {
 /// What is measured about a pool.
 pub struct Rival {
     pub name: &'static str,
-    /// How many times fewer tasks it is given, where each costs far more.
+    /// By which factor the number of tasks is reduced, if each costs far more.
     pub fewer: u64,
     /// The time of a burst, submit to last result.
     pub burst: fn(workers: usize, tasks: u64) -> Duration,
-    /// The time of so many round trips, one at a time.
+    /// The time of the given number of round trips, one at a time.
     pub trips: fn(workers: usize, trips: u64) -> Duration,
 }
 
@@ -93,9 +93,9 @@ fn burst<P: Pool>(workers: usize, tasks: u64) -> Duration {
     elapsed
 }
 
-/// For so long the same is done before it counts: a system may leave a new
-/// thread on its maker's processor for tens of milliseconds, in which each
-/// trip takes two switches of context, whoever the candidate is.
+/// How long to warm up: a system may leave a new thread on the processor of the
+/// thread that started it for tens of milliseconds, and during that time each trip
+/// takes two context switches, for any candidate.
 const SETTLING: Duration = Duration::from_millis(100);
 
 fn trips<P: Pool>(workers: usize, trips: u64) -> Duration {
