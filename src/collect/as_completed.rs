@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 ///
 /// Accepts handles, references to handles, and `(key, handle)` pairs, which
 /// come back as pairs. Handles may come from different executors. Those that
-/// are final at the call come first, in the order given. Reads `handles` to
-/// its end at the call; never blocks itself. The counterpart of Python's
+/// are final at the call come first, in the order given. The call reads `handles`
+/// to its end and does not block. The counterpart of Python's
 /// `concurrent.futures.as_completed`.
 ///
 /// # Examples
@@ -108,9 +108,9 @@ pub struct AsCompleted<H: Awaited> {
 }
 
 impl<H: Awaited> AsCompleted<H> {
-    /// Adds a handle, also while iterating: a completion may bring new work.
+    /// Adds a handle; a result may bring new work while you iterate.
     ///
-    /// Never blocks. After the end, the iteration goes on with it.
+    /// Never blocks. After the end of the iteration, `next` yields it.
     ///
     /// # Panics
     ///
@@ -148,13 +148,13 @@ impl<H: Awaited> AsCompleted<H> {
     /// Returns the next handle if one is final within `timeout`, and `None` at
     /// the end.
     ///
-    /// Blocks for `timeout` at most, and, unlike `next`, runs no tasks. Zero
-    /// only looks; `Duration::MAX` has no end. The clock starts at this call.
+    /// Blocks for `timeout` at most and, unlike `next`, runs no tasks. Zero
+    /// only checks; `Duration::MAX` waits without a limit. The clock starts at this call.
     ///
     /// # Errors
     ///
-    /// [`Unfinished`] if no further task is final by then. All handles are
-    /// kept, and the next call goes on.
+    /// [`Unfinished`] if no further task is final by then. The iterator keeps all
+    /// handles, and may be called again.
     ///
     /// # Examples
     ///
@@ -182,7 +182,7 @@ impl<H: Awaited> AsCompleted<H> {
     /// passed since this call, then one `Err` and no more.
     ///
     /// The clock starts here, not at the first `next`. Handles that are final
-    /// are yielded however late it is. Waits without running tasks, as
+    /// are yielded even after the timeout. Waits without running tasks, as
     /// [`next_timeout`](Self::next_timeout) does.
     ///
     /// # Examples
@@ -305,7 +305,7 @@ impl<H: Awaited> fmt::Debug for AsCompleted<H> {
     }
 }
 
-/// Polls for the next handle; the runtime is told when a task is final. Runs
+/// Polls for the next handle; the waker is called when a task is final. Runs
 /// no tasks and never blocks.
 #[cfg(feature = "stream")]
 impl<H: Awaited + Unpin> futures_core::Stream for AsCompleted<H> {

@@ -5,8 +5,8 @@ use crate::task::{AnyCell, ScopedJoinHandle};
 /// What can be waited for: a handle, a reference to one, or a pair of a key
 /// and one of these.
 ///
-/// It is implemented by this crate alone. Write it as a bound where your own
-/// function passes handles on.
+/// Only this crate implements it. Use it as a bound in your own functions that
+/// take handles.
 ///
 /// # Examples
 ///

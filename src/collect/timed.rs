@@ -13,9 +13,9 @@ pub(crate) trait NextBefore: Iterator {
 /// An iterator whose waits end at a deadline: the one of
 /// [`AsCompleted::timeout`](crate::AsCompleted::timeout) and of the maps' `timeout`.
 ///
-/// Yields `Ok(item)`s, and, if the deadline passes while work is unfinished,
-/// one `Err` and no more. [`into_inner`](Self::into_inner) gives the iterator
-/// back, to go on or to collect what is pending. Waits without running tasks.
+/// Yields `Ok(item)`s and, if the deadline passes while work is unfinished,
+/// one `Err` and no more. [`into_inner`](Self::into_inner) returns the iterator,
+/// to continue or to collect what is pending. Waits without running tasks.
 #[must_use = "iterators are lazy and do nothing unless consumed"]
 #[derive(Debug)]
 pub struct Timed<I> {

@@ -27,7 +27,7 @@ pub enum ReturnWhen {
     AllCompleted,
 }
 
-/// What [`wait()`] found. Dropping it detaches the tasks.
+/// The result of [`wait()`]. Dropping it detaches the tasks.
 ///
 /// # Examples
 ///
@@ -58,8 +58,8 @@ pub struct Waited<H> {
 ///
 /// Accepts what [`as_completed`] accepts. Without a timeout, on a worker of a
 /// pool, it first runs those tasks of that pool that have not started, as
-/// [`AsCompleted`] does; with a timeout it only waits. A timeout that ends is
-/// no error: the lists tell. The counterpart of Python's
+/// [`AsCompleted`] does; with a timeout it only waits. A timeout is not an
+/// error: the two lists show what is final. The counterpart of Python's
 /// `concurrent.futures.wait`.
 ///
 /// # Examples

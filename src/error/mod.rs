@@ -1,4 +1,4 @@
-//! Why a task has no result, why a pool cannot be built, and a small error for
+//! The errors: of tasks without a result, of pools that cannot be built, and of
 //! each way of waiting.
 
 mod panic;
@@ -37,7 +37,7 @@ pub enum JoinError {
     /// The task was cancelled before it started.
     #[error("task was cancelled before it started")]
     Cancelled,
-    /// The executor did not take the task, or lost it.
+    /// The executor did not accept the task, or dropped it without running it.
     #[error("task was rejected: {0}")]
     Rejected(Rejected),
 }
@@ -102,13 +102,13 @@ impl JoinError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// `max_workers(0)`: nothing would ever run.
+    /// `max_workers(0)`: no task could run.
     #[error("a pool needs at least one worker: max_workers is 0")]
     NoWorkers,
-    /// `queue_capacity(0)`: nothing could ever be submitted.
+    /// `queue_capacity(0)`: no task could be submitted.
     #[error("a queue needs room for at least one task: queue_capacity is 0")]
     NoCapacity,
-    /// The name of the threads contains a NUL byte, which no thread's name can.
+    /// `thread_name` contains a NUL byte, which a thread's name cannot contain.
     #[error("thread_name contains a NUL byte")]
     ThreadName,
 }
@@ -132,7 +132,7 @@ pub enum BuildError {
 pub struct WaitTimeoutError;
 
 /// [`JoinHandle::try_join`](crate::ScopedJoinHandle::try_join) found the task
-/// unfinished; the handle is given back.
+/// unfinished, and returns the handle.
 ///
 /// Dropping it detaches the task.
 #[derive(Debug, Error)]
@@ -146,16 +146,14 @@ impl<H> TryJoinError<H> {
         Self { handle }
     }
 
-    /// Gives the handle back.
+    /// Returns the handle.
     #[must_use]
     pub fn into_handle(self) -> H {
         self.handle
     }
 }
 
-/// A timeout ended while tasks that were waited for were unfinished.
-///
-/// Its message is that of Python's `as_completed`.
+/// A timeout ended before all awaited tasks were final.
 ///
 /// # Examples
 ///
@@ -163,19 +161,19 @@ impl<H> TryJoinError<H> {
 /// use as_completed::Unfinished;
 ///
 /// let error = Unfinished { pending: 2, total: 4 };
-/// assert_eq!(error.to_string(), "2 (of 4) futures unfinished");
+/// assert_eq!(error.to_string(), "2 (of 4) tasks unfinished");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{pending} (of {total}) futures unfinished")]
+#[error("{pending} (of {total}) tasks unfinished")]
 pub struct Unfinished {
-    /// Tasks without a result when the timeout ended.
+    /// The number of tasks that were not final when the timeout ended.
     pub pending: usize,
-    /// Tasks that were waited for in all, those yielded before included.
+    /// The number of awaited tasks, including those yielded before.
     pub total: usize,
 }
 
 /// [`ThreadPool::join_timeout`](crate::ThreadPool::join_timeout) ended before
-/// the pool was done.
+/// all tasks and workers had.
 ///
 /// # Examples
 ///
@@ -188,8 +186,8 @@ pub struct Unfinished {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("pool unfinished: {running} running, {queued} queued")]
 pub struct JoinTimeoutError {
-    /// Tasks that were running when the timeout ended.
+    /// The number of tasks that were running when the timeout ended.
     pub running: usize,
-    /// Tasks that had not started when the timeout ended.
+    /// The number of tasks that had not started when the timeout ended.
     pub queued: usize,
 }

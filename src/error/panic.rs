@@ -51,10 +51,10 @@ impl Panic {
         }))
     }
 
-    /// Returns the message, where the payload was a string.
+    /// Returns the panic message, if the payload is a string.
     ///
-    /// Other payloads, those of [`std::panic::panic_any`], have no message
-    /// and give a stand-in that says so.
+    /// For other payloads, those of [`std::panic::panic_any`], returns a text that
+    /// says so.
     ///
     /// # Examples
     ///
@@ -93,7 +93,7 @@ impl Panic {
         self.0.thread_name.as_deref()
     }
 
-    /// Returns what was panicked with, as [`std::thread::JoinHandle::join`] does.
+    /// Returns the payload of the panic, as [`std::thread::JoinHandle::join`] does.
     ///
     /// # Examples
     ///
@@ -112,14 +112,14 @@ impl Panic {
         self.0.payload.into_inner()
     }
 
-    /// Goes on panicking on the current thread with the same payload.
+    /// Resumes the panic on the current thread with the same payload.
     ///
-    /// The panic hook, which has reported the panic once, is not run again
+    /// The panic hook has reported the panic already and does not run again
     /// (see [`std::panic::resume_unwind`]).
     ///
     /// # Panics
     ///
-    /// Always: that is what it is for.
+    /// Always.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! [`Rejected`]: why an executor did not run a task, and the errors that say so.
+//! [`Rejected`]: why an executor did not run a task, and the related errors.
 
 use std::error::Error;
 use std::fmt;
@@ -28,16 +28,17 @@ pub enum Rejected {
     /// The executor has been shut down.
     #[error("cannot schedule new tasks after shutdown")]
     ShutDown,
-    /// The executor's queue is full.
-    #[error("queue is full; take some results first, or use submit, which waits for room")]
+    /// The executor's queue is full. `submit` waits for room; `try_submit` returns
+    /// this instead.
+    #[error("queue is full")]
     QueueFull,
     /// The executor dropped the task without running it.
     #[error("executor dropped the task without running it")]
     Lost,
-    /// The initializer of a worker failed, which breaks its pool.
+    /// The initializer of a worker failed, so the pool runs no more tasks.
     #[error("initializer of a worker failed: {0}")]
     Initializer(InitializerError),
-    /// No worker is alive and none could be started.
+    /// No worker is running and none could be started.
     #[error("cannot start a worker thread: {0}")]
     Thread(SpawnError),
 }
@@ -84,7 +85,7 @@ impl Error for InitializerError {
     }
 }
 
-/// What the operating system said when a thread could not be started.
+/// The operating system's error when a thread could not be started.
 ///
 /// # Examples
 ///
@@ -110,7 +111,7 @@ impl SpawnError {
     }
 
     /// Returns the kind of the operating system's error: on most systems
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where threads are too many.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there are too many threads.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.0.kind()
@@ -125,7 +126,7 @@ impl fmt::Display for SpawnError {
 
 impl Error for SpawnError {}
 
-/// A task that `try_submit` could not hand over, with its closure.
+/// The error of `try_submit`: the closure and why it was not accepted.
 ///
 /// Dropping it drops the closure.
 ///
@@ -152,7 +153,7 @@ impl<F> SubmitError<F> {
         Self { closure, reason }
     }
 
-    /// Returns why the task was not taken.
+    /// Returns why the task was not accepted.
     #[must_use]
     pub fn reason(&self) -> &Rejected {
         &self.reason

@@ -161,7 +161,7 @@ fn timeout_of_zero_yields_what_is_finished_then_reports() {
 }
 
 #[test]
-fn timeout_is_reported_in_pythons_words() {
+fn timeout_is_reported_with_the_counts() {
     let _alarm = alarm();
     let pool = ThreadPool::new(1);
     let busy = occupy(&pool, 1);
@@ -173,7 +173,7 @@ fn timeout_is_reported_in_pythons_words() {
         .timeout(Duration::ZERO)
         .find_map(Result::err)
         .unwrap();
-    assert_eq!(error.to_string(), "2 (of 4) futures unfinished");
+    assert_eq!(error.to_string(), "2 (of 4) tasks unfinished");
     busy.release();
 }
 

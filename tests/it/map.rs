@@ -217,7 +217,7 @@ fn a_timeout_is_reported_once_after_the_results_in_time() {
         assert_eq!(results.next().unwrap().unwrap().unwrap(), 1);
         let mut rest = results.into_inner().timeout(timeout);
         let error = rest.next().unwrap().unwrap_err();
-        assert_eq!(error.to_string(), "1 (of 3) futures unfinished");
+        assert_eq!(error.to_string(), "1 (of 3) tasks unfinished");
         assert!(rest.next().is_none());
         gate.open();
         let last = rest.into_inner().next();
