@@ -3,14 +3,10 @@
 //!
 //! `cargo bench --bench download`; see `benches/README.md`.
 
-#[allow(dead_code, reason = "the server is also a program")]
-#[path = "../examples/flags/server/mod.rs"]
-mod server;
-
 use as_completed::download::{DownloadStatus, Downloader, Job};
 use as_completed::{Executor, Inline, ThreadPool};
 use criterion::{Criterion, SamplingMode, Throughput};
-use server::{FlagServer, Manner, Source};
+use flags::server::{FlagServer, Manner, Source};
 use std::path::Path;
 use std::time::Duration;
 

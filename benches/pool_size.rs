@@ -4,14 +4,10 @@
 //! `cargo bench --bench pool_size`; see `benches/README.md`, which also says
 //! how to try a task of your own: put it in [`own`].
 
-#[allow(dead_code, reason = "the server is also a program")]
-#[path = "../examples/flags/server/mod.rs"]
-mod server;
-
 use as_completed::download::{DownloadStatus, Downloader, Job};
 use as_completed::{ThreadPool, as_completed};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
-use server::{FlagServer, Manner, Source};
+use flags::server::{FlagServer, Manner, Source};
 use std::hint::black_box;
 use std::path::Path;
 use std::thread;

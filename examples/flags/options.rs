@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The servers of the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "UPPER")]
-pub(crate) enum Label {
+pub enum Label {
     /// Responds at once
     Local,
     /// Waits before each response
@@ -31,7 +31,7 @@ impl fmt::Display for Label {
 
 /// The options of a server.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct ServerArguments {
+pub struct ServerArguments {
     /// Seconds that DELAY and ERROR wait before each response
     #[arg(
         long,
@@ -50,7 +50,7 @@ pub(crate) struct ServerArguments {
 
 impl ServerArguments {
     /// Returns how a server with this label behaves.
-    pub(crate) fn manner(&self, label: Label) -> Manner {
+    pub fn manner(&self, label: Label) -> Manner {
         let delay = self.delay.0.clone();
         match label {
             Label::Local => Manner::PROMPT,
@@ -66,7 +66,7 @@ impl ServerArguments {
     }
 
     /// Returns what the server serves.
-    pub(crate) fn source(&self) -> Source {
+    pub fn source(&self) -> Source {
         match &self.root {
             Some(root) => Source::Folder(root.clone()),
             None => Source::BuiltIn,

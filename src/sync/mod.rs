@@ -2,7 +2,7 @@
 //! channels.
 //!
 //! Everything that races goes through here, so that the models in
-//! `tests/loom.rs` (built with `--cfg as_completed_loom`) run the crate's own
+//! `tests/loom/` (built with `--cfg as_completed_loom`) run the crate's own
 //! code on loom's versions of the same things.
 
 #[cfg(as_completed_loom)]

@@ -48,7 +48,7 @@ fn reported(output: &str) -> BTreeSet<Fault> {
 
 /// A project with the programs as its binaries, beside those of Cargo's.
 fn project(programs: &Path) -> PathBuf {
-    let root = env!("CARGO_MANIFEST_DIR");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile_fail");
     let mut manifest = format!(
         "[package]\nname = \"compile-fail\"\nedition = \"2024\"\nautobins = false\n\
@@ -76,7 +76,7 @@ fn put(folder: &Path, name: &str, contents: &[u8]) {
 
 #[test]
 fn forbidden_programs_are_refused_for_the_reason_they_announce() {
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compile_fail");
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compile_fail");
     let folder = project(&programs);
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)

@@ -343,7 +343,7 @@ fn callbacks_that_panic_do_not_keep_the_next_from_being_called() {
 /// report: no pool can keep a promise about panics then.
 #[test]
 fn a_panic_in_a_task_ends_a_process_whose_panics_abort() {
-    let library = env!("CARGO_MANIFEST_DIR");
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic-abort");
     fs::create_dir_all(program.join("src")).unwrap();
     let manifest = format!(

@@ -31,8 +31,3 @@ mod shutdown;
 mod stream;
 mod third_party;
 mod wait;
-
-#[cfg(feature = "download")]
-mod download;
-#[cfg(feature = "download")]
-mod flags;

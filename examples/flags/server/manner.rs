@@ -5,16 +5,16 @@ use std::time::Duration;
 
 /// How long the server waits before each response, and how often it fails.
 #[derive(Clone, Debug)]
-pub(crate) struct Manner {
+pub struct Manner {
     /// The shortest and the longest wait.
-    pub(crate) delay: RangeInclusive<Duration>,
+    pub delay: RangeInclusive<Duration>,
     /// The fraction of requests that get 418, from 0 to 1.
-    pub(crate) error_rate: f64,
+    pub error_rate: f64,
 }
 
 impl Manner {
     /// Responds at once and never fails.
-    pub(crate) const PROMPT: Self = Self {
+    pub const PROMPT: Self = Self {
         delay: Duration::ZERO..=Duration::ZERO,
         error_rate: 0.0,
     };

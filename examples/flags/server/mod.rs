@@ -11,7 +11,7 @@ mod manner;
 mod png;
 mod request;
 
-pub(crate) use manner::Manner;
+pub use manner::Manner;
 
 use as_completed::CancelToken;
 use gif::Gifs;
@@ -34,7 +34,8 @@ const MOST_WAITING: i32 = 4096;
 const BREATH: Duration = Duration::from_millis(10);
 
 /// What a server serves.
-pub(crate) enum Source {
+#[derive(Debug)]
+pub enum Source {
     /// Flags that come with the program.
     BuiltIn,
     /// The files of a folder, as `xx/xx.gif`.
@@ -44,7 +45,8 @@ pub(crate) enum Source {
 /// A server that runs until it is dropped.
 ///
 /// Drop closes its connections and waits for their threads.
-pub(crate) struct FlagServer {
+#[allow(missing_debug_implementations, reason = "nobody prints a server")]
+pub struct FlagServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
@@ -73,12 +75,20 @@ struct Connections {
 
 impl FlagServer {
     /// Starts a server on a free port of the loopback interface.
-    pub(crate) fn start(source: Source, manner: Manner) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be listened at.
+    pub fn start(source: Source, manner: Manner) -> io::Result<Self> {
         Self::start_at((Ipv4Addr::LOCALHOST, 0), source, manner)
     }
 
     /// Starts a server at an address; port 0 is any free one.
-    pub(crate) fn start_at(
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be listened at.
+    pub fn start_at(
         address: impl ToSocketAddrs,
         source: Source,
         manner: Manner,
@@ -111,27 +121,27 @@ impl FlagServer {
     }
 
     /// Returns the base URL of the flags, without a trailing slash.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Returns the number of connections so far.
-    pub(crate) fn connections_accepted(&self) -> usize {
+    pub fn connections_accepted(&self) -> usize {
         self.shared.connections.lock().accepted
     }
 
     /// Returns the largest number of simultaneous connections so far.
-    pub(crate) fn most_connections(&self) -> usize {
+    pub fn most_connections(&self) -> usize {
         self.shared.connections.lock().most_open
     }
 
     /// Returns the number of requests so far.
-    pub(crate) fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
     /// Blocks for ever: the server does not end by itself.
-    pub(crate) fn run_for_ever(mut self) {
+    pub fn run_for_ever(mut self) {
         if let Some(accepting) = self.accepting.take() {
             let _ended = accepting.join();
         }

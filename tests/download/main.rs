@@ -9,6 +9,10 @@
     reason = "the numbers here are small"
 )]
 
+#[allow(dead_code, reason = "not all of it is used here")]
+#[path = "../it/support.rs"]
+mod support;
+
 mod folder;
 mod server;
 

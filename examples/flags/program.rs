@@ -1,21 +1,14 @@
 //! The code that `flags2_threadpool` and `flags2_sequential` share: everything
 //! but the executor.
 
-mod arguments;
-mod codes;
-mod options;
-mod screen;
-#[allow(dead_code, reason = "tests look at the server's counters")]
-mod server;
-mod texts;
-
-use arguments::{Arguments, Site};
+use super::arguments::{Arguments, Site};
+use super::codes::Code;
+use super::screen::{Screen, say};
+use super::server::FlagServer;
+use super::texts;
 use as_completed::download::{Downloader, Job, Proxy};
 use as_completed::{CancelToken, Executor};
 use clap::Parser;
-use codes::Code;
-use screen::{Screen, say};
-use server::FlagServer;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
@@ -23,16 +16,17 @@ use std::process::ExitCode;
 const DIRECTORY: &str = "downloaded";
 
 /// How many connections a program can use.
-pub(crate) struct Connections {
+#[derive(Debug)]
+pub struct Connections {
     /// Unless the command line says otherwise.
-    pub(crate) default: usize,
+    pub default: usize,
     /// At most, whatever the command line says.
-    pub(crate) most: usize,
+    pub most: usize,
 }
 
 /// Runs the program on the executor that `make_executor` returns for a number of
 /// connections.
-pub(crate) fn main<E: Executor>(
+pub fn main<E: Executor>(
     connections: &Connections,
     make_executor: impl FnOnce(usize) -> E,
 ) -> ExitCode {

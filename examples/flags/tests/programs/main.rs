@@ -1,10 +1,6 @@
 //! The programs `flags2_threadpool`, `flags2_sequential` and `flag_server`, as
 //! their users see them.
 
-#[allow(dead_code, reason = "not all of it has a test of its own")]
-#[path = "../../examples/flags/server/mod.rs"]
-mod server;
-
 mod command_line;
 mod downloads;
 #[cfg(unix)]
@@ -13,7 +9,7 @@ mod serving;
 #[cfg(target_os = "linux")]
 mod terminal;
 
-use server::{FlagServer, Manner, Source};
+use flags::server::{FlagServer, Manner, Source};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -193,6 +189,6 @@ fn slow(delay: Duration) -> Manner {
 
 /// Returns the folder of real flags that some machines have beside the project.
 fn real_flags() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3)?;
     Some(beside.join("shared/flags")).filter(|folder| folder.is_dir())
 }

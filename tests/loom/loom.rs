@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg as_completed_loom" \
-//!     cargo test --release --no-default-features --features stream --test loom
+//!     cargo test --release -p models --features stream
 //! ```
 //!
 //! `LOOM_MAX_PREEMPTIONS=4` looks deeper, and takes its time. A model that

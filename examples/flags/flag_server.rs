@@ -2,15 +2,9 @@
 //!
 //! `cargo run --release --example flag_server -- --root ../shared/flags`
 
-#[path = "flags/options.rs"]
-mod options;
-#[allow(dead_code, reason = "tests look at the server's counters")]
-#[path = "flags/server/mod.rs"]
-mod server;
-
 use clap::Parser;
-use options::{Label, ServerArguments};
-use server::FlagServer;
+use flags::options::{Label, ServerArguments};
+use flags::server::FlagServer;
 use std::io::{self, Write};
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! What the programs say, and with which code they end.
 
 use super::{Folder, SEQUENTIAL, THREADPOOL, slow, start_server};
-use crate::flags::server::Manner;
+use flags::server::Manner;
 use std::time::Duration;
 
 /// Replaces the time that it took, if it is one.

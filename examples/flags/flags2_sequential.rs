@@ -3,8 +3,6 @@
 //!
 //! `cargo run --release --example flags2_sequential -- --help`
 
-mod flags;
-
 use as_completed::Inline;
 use flags::Connections;
 use std::process::ExitCode;

@@ -2,8 +2,6 @@
 //!
 //! `cargo run --release --example flags2_threadpool -- --help`
 
-mod flags;
-
 use as_completed::ThreadPool;
 use flags::Connections;
 use std::process::ExitCode;

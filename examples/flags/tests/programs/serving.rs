@@ -1,7 +1,7 @@
 //! The server on its own.
 
-use super::server::{FlagServer, Manner, Source};
 use super::{Folder, slow, start_server, start_server_program};
+use flags::server::{FlagServer, Manner, Source};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Write};
