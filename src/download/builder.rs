@@ -1,10 +1,10 @@
 //! [`DownloaderBuilder`]: the settings of a downloader.
 
 use super::downloader::Downloader;
-use super::pace::MinimumSpeed;
+use super::error::DownloaderBuildError;
 use super::report::Keep;
 use super::retry::RetryPolicy;
-use super::settings::{Durability, Overwrite, Proxy, Settings};
+use super::settings::{Durability, MinimumSpeed, Overwrite, Proxy, Settings};
 use crate::task::CancelToken;
 use std::fmt;
 use std::path::PathBuf;
@@ -232,8 +232,8 @@ impl DownloaderBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a setting is one that nothing can be done with.
-    pub fn build(mut self) -> Result<Downloader, BuildError> {
+    /// [`DownloaderBuildError`] if a setting is one that nothing can be done with.
+    pub fn build(mut self) -> Result<Downloader, DownloaderBuildError> {
         let settings = &self.settings;
         for (name, is_zero) in [
             ("max_in_flight", settings.max_in_flight == 0),
@@ -247,17 +247,25 @@ impl DownloaderBuilder {
             ("max_bytes_per_second", settings.bytes_per_second == Some(0)),
         ] {
             if is_zero {
-                return Err(BuildError::Zero(name));
+                return Err(DownloaderBuildError::Zero(name));
             }
         }
         if HeaderValue::from_str(&settings.user_agent).is_err() {
-            return Err(BuildError::UserAgent);
+            return Err(DownloaderBuildError::UserAgent);
         }
         for (name, value) in self.headers {
             let header = parse_header(&name, &value)?;
             self.settings.headers.push(header);
         }
         Downloader::from_settings(self.settings)
+    }
+}
+
+impl Downloader {
+    /// Returns a builder for a downloader into `directory`, which is created if
+    /// it is missing when a run starts.
+    pub fn builder(directory: impl Into<PathBuf>) -> DownloaderBuilder {
+        DownloaderBuilder::new(directory.into())
     }
 }
 
@@ -273,7 +281,10 @@ impl fmt::Debug for DownloaderBuilder {
     }
 }
 
-fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), BuildError> {
+fn parse_header(
+    name: &str,
+    value: &str,
+) -> Result<(HeaderName, HeaderValue), DownloaderBuildError> {
     const OWN: [&str; 9] = [
         "accept-encoding",
         "connection",
@@ -286,35 +297,11 @@ fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Bu
         "user-agent",
     ];
     if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-        return Err(BuildError::ReservedHeader(name.to_owned()));
+        return Err(DownloaderBuildError::ReservedHeader(name.to_owned()));
     }
-    let refused = || BuildError::Header(name.to_owned());
+    let refused = || DownloaderBuildError::Header(name.to_owned());
     let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
     let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
     value.set_sensitive(true);
     Ok((parsed, value))
-}
-
-/// Why a [`Downloader`] could not be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A bound of zero, with which nothing would ever be downloaded.
-    #[error("{0} is 0")]
-    Zero(&'static str),
-    /// The user agent cannot stand in a header.
-    #[error("user agent contains a character that no header can")]
-    UserAgent,
-    /// The name or the value of a header cannot stand in one.
-    #[error("header {0:?} has a name or value that cannot be sent")]
-    Header(String),
-    /// The header is one that the downloader sets itself.
-    #[error("header {0:?} is set by the downloader")]
-    ReservedHeader(String),
-    /// The proxy cannot be used: no URL of http or https.
-    #[error("proxy cannot be used: {0}")]
-    Proxy(String),
-    /// The PEM text has no certificate in it, or a broken one.
-    #[error("root certificates cannot be read: {0}")]
-    RootCertificates(String),
 }

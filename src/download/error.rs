@@ -1,8 +1,5 @@
 //! [`DownloadError`]: why a file is not there, and for which job.
 
-use super::builder::BuildError;
-use super::location::RedirectError;
-use super::name::NameError;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -130,7 +127,7 @@ impl Error for DownloadError {
 pub enum DownloadErrorKind {
     /// The downloader could not be built.
     #[error(transparent)]
-    Settings(BuildError),
+    Settings(DownloaderBuildError),
     /// The URL of the job, or one that it redirects to, cannot be used.
     #[error("invalid url: {0}")]
     Url(String),
@@ -298,4 +295,76 @@ pub enum TimeoutKind {
     /// The job as a whole.
     #[error("the job as a whole")]
     Total,
+}
+
+/// Why a file name is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// The name is empty.
+    #[error("empty")]
+    Empty,
+    /// The name is `.` or `..`.
+    #[error("a relative folder")]
+    Relative,
+    /// The name has a `/`, a `\` or a `:` in it.
+    #[error("contains a path separator")]
+    Separator,
+    /// The name has a control character in it, such as NUL.
+    #[error("contains a control character")]
+    Control,
+    /// The name ends in a dot or a space, which Windows drops.
+    #[error("ends in a dot or a space")]
+    Trailing,
+    /// The name is that of a device on Windows, such as `NUL` or `com1.txt`.
+    #[error("reserved for a device")]
+    Device,
+    /// The name is one that this crate gives to its own temporary files.
+    #[error("reserved for temporary files")]
+    Temporary,
+    /// The name is longer than 255 bytes.
+    #[error("longer than 255 bytes")]
+    TooLong,
+}
+
+/// Why a redirect is not followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// There were more than the limit.
+    #[error("too many, the limit is {0}")]
+    TooMany(u32),
+    /// The answer does not say where to go.
+    #[error("no location in the answer")]
+    NoLocation,
+    /// It leads from https to http.
+    #[error("from https to {0}")]
+    Downgrade(String),
+    /// It leads to what is no URL, or not one of http or https.
+    #[error("location {0:?} cannot be used")]
+    Location(String),
+}
+
+/// Why a [`Downloader`](super::Downloader) could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownloaderBuildError {
+    /// A bound of zero, with which nothing would ever be downloaded.
+    #[error("{0} is 0")]
+    Zero(&'static str),
+    /// The user agent cannot stand in a header.
+    #[error("user agent contains a character that no header can")]
+    UserAgent,
+    /// The name or the value of a header cannot stand in one.
+    #[error("header {0:?} has a name or value that cannot be sent")]
+    Header(String),
+    /// The header is one that the downloader sets itself.
+    #[error("header {0:?} is set by the downloader")]
+    ReservedHeader(String),
+    /// The proxy cannot be used: no URL of http or https.
+    #[error("proxy cannot be used: {0}")]
+    Proxy(String),
+    /// The PEM text has no certificate in it, or a broken one.
+    #[error("root certificates cannot be read: {0}")]
+    RootCertificates(String),
 }

@@ -1,8 +1,8 @@
 //! [`Event`] and [`Observer`]: what happens during a run, as it happens.
 
-use super::entry::Entry;
 use super::error::DownloadError;
 use super::job::Job;
+use super::report::Entry;
 use std::time::Duration;
 
 /// Something that happened during a run.

@@ -42,50 +42,38 @@
 //! [`remember_names`](DownloaderBuilder::remember_names) is off and [`Keep`] is
 //! not [`All`](Keep::All).
 
-mod builder;
-mod entry;
+// In floor order: a file uses only those above it, and a folder likewise.
 mod error;
-mod event;
 mod job;
-mod report;
 mod retry;
-mod settings;
 
-mod connect;
-mod location;
-mod name;
-mod pace;
-mod resolve;
-mod transport;
+mod report;
 
-#[cfg(feature = "serde")]
-mod data;
-mod json;
+mod event;
 #[cfg(feature = "progress")]
 mod progress;
+mod settings;
 
-mod ask;
-mod attempts;
-mod body;
-mod downloader;
-mod failure;
+mod net;
+
 mod fetch;
-mod queue;
-mod resume;
-mod run;
-mod save;
 
-pub use builder::{BuildError, DownloaderBuilder};
+mod run;
+
+mod downloader;
+
+mod builder;
+
+pub use builder::DownloaderBuilder;
 pub use downloader::Downloader;
-pub use entry::{DownloadStatus, Entry};
-pub use error::{DownloadError, DownloadErrorKind, TimeoutKind};
+pub use error::{
+    DownloadError, DownloadErrorKind, DownloaderBuildError, NameError, RedirectError, TimeoutKind,
+};
 pub use event::{Event, Observer};
 pub use job::Job;
-pub use location::RedirectError;
-pub use name::NameError;
 #[cfg(feature = "progress")]
 pub use progress::Progress;
-pub use report::{Keep, Report};
+pub use report::{DownloadStatus, Entry, Keep, Report};
 pub use retry::RetryPolicy;
 pub use settings::{Durability, Overwrite, Proxy};
 

@@ -1,7 +1,7 @@
 //! [`Progress`]: an observer that draws bars in the terminal.
 
-use super::entry::{DownloadStatus, Entry};
 use super::event::{Event, Observer};
+use super::report::{DownloadStatus, Entry};
 use crate::sync::Mutex;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
@@ -227,8 +227,8 @@ mod tests {
 
     #[test]
     fn failure_stands_above_the_bar() {
-        use crate::download::entry::Outcome;
         use crate::download::error::{DownloadError, DownloadErrorKind};
+        use crate::download::report::Outcome;
 
         let term = InMemoryTerm::new(20, 80);
         let target = ProgressDrawTarget::term_like(Box::new(term.clone()));

@@ -1,10 +1,7 @@
 //! [`RetryPolicy`]: when to try again, how often, and after how long.
 
 use super::error::DownloadErrorKind;
-use crate::sync::{AtomicBool, Mutex, Ordering};
-use crate::task::CancelToken;
-use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// When a failed attempt is followed by another.
 ///
@@ -26,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 ///     .delay(Duration::from_secs(1), Duration::from_secs(60));
 /// # let folder = std::env::temp_dir();
 /// let downloader = Downloader::builder(folder).retry(patient).build()?;
-/// # Ok::<(), as_completed::download::BuildError>(())
+/// # Ok::<(), as_completed::download::DownloaderBuildError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a policy does nothing until it is given to a downloader"]
@@ -35,7 +32,7 @@ pub struct RetryPolicy {
     first_delay: Duration,
     longest_delay: Duration,
     longest_retry_after: Duration,
-    budget: u32,
+    pub(super) budget: u32,
     also: Vec<u16>,
 }
 
@@ -131,101 +128,6 @@ pub(super) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration
     Some(date.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
-/// The retries a run may still make.
-#[derive(Debug)]
-pub(super) struct Budget {
-    left: Mutex<u32>,
-    most: u32,
-}
-
-impl Budget {
-    pub(super) fn of(policy: &RetryPolicy) -> Self {
-        Self {
-            left: Mutex::new(policy.budget),
-            most: policy.budget,
-        }
-    }
-
-    pub(super) fn take(&self) -> bool {
-        let mut left = self.left.lock();
-        if *left == 0 {
-            return false;
-        }
-        *left -= 1;
-        true
-    }
-
-    pub(super) fn give_back(&self) {
-        let mut left = self.left.lock();
-        *left = left.saturating_add(1).min(self.most);
-    }
-}
-
-/// How many hosts are kept before those are forgotten whose pause is over.
-const MANY_HOSTS: usize = 1024;
-
-/// The hosts that have asked to be left alone for a while.
-#[derive(Debug, Default)]
-pub(super) struct Pauses {
-    until: Mutex<HashMap<String, Instant>>,
-    /// Spares the lock where no host has ever asked.
-    any: AtomicBool,
-}
-
-impl Pauses {
-    pub(super) fn pause(&self, authority: &str, pause: Duration) {
-        let Some(until) = Instant::now().checked_add(pause) else {
-            return;
-        };
-        let mut all = self.until.lock();
-        if all.len() >= MANY_HOSTS {
-            let now = Instant::now();
-            all.retain(|_, until| *until > now);
-        }
-        let entry = all.entry(authority.to_owned()).or_insert(until);
-        *entry = until.max(*entry);
-        self.any.store(true, Ordering::Release);
-    }
-
-    /// Returns how long it is until the host may be asked again.
-    pub(super) fn left(&self, authority: &str) -> Duration {
-        if !self.any.load(Ordering::Acquire) {
-            return Duration::ZERO;
-        }
-        let mut all = self.until.lock();
-        let now = Instant::now();
-        match all.get(authority) {
-            Some(until) if *until > now => *until - now,
-            Some(_) => {
-                all.remove(authority);
-                Duration::ZERO
-            }
-            None => Duration::ZERO,
-        }
-    }
-
-    /// Sleeps until the host may be asked; says whether it did so in full.
-    pub(super) fn wait(
-        &self,
-        authority: &str,
-        deadline: Option<Instant>,
-        token: &CancelToken,
-    ) -> bool {
-        loop {
-            let left = self.left(authority);
-            if left.is_zero() {
-                return true;
-            }
-            let until_deadline = deadline.map_or(Duration::MAX, |deadline| {
-                deadline.saturating_duration_since(Instant::now())
-            });
-            if until_deadline.is_zero() || !token.sleep(left.min(until_deadline)) {
-                return false;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,37 +173,5 @@ mod tests {
             assert!(!policy.allows(&status(code), 0), "{code}");
         }
         assert!(!policy.allows(&DownloadErrorKind::Cancelled, 0));
-    }
-
-    #[test]
-    fn budget_is_given_back_by_what_arrives() {
-        let budget = Budget::of(&RetryPolicy::default().budget(1));
-        assert!(budget.take());
-        assert!(!budget.take());
-        budget.give_back();
-        budget.give_back();
-        assert!(budget.take());
-        assert!(!budget.take());
-    }
-
-    #[test]
-    fn the_largest_budget_takes_what_is_given_back() {
-        let budget = Budget::of(&RetryPolicy::default().budget(u32::MAX));
-        budget.give_back();
-        assert!(budget.take());
-    }
-
-    #[test]
-    fn pauses_are_kept_by_host_and_end_when_cancelled() {
-        let pauses = Pauses::default();
-        assert!(pauses.left("a").is_zero());
-        pauses.pause("a", Duration::from_secs(3600));
-        pauses.pause("a", Duration::from_secs(1));
-        assert!(pauses.left("a") > Duration::from_secs(3000));
-        assert!(pauses.left("b").is_zero());
-        let token = CancelToken::new();
-        token.cancel();
-        assert!(!pauses.wait("a", None, &token));
-        assert!(pauses.wait("b", None, &token));
     }
 }

@@ -1,6 +1,5 @@
 //! What a downloader goes by, and the choices there are.
 
-use super::pace::MinimumSpeed;
 use super::report::Keep;
 use super::retry::RetryPolicy;
 use crate::task::CancelToken;
@@ -92,4 +91,18 @@ pub(super) struct Settings {
     #[cfg(feature = "rustls")]
     pub(super) root_certificates: Option<Vec<u8>>,
     pub(super) token: CancelToken,
+}
+
+/// The speed below which a download is given up, and for how long it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MinimumSpeed {
+    pub(super) bytes_per_second: u64,
+    pub(super) over: Duration,
+}
+
+/// Turns what stands for no limit into none: a clock cannot be set to the end
+/// of time.
+pub(super) fn finite(duration: Duration) -> Option<Duration> {
+    const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    (duration < YEARS).then_some(duration)
 }

@@ -3,7 +3,7 @@
 use super::server::{Server, Then};
 use super::*;
 use as_completed::Inline;
-use as_completed::download::{BuildError, Event, Keep};
+use as_completed::download::{DownloaderBuildError, Event, Keep};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
@@ -189,40 +189,40 @@ fn settings_that_make_no_sense_are_refused() {
     let refused = |builder: DownloaderBuilder| builder.build().unwrap_err();
     assert!(matches!(
         refused(builder(&folder).max_in_flight(0)),
-        BuildError::Zero("max_in_flight")
+        DownloaderBuildError::Zero("max_in_flight")
     ));
     assert!(matches!(
         refused(builder(&folder).read_timeout(Duration::ZERO)),
-        BuildError::Zero("read_timeout")
+        DownloaderBuildError::Zero("read_timeout")
     ));
     assert!(matches!(
         refused(builder(&folder).user_agent("two\nlines")),
-        BuildError::UserAgent
+        DownloaderBuildError::UserAgent
     ));
     assert!(matches!(
         refused(builder(&folder).header("Bad Name", "x")),
-        BuildError::Header(_)
+        DownloaderBuildError::Header(_)
     ));
     assert!(matches!(
         refused(builder(&folder).header("X-Bad", "two\r\nlines")),
-        BuildError::Header(_)
+        DownloaderBuildError::Header(_)
     ));
     assert!(matches!(
         refused(builder(&folder).header("range", "bytes=1-")),
-        BuildError::ReservedHeader(_)
+        DownloaderBuildError::ReservedHeader(_)
     ));
     assert!(matches!(
         refused(builder(&folder).proxy(Proxy::Url("socks5://localhost".to_owned()))),
-        BuildError::Proxy(_)
+        DownloaderBuildError::Proxy(_)
     ));
     assert!(matches!(
         refused(builder(&folder).proxy(Proxy::Url("not a url".to_owned()))),
-        BuildError::Proxy(_)
+        DownloaderBuildError::Proxy(_)
     ));
     #[cfg(feature = "rustls")]
     assert!(matches!(
         refused(builder(&folder).root_certificates("no certificate")),
-        BuildError::RootCertificates(_)
+        DownloaderBuildError::RootCertificates(_)
     ));
 }
 

@@ -13,7 +13,7 @@ const SLICE: Duration = Duration::from_millis(250);
 /// What is wrong with a connection, as seen from below ureq. It travels up as
 /// the inner error of an `io::Error`.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The token was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -28,11 +28,11 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Finds the fault that an error was made of.
-    pub(super) fn of(error: &io::Error) -> Option<&Self> {
+    pub(crate) fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
 
-    pub(super) fn into_error(self) -> ureq::Error {
+    pub(crate) fn into_error(self) -> ureq::Error {
         ureq::Error::Io(io::Error::other(self))
     }
 }
@@ -49,7 +49,7 @@ enum Lease {
 }
 
 /// A TCP connection.
-pub(super) struct TcpTransport {
+pub(crate) struct TcpTransport {
     stream: TcpStream,
     buffers: LazyBuffers,
     token: CancelToken,
@@ -60,7 +60,7 @@ pub(super) struct TcpTransport {
 }
 
 impl TcpTransport {
-    pub(super) fn new(stream: TcpStream, buffers: LazyBuffers, token: CancelToken) -> Self {
+    pub(crate) fn new(stream: TcpStream, buffers: LazyBuffers, token: CancelToken) -> Self {
         Self {
             stream,
             buffers,
@@ -179,7 +179,7 @@ fn is_quiet(stream: &TcpStream) -> io::Result<bool> {
     Ok(matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock))
 }
 
-pub(super) fn deadline_of(timeout: NextTimeout) -> Option<Instant> {
+pub(crate) fn deadline_of(timeout: NextTimeout) -> Option<Instant> {
     if timeout.after.is_not_happening() {
         return None;
     }
@@ -188,7 +188,7 @@ pub(super) fn deadline_of(timeout: NextTimeout) -> Option<Instant> {
 
 /// The next slice, which ends with the deadline at the latest. It is the same
 /// nearly always, so that it need not be set again.
-pub(super) fn slice_until(deadline: Option<Instant>) -> Duration {
+pub(crate) fn slice_until(deadline: Option<Instant>) -> Duration {
     const LEAST: Duration = Duration::from_millis(1);
     match deadline {
         None => SLICE,

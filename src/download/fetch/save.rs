@@ -1,15 +1,17 @@
 //! [`Draft`]: a file that is not there yet, and becomes so as a whole.
 
-use super::error::DownloadErrorKind;
-use super::name::TEMPORARY_PREFIX;
-use super::settings::{Durability, Overwrite};
+use crate::download::error::DownloadErrorKind;
+use crate::download::settings::{Durability, Overwrite};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+/// How the name of a temporary file begins.
+pub(crate) const TEMPORARY_PREFIX: &str = ".as-completed-";
+
 /// Makes an error of what the operating system said.
-pub(super) fn failed<'a>(
+pub(crate) fn failed<'a>(
     action: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(io::Error) -> DownloadErrorKind + 'a {
@@ -22,7 +24,7 @@ pub(super) fn failed<'a>(
 
 /// Creates the folder if it is missing, and looks whether files can be created
 /// in it.
-pub(super) fn prepare(directory: &Path) -> Result<(), DownloadErrorKind> {
+pub(crate) fn prepare(directory: &Path) -> Result<(), DownloadErrorKind> {
     fs::create_dir_all(directory).map_err(failed("create the folder", directory))?;
     Draft::temporary(directory).map(drop)
 }
@@ -31,7 +33,7 @@ pub(super) fn prepare(directory: &Path) -> Result<(), DownloadErrorKind> {
 ///
 /// Drop removes it, unless it is to be kept for a later run.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     file: File,
     path: PathBuf,
     on_drop: OnDrop,
@@ -45,7 +47,7 @@ enum OnDrop {
 
 /// What became of a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Committed {
+pub(crate) enum Committed {
     /// It has its name.
     Saved,
     /// Somebody else was first, and the draft is gone.
@@ -54,7 +56,7 @@ pub(super) enum Committed {
 
 impl Draft {
     /// Creates a file under a name that nobody else has.
-    pub(super) fn temporary(directory: &Path) -> Result<Self, DownloadErrorKind> {
+    pub(crate) fn temporary(directory: &Path) -> Result<Self, DownloadErrorKind> {
         loop {
             let path = directory.join(format!("{TEMPORARY_PREFIX}{:016x}", fastrand::u64(..)));
             match OpenOptions::new().write(true).create_new(true).open(&path) {
@@ -72,7 +74,7 @@ impl Draft {
     }
 
     /// Opens a part to go on after `length` bytes, which are all there is.
-    pub(super) fn part(path: PathBuf, length: u64) -> Result<Self, DownloadErrorKind> {
+    pub(crate) fn part(path: PathBuf, length: u64) -> Result<Self, DownloadErrorKind> {
         let open = || {
             if length == 0 {
                 // Created anew, lest what is there is a link to elsewhere.
@@ -94,19 +96,19 @@ impl Draft {
         })
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), DownloadErrorKind> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), DownloadErrorKind> {
         self.file
             .write_all(bytes)
             .map_err(failed("write", &self.path))
     }
 
     /// Leaves the file where it is when dropped.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.on_drop = OnDrop::Leave;
     }
 
     /// Gives the file its name, in the place of the one that has it.
-    pub(super) fn commit(
+    pub(crate) fn commit(
         mut self,
         target: &Path,
         durability: Durability,

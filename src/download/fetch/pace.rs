@@ -1,20 +1,21 @@
 //! How fast: the rate that a run must not exceed, and the speed below which a
 //! download is given up.
 
-use super::error::DownloadErrorKind;
+use crate::download::error::DownloadErrorKind;
+use crate::download::settings::MinimumSpeed;
 use crate::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Bytes per second that all downloads of a downloader share.
 #[derive(Debug)]
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     bytes_per_second: u64,
     /// When all bytes taken so far have had their time.
     paid_until: Mutex<Instant>,
 }
 
 impl RateLimit {
-    pub(super) fn new(bytes_per_second: u64) -> Self {
+    pub(crate) fn new(bytes_per_second: u64) -> Self {
         Self {
             bytes_per_second,
             paid_until: Mutex::new(Instant::now()),
@@ -22,14 +23,14 @@ impl RateLimit {
     }
 
     /// How many bytes to read at most at a time, so that waits are short.
-    pub(super) fn chunk(&self) -> usize {
+    pub(crate) fn chunk(&self) -> usize {
         usize::try_from(self.bytes_per_second / 8)
             .unwrap_or(usize::MAX)
             .max(512)
     }
 
     /// Takes `bytes`, and returns how long to wait before taking more.
-    pub(super) fn take(&self, bytes: u64, now: Instant) -> Duration {
+    pub(crate) fn take(&self, bytes: u64, now: Instant) -> Duration {
         #[expect(
             clippy::cast_precision_loss,
             reason = "a nanosecond in a hundred days does not matter"
@@ -42,23 +43,16 @@ impl RateLimit {
     }
 }
 
-/// The speed below which a download is given up, and for how long it may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MinimumSpeed {
-    pub(super) bytes_per_second: u64,
-    pub(super) over: Duration,
-}
-
 /// Watches the speed of one body.
 #[derive(Debug)]
-pub(super) struct Speedometer {
+pub(crate) struct Speedometer {
     minimum: MinimumSpeed,
     bytes: u64,
     spent: Duration,
 }
 
 impl Speedometer {
-    pub(super) fn new(minimum: MinimumSpeed) -> Self {
+    pub(crate) fn new(minimum: MinimumSpeed) -> Self {
         Self {
             minimum,
             bytes: 0,
@@ -68,7 +62,7 @@ impl Speedometer {
 
     /// Notes a read and the time that it took; time in which nothing was to be
     /// read, as under a rate limit, does not count.
-    pub(super) fn note(&mut self, bytes: usize, spent: Duration) -> Result<(), DownloadErrorKind> {
+    pub(crate) fn note(&mut self, bytes: usize, spent: Duration) -> Result<(), DownloadErrorKind> {
         self.bytes += bytes as u64;
         self.spent += spent;
         if self.spent < self.minimum.over {

@@ -19,12 +19,12 @@ use ureq::unversioned::transport::{
 
 /// Opens the connections of one downloader.
 #[derive(Debug)]
-pub(super) struct TcpConnector {
+pub(crate) struct TcpConnector {
     token: CancelToken,
 }
 
 impl TcpConnector {
-    pub(super) fn new(token: CancelToken) -> Self {
+    pub(crate) fn new(token: CancelToken) -> Self {
         Self { token }
     }
 

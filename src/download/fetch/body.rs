@@ -1,10 +1,10 @@
 //! The body of an answer, on its way into a file: read, measured, checked.
 
-use super::downloader::Shared;
-use super::error::DownloadErrorKind;
 use super::failure::{Failure, within_body};
 use super::pace::Speedometer;
 use super::save::Draft;
+use super::shared::Shared;
+use crate::download::error::DownloadErrorKind;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
@@ -12,44 +12,44 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Told of bytes received, bytes there are, and bytes expected.
-pub(super) type Progress<'a> = dyn FnMut(u64, u64, Option<u64>) + 'a;
+pub(crate) type Progress<'a> = dyn FnMut(u64, u64, Option<u64>) + 'a;
 
 /// What a file must be like, and how it is written.
-pub(super) struct Sink<'a> {
+pub(crate) struct Sink<'a> {
     /// Opens the draft, once there is something to write.
-    pub(super) open: &'a mut dyn FnMut() -> Result<Draft, DownloadErrorKind>,
+    pub(crate) open: &'a mut dyn FnMut() -> Result<Draft, DownloadErrorKind>,
     /// Bytes that the draft has already.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Bytes of the whole file, if the server has said.
-    pub(super) total: Option<u64>,
+    pub(crate) total: Option<u64>,
     /// Bytes of the whole file that the job requires.
-    pub(super) required: Option<u64>,
+    pub(crate) required: Option<u64>,
     /// Fed with what the draft has already, if a checksum is required.
-    pub(super) hasher: Option<Sha256>,
-    pub(super) deadline: Option<Instant>,
-    pub(super) progress: &'a mut Progress<'a>,
+    pub(crate) hasher: Option<Sha256>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) progress: &'a mut Progress<'a>,
 }
 
 /// A body that has been received to its end.
-pub(super) struct Received {
-    pub(super) draft: Draft,
-    pub(super) hasher: Option<Sha256>,
+pub(crate) struct Received {
+    pub(crate) draft: Draft,
+    pub(crate) hasher: Option<Sha256>,
 }
 
 /// A body that has not, and what there is of it.
-pub(super) struct BrokenOff {
-    pub(super) failure: Failure,
-    pub(super) draft: Option<Draft>,
+pub(crate) struct BrokenOff {
+    pub(crate) failure: Failure,
+    pub(crate) draft: Option<Draft>,
 }
 
 /// Reads the body to its end.
-pub(super) fn receive(
+pub(crate) fn receive(
     shared: &Shared,
     body: ureq::Body,
     sink: Sink<'_>,
 ) -> Result<Received, BrokenOff> {
     shared.with_buffer(|buffer| {
-        let mut pouring = Pouring {
+        let mut receiving = Receiving {
             shared,
             draft: None,
             length: sink.offset,
@@ -57,13 +57,13 @@ pub(super) fn receive(
             buffer,
             sink,
         };
-        let outcome = pouring.pour(body.into_reader());
+        let outcome = receiving.read_all(body.into_reader());
         // What has come is worth keeping also when the rest has not.
-        let outcome = match (outcome, pouring.flush()) {
+        let outcome = match (outcome, receiving.flush()) {
             (Err(failure), _) => Err(failure),
             (Ok(()), flushed) => flushed.map_err(Failure::from),
         };
-        let Pouring { draft, sink, .. } = pouring;
+        let Receiving { draft, sink, .. } = receiving;
         match (outcome, draft) {
             (Ok(()), Some(draft)) => Ok(Received {
                 draft,
@@ -87,7 +87,7 @@ pub(super) fn receive(
 }
 
 /// A body being received.
-struct Pouring<'a, 'b> {
+struct Receiving<'a, 'b> {
     shared: &'a Shared,
     sink: Sink<'b>,
     draft: Option<Draft>,
@@ -99,8 +99,8 @@ struct Pouring<'a, 'b> {
     filled: usize,
 }
 
-impl Pouring<'_, '_> {
-    fn pour(&mut self, mut reader: impl Read) -> Result<(), Failure> {
+impl Receiving<'_, '_> {
+    fn read_all(&mut self, mut reader: impl Read) -> Result<(), Failure> {
         let settings = &self.shared.settings;
         let mut speedometer = settings.minimum_speed.map(Speedometer::new);
         let rate_limit = self.shared.rate_limit.as_ref();
@@ -137,7 +137,7 @@ impl Pouring<'_, '_> {
                 .deadline
                 .is_some_and(|deadline| before >= deadline)
             {
-                let total = super::error::TimeoutKind::Total;
+                let total = crate::download::error::TimeoutKind::Total;
                 return Err(DownloadErrorKind::Timeout(total).into());
             }
         }
@@ -196,7 +196,7 @@ impl Pouring<'_, '_> {
 }
 
 /// Looks whether a file that has at least that length can still be right.
-pub(super) fn check_length(
+pub(crate) fn check_length(
     length: u64,
     max_size: Option<u64>,
     required: Option<u64>,
@@ -213,7 +213,7 @@ pub(super) fn check_length(
 
 /// Reads an answer that nobody wants, so that its connection can be used again;
 /// gives the connection up if that would take long.
-pub(super) fn drain(body: ureq::Body) {
+pub(crate) fn drain(body: ureq::Body) {
     const MOST: u64 = 16 * 1024;
     if body.content_length().is_some_and(|length| length > MOST) {
         return;
@@ -224,7 +224,7 @@ pub(super) fn drain(body: ureq::Body) {
 }
 
 /// Hashes what there is of a file.
-pub(super) fn hash_file(path: &Path) -> Result<Sha256, DownloadErrorKind> {
+pub(crate) fn hash_file(path: &Path) -> Result<Sha256, DownloadErrorKind> {
     let mut hasher = Sha256::new();
     let mut read = || -> std::io::Result<()> {
         std::io::copy(&mut File::open(path)?, &mut hasher)?;
@@ -235,7 +235,7 @@ pub(super) fn hash_file(path: &Path) -> Result<Sha256, DownloadErrorKind> {
 }
 
 /// Looks whether the checksum is the one required.
-pub(super) fn check_sha256(hasher: Sha256, expected: &[u8; 32]) -> Result<(), DownloadErrorKind> {
+pub(crate) fn check_sha256(hasher: Sha256, expected: &[u8; 32]) -> Result<(), DownloadErrorKind> {
     let actual = hasher.finalize();
     if actual.as_slice() == expected {
         return Ok(());

@@ -5,25 +5,29 @@
 //! the server told that version from others. A part without a note that fits
 //! is worth nothing.
 
-use super::error::DownloadErrorKind;
-use super::name::{NOTE_SUFFIX, PART_SUFFIX};
 use super::save::failed;
+use crate::download::error::DownloadErrorKind;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::HeaderMap;
 use ureq::http::header::{CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED};
 
+/// How the name of a file that is to be resumed ends.
+pub(crate) const PART_SUFFIX: &str = ".part";
+/// How the name of the note beside it ends.
+pub(crate) const NOTE_SUFFIX: &str = ".part.from";
+
 const FIRST_LINE: &str = "as-completed part 1";
 
 /// What tells one version of a file from all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Validator(String);
+pub(crate) struct Validator(String);
 
 impl Validator {
     /// Reads the validator of an answer, if it is strong: a strong `ETag`, or a
     /// date that is old enough not to be that of two versions.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(etag) = text(ETAG) {
             let is_strong = etag.len() >= 2 && etag.starts_with('"') && etag.ends_with('"');
@@ -37,7 +41,7 @@ impl Validator {
     }
 
     /// The value for `If-Range`.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
@@ -57,21 +61,21 @@ impl Validator {
 
 /// Where the part of a file is, and the note.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) path: PathBuf,
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
     note: PathBuf,
 }
 
 /// What there is to go on with.
 #[derive(Debug)]
-pub(super) struct Offer {
-    pub(super) length: u64,
-    pub(super) validator: Validator,
-    pub(super) total: Option<u64>,
+pub(crate) struct Offer {
+    pub(crate) length: u64,
+    pub(crate) validator: Validator,
+    pub(crate) total: Option<u64>,
 }
 
 impl Part {
-    pub(super) fn of(directory: &Path, file_name: &str) -> Self {
+    pub(crate) fn of(directory: &Path, file_name: &str) -> Self {
         Self {
             path: directory.join(format!("{file_name}{PART_SUFFIX}")),
             note: directory.join(format!("{file_name}{NOTE_SUFFIX}")),
@@ -79,7 +83,7 @@ impl Part {
     }
 
     /// Looks what there is of the file at `url`.
-    pub(super) fn offer(&self, url: &str) -> Option<Offer> {
+    pub(crate) fn offer(&self, url: &str) -> Option<Offer> {
         let metadata = fs::symlink_metadata(&self.path).ok()?;
         let note = fs::read_to_string(&self.note).ok()?;
         let mut lines = note.lines();
@@ -101,7 +105,7 @@ impl Part {
 
     /// Notes what the part is of. To be called when the part holds nothing of
     /// another version.
-    pub(super) fn note(
+    pub(crate) fn note(
         &self,
         url: &str,
         validator: &Validator,
@@ -113,12 +117,12 @@ impl Part {
     }
 
     /// Removes what there is; it does not matter if there is nothing.
-    pub(super) fn discard(&self) {
+    pub(crate) fn discard(&self) {
         let _ = fs::remove_file(&self.note);
         let _ = fs::remove_file(&self.path);
     }
 
-    pub(super) fn discard_note(&self) {
+    pub(crate) fn discard_note(&self) {
         let _ = fs::remove_file(&self.note);
     }
 }
@@ -154,7 +158,7 @@ impl ContentRange {
 
 /// What an answer of 206 or 416 means for the part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// The body goes on where the part ends, and the whole has that length.
     GoesOn(Option<u64>),
     /// The part is the whole file.
@@ -164,7 +168,7 @@ pub(super) enum Verdict {
 }
 
 impl Offer {
-    pub(super) fn judge_partial(&self, headers: &HeaderMap) -> Verdict {
+    pub(crate) fn judge_partial(&self, headers: &HeaderMap) -> Verdict {
         match ContentRange::of(headers) {
             Some(range)
                 if range.start == Some(self.length)
@@ -179,7 +183,7 @@ impl Offer {
         }
     }
 
-    pub(super) fn judge_unsatisfiable(&self, headers: &HeaderMap) -> Verdict {
+    pub(crate) fn judge_unsatisfiable(&self, headers: &HeaderMap) -> Verdict {
         match ContentRange::of(headers) {
             Some(range)
                 if range.start.is_none()

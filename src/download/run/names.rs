@@ -1,50 +1,15 @@
 //! File names: which may be written, and which are the same to some system.
 
-use super::error::DownloadErrorKind;
+use crate::download::error::{DownloadErrorKind, NameError};
+use crate::download::fetch::resume::{NOTE_SUFFIX, PART_SUFFIX};
+use crate::download::fetch::save::TEMPORARY_PREFIX;
 use std::collections::HashSet;
-
-/// How the name of a whole file's temporary begins; see `save.rs`.
-pub(super) const TEMPORARY_PREFIX: &str = ".as-completed-";
-/// How the name of a file that is to be resumed ends.
-pub(super) const PART_SUFFIX: &str = ".part";
-/// How the name of the note beside it ends.
-pub(super) const NOTE_SUFFIX: &str = ".part.from";
 
 const MAX_BYTES: usize = 255;
 
-/// Why a file name is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NameError {
-    /// The name is empty.
-    #[error("empty")]
-    Empty,
-    /// The name is `.` or `..`.
-    #[error("a relative folder")]
-    Relative,
-    /// The name has a `/`, a `\` or a `:` in it.
-    #[error("contains a path separator")]
-    Separator,
-    /// The name has a control character in it, such as NUL.
-    #[error("contains a control character")]
-    Control,
-    /// The name ends in a dot or a space, which Windows drops.
-    #[error("ends in a dot or a space")]
-    Trailing,
-    /// The name is that of a device on Windows, such as `NUL` or `com1.txt`.
-    #[error("reserved for a device")]
-    Device,
-    /// The name is one that this crate gives to its own temporary files.
-    #[error("reserved for temporary files")]
-    Temporary,
-    /// The name is longer than 255 bytes.
-    #[error("longer than 255 bytes")]
-    TooLong,
-}
-
 /// Looks whether a file of that name can be written within a folder, here and
 /// on every other system.
-pub(super) fn check(name: &str, resumes: bool) -> Result<(), NameError> {
+pub(crate) fn check(name: &str, resumes: bool) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
     }
@@ -101,14 +66,14 @@ fn fold(name: &str) -> String {
 
 /// The names that the jobs of a run have taken.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     taken: HashSet<String>,
     /// Whether names stay taken when their job is over.
     for_good: bool,
 }
 
 impl Names {
-    pub(super) fn new(for_good: bool) -> Self {
+    pub(crate) fn new(for_good: bool) -> Self {
         Self {
             taken: HashSet::new(),
             for_good,
@@ -116,7 +81,7 @@ impl Names {
     }
 
     /// Takes the name, if it may be written and nobody has it.
-    pub(super) fn take(&mut self, name: &str, resumes: bool) -> Result<(), DownloadErrorKind> {
+    pub(crate) fn take(&mut self, name: &str, resumes: bool) -> Result<(), DownloadErrorKind> {
         check(name, resumes).map_err(DownloadErrorKind::Name)?;
         if self.taken.insert(fold(name)) {
             Ok(())
@@ -126,7 +91,7 @@ impl Names {
     }
 
     /// Notes that the job which took the name is over.
-    pub(super) fn release(&mut self, name: &str) {
+    pub(crate) fn release(&mut self, name: &str) {
         if !self.for_good {
             self.taken.remove(&fold(name));
         }

@@ -1,36 +1,18 @@
 //! [`Location`]: a URL that can be requested, and where a redirect leads from
 //! there.
 
-use super::error::DownloadErrorKind;
+use crate::download::error::{DownloadErrorKind, RedirectError};
 use ureq::http::Uri;
 use ureq::http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
-/// Why a redirect is not followed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RedirectError {
-    /// There were more than the limit.
-    #[error("too many, the limit is {0}")]
-    TooMany(u32),
-    /// The answer does not say where to go.
-    #[error("no location in the answer")]
-    NoLocation,
-    /// It leads from https to http.
-    #[error("from https to {0}")]
-    Downgrade(String),
-    /// It leads to what is no URL, or not one of http or https.
-    #[error("location {0:?} cannot be used")]
-    Location(String),
-}
-
 /// An absolute URL of http or https.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Location(Uri);
+pub(crate) struct Location(Uri);
 
 impl Location {
     /// Reads the URL of a job. What no URL may contain, such as a space or a
     /// letter outside of ASCII, is percent-encoded; a fragment is dropped.
-    pub(super) fn parse(text: &str) -> Result<Self, DownloadErrorKind> {
+    pub(crate) fn parse(text: &str) -> Result<Self, DownloadErrorKind> {
         let refused = |why: &str| Err(DownloadErrorKind::Url(format!("{why}: {text:?}")));
         let cleaned = clean(text);
         let Ok(uri) = cleaned.parse::<Uri>() else {
@@ -56,20 +38,20 @@ impl Location {
         Ok(Self(uri))
     }
 
-    pub(super) fn uri(&self) -> &Uri {
+    pub(crate) fn uri(&self) -> &Uri {
         &self.0
     }
 
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.0.host().unwrap_or_default()
     }
 
     /// What bounds and pauses are kept by: the host and its port.
-    pub(super) fn authority(&self) -> &str {
+    pub(crate) fn authority(&self) -> &str {
         self.0.authority().map_or("", Authority::as_str)
     }
 
-    pub(super) fn is_secure(&self) -> bool {
+    pub(crate) fn is_secure(&self) -> bool {
         self.0.scheme() == Some(&Scheme::HTTPS)
     }
 
@@ -80,14 +62,14 @@ impl Location {
 
     /// Whether both are of one server, so that what is secret to one is no
     /// secret to the other.
-    pub(super) fn same_origin(&self, other: &Self) -> bool {
+    pub(crate) fn same_origin(&self, other: &Self) -> bool {
         self.0.scheme() == other.0.scheme()
             && self.host().eq_ignore_ascii_case(other.host())
             && self.port() == other.port()
     }
 
     /// Follows the `Location` header of an answer from here (RFC 3986, 5.2).
-    pub(super) fn follow(&self, reference: &str) -> Result<Self, RedirectError> {
+    pub(crate) fn follow(&self, reference: &str) -> Result<Self, RedirectError> {
         let refused = || RedirectError::Location(reference.to_owned());
         let cleaned = clean(reference.trim());
         if has_scheme(&cleaned) {

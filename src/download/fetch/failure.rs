@@ -1,24 +1,24 @@
 //! [`Failure`]: why an attempt failed, translated from ureq's terms.
 
-use super::error::{DownloadErrorKind, TimeoutKind};
-use super::resolve::LookUpFailed;
-use super::transport::Fault;
+use crate::download::error::{DownloadErrorKind, TimeoutKind};
+use crate::download::net::resolve::LookUpFailed;
+use crate::download::net::transport::Fault;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 use ureq::Timeout;
 
 /// Why an attempt failed, and what that means for the next.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) kind: DownloadErrorKind,
+pub(crate) struct Failure {
+    pub(crate) kind: DownloadErrorKind,
     /// How long the server wants to be left alone.
-    pub(super) retry_after: Option<Duration>,
-    pub(super) again: Again,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) again: Again,
 }
 
 /// Whether there is to be another attempt, whatever the policy says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
+pub(crate) enum Again {
     /// As the policy says.
     AsAllowed,
     /// At once: the connection had been closed while it was in the pool, and
@@ -39,7 +39,7 @@ impl From<DownloadErrorKind> for Failure {
 }
 
 /// Translates an error that came before the header of the answer was there.
-pub(super) fn before_answer(error: ureq::Error) -> Failure {
+pub(crate) fn before_answer(error: ureq::Error) -> Failure {
     use DownloadErrorKind as Kind;
 
     let kind = match error {
@@ -105,7 +105,7 @@ fn before_answer_io(error: io::Error) -> Failure {
 }
 
 /// Translates an error that came in the middle of a body.
-pub(super) fn within_body(error: io::Error, received: u64) -> Failure {
+pub(crate) fn within_body(error: io::Error, received: u64) -> Failure {
     use DownloadErrorKind as Kind;
 
     if matches!(Fault::of(&error), Some(Fault::Cancelled)) {

@@ -1,14 +1,14 @@
 //! All attempts at one job, on a thread of the executor.
 
-use super::downloader::finite;
-use super::entry::Outcome;
-use super::error::{DownloadError, DownloadErrorKind};
-use super::event::Event;
-use super::failure::Again;
-use super::fetch::{Fetch, Fetched};
-use super::job::Job;
-use super::run::{Run, Ticket};
-use super::settings::Overwrite;
+use super::context::Run;
+use super::queue::QueuedJob;
+use crate::download::error::{DownloadError, DownloadErrorKind};
+use crate::download::event::Event;
+use crate::download::fetch::attempt::{Fetch, Fetched};
+use crate::download::fetch::failure::Again;
+use crate::download::job::Job;
+use crate::download::report::Outcome;
+use crate::download::settings::{Overwrite, finite};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,40 +17,40 @@ use std::time::Instant;
 const MAX_STALE: u32 = 64;
 
 /// Works at a job until its file is there or there is no more hope.
-pub(super) fn work<K: Send + Sync + 'static>(run: &Run<K>, ticket: &Ticket<K>) -> Outcome {
+pub(crate) fn work<K: Send + Sync + 'static>(run: &Run<K>, queued: &QueuedJob<K>) -> Outcome {
     let mut outcome = Outcome::default();
     if run.is_cancelled() {
         outcome.error = Some(DownloadError::about(
             DownloadErrorKind::Cancelled,
-            &ticket.job,
+            &queued.job,
         ));
         return outcome;
     }
     run.observe(&Event::Started {
-        key: ticket.job.key(),
-        job: &ticket.job,
-        number: ticket.number,
+        key: queued.job.key(),
+        job: &queued.job,
+        number: queued.number,
     });
-    match try_all(run, ticket, &mut outcome) {
+    match try_all(run, queued, &mut outcome) {
         Ok(fetched) => outcome.skipped = fetched == Fetched::Skipped,
-        Err(kind) => outcome.error = Some(DownloadError::about(kind, &ticket.job)),
+        Err(kind) => outcome.error = Some(DownloadError::about(kind, &queued.job)),
     }
     outcome
 }
 
 fn try_all<K: Send + Sync + 'static>(
     run: &Run<K>,
-    ticket: &Ticket<K>,
+    queued: &QueuedJob<K>,
     outcome: &mut Outcome,
 ) -> Result<Fetched, DownloadErrorKind> {
     let settings = &run.shared.settings;
     let policy = &settings.retry;
-    let job: &Arc<Job<K>> = &ticket.job;
+    let job: &Arc<Job<K>> = &queued.job;
     let deadline = finite(settings.total_timeout).map(|total| Instant::now() + total);
     let fetch = Fetch {
         shared: &run.shared,
         wanted: job.wanted(),
-        location: &ticket.location,
+        location: &queued.location,
         sha256: job.wanted().required_sha256()?,
         target: settings.directory.join(job.file_name()),
         deadline,
@@ -58,7 +58,7 @@ fn try_all<K: Send + Sync + 'static>(
     if settings.overwrite == Overwrite::Never && fetch.target.symlink_metadata().is_ok() {
         return Ok(Fetched::Skipped);
     }
-    let authority = ticket.location.authority();
+    let authority = queued.location.authority();
     let mut stale = 0;
     let mut began_anew = false;
     loop {
@@ -69,7 +69,7 @@ fn try_all<K: Send + Sync + 'static>(
             outcome.bytes += received;
             run.observe(&Event::Bytes {
                 key: job.key(),
-                number: ticket.number,
+                number: queued.number,
                 received,
                 total,
                 expected,
@@ -115,7 +115,7 @@ fn try_all<K: Send + Sync + 'static>(
         outcome.retries += 1;
         run.observe(&Event::Retrying {
             key: job.key(),
-            number: ticket.number,
+            number: queued.number,
             error: &DownloadError::about(failure.kind, job),
             retry: outcome.retries,
             delay,

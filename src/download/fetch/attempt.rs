@@ -1,56 +1,84 @@
 //! One attempt at one file: what is asked for, and how the answer is saved.
 
-use super::ask::{refusal, text};
+use super::ask::{Condition, ask, refusal, text};
 use super::body::{self, BrokenOff, Progress, Received, Sink};
-use super::downloader::Shared;
-use super::error::DownloadErrorKind;
 use super::failure::{Again, Failure};
-use super::job::Wanted;
-use super::location::Location;
-use super::resume::{Offer, Part, Validator, Verdict};
+use super::resume::{Part, Validator, Verdict};
 use super::save::{Committed, Draft};
+use super::shared::Shared;
+use crate::download::error::DownloadErrorKind;
+use crate::download::job::Wanted;
+use crate::download::net::location::Location;
+use crate::download::settings::Overwrite;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LAST_MODIFIED};
 use ureq::http::{HeaderMap, Response};
 
 /// How an attempt ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fetched {
+pub(crate) enum Fetched {
     /// The file is there now.
     Saved,
     /// The file was there already.
     Skipped,
 }
 
+/// How a body begins that goes into a part.
+enum Begin {
+    /// At the file's first byte; the file cannot be gone on with, since nothing
+    /// tells its versions apart.
+    Whole,
+    /// At the file's first byte; the validator is noted.
+    Resumable(Validator),
+    /// Where the part ends.
+    GoesOn { offset: u64, total: Option<u64> },
+}
+
+impl Begin {
+    /// How many bytes of the file come before the body.
+    fn offset(&self) -> u64 {
+        match self {
+            Self::Whole | Self::Resumable(_) => 0,
+            Self::GoesOn { offset, .. } => *offset,
+        }
+    }
+}
+
 /// What is the same for all attempts at one file.
-pub(super) struct Fetch<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) wanted: &'a Wanted,
-    pub(super) location: &'a Location,
-    pub(super) sha256: Option<[u8; 32]>,
-    pub(super) target: PathBuf,
-    pub(super) deadline: Option<Instant>,
+pub(crate) struct Fetch<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) wanted: &'a Wanted,
+    pub(crate) location: &'a Location,
+    pub(crate) sha256: Option<[u8; 32]>,
+    pub(crate) target: PathBuf,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Fetch<'_> {
     /// Makes one attempt. Blocks until the file is there or the attempt has
     /// failed, within the timeouts.
-    pub(super) fn attempt(&self, progress: &mut Progress<'_>) -> Result<Fetched, Failure> {
+    pub(crate) fn attempt(&self, progress: &mut Progress<'_>) -> Result<Fetched, Failure> {
         let part = self
             .shared
             .settings
             .resume
             .then(|| Part::of(&self.shared.settings.directory, &self.wanted.file_name));
         let offer = part.as_ref().and_then(|part| part.offer(&self.wanted.url));
-        let answer = self.ask(offer.as_ref())?;
+        let known = self.modified_here();
+        let condition = match (&offer, known) {
+            (Some(offer), _) => Condition::RestOf(offer),
+            (None, Some(time)) => Condition::ModifiedSince(time),
+            (None, None) => Condition::None,
+        };
+        let answer = ask(self.shared, self.location, condition, self.deadline)?;
         let headers = answer.headers();
         let verdict = match (answer.status().as_u16(), &offer) {
             (200, _) => None,
             (206, Some(offer)) => Some((offer, offer.judge_partial(headers))),
             (416, Some(offer)) => Some((offer, offer.judge_unsatisfiable(headers))),
-            (304, _) if self.modified_here().is_some() => return Ok(Fetched::Skipped),
+            (304, _) if known.is_some() => return Ok(Fetched::Skipped),
             _ => {
                 let failure = refusal(&answer);
                 if let (404 | 410, Some(part)) = (answer.status().as_u16(), &part) {
@@ -62,10 +90,19 @@ impl Fetch<'_> {
         };
         match (verdict, part) {
             (None, None) => self.save_whole(answer, progress),
-            (None, Some(part)) => self.save_part(answer, &part, None, progress),
+            (None, Some(part)) => {
+                let begin = match Validator::of(answer.headers()) {
+                    Some(validator) => Begin::Resumable(validator),
+                    None => Begin::Whole,
+                };
+                self.save_part(answer, &part, &begin, progress)
+            }
             (Some((offer, Verdict::GoesOn(total))), Some(part)) => {
-                let goes_on = Some((offer, total));
-                self.save_part(answer, &part, goes_on, progress)
+                let begin = Begin::GoesOn {
+                    offset: offer.length,
+                    total,
+                };
+                self.save_part(answer, &part, &begin, progress)
             }
             (Some((offer, Verdict::IsWhole)), Some(part)) => {
                 let modified = self.modified_there(headers);
@@ -152,22 +189,19 @@ impl Fetch<'_> {
         &self,
         answer: Response<ureq::Body>,
         part: &Part,
-        goes_on: Option<(&Offer, Option<u64>)>,
+        begin: &Begin,
         progress: &mut Progress<'_>,
     ) -> Result<Fetched, Failure> {
         let length = answer.body().content_length();
-        let (offset, total) = match goes_on {
-            None => (0, length),
-            Some((offer, total)) => {
-                let sum = length.and_then(|length| length.checked_add(offer.length));
-                (offer.length, total.or(sum))
-            }
+        let offset = begin.offset();
+        let rest = length.and_then(|length| length.checked_add(offset));
+        let total = match begin {
+            Begin::GoesOn { total, .. } => total.or(rest),
+            Begin::Whole | Begin::Resumable(_) => rest,
         };
         self.check_header(answer.headers(), total)
             .inspect_err(|_| part.discard())?;
-        let validator = Validator::of(answer.headers());
         let modified = self.modified_there(answer.headers());
-        let can_go_on = goes_on.is_some() || validator.is_some();
         let hasher = match self.sha256 {
             None => None,
             Some(_) if offset == 0 => Some(Sha256::new()),
@@ -175,13 +209,12 @@ impl Fetch<'_> {
         };
         let mut open = || {
             let draft = Draft::part(part.path.clone(), offset)?;
-            if goes_on.is_none() {
-                // Not before the old part is gone, lest it be taken for the
-                // beginning of the new version.
-                match &validator {
-                    Some(validator) => part.note(&self.wanted.url, validator, total)?,
-                    None => part.discard_note(),
-                }
+            // Not before the old part is gone, lest it be taken for the
+            // beginning of the new version.
+            match begin {
+                Begin::Whole => part.discard_note(),
+                Begin::Resumable(validator) => part.note(&self.wanted.url, validator, total)?,
+                Begin::GoesOn { .. } => {}
             }
             Ok(draft)
         };
@@ -212,7 +245,7 @@ impl Fetch<'_> {
                 })
             }
             Err(BrokenOff { failure, draft }) => {
-                let worth_keeping = can_go_on
+                let worth_keeping = !matches!(begin, Begin::Whole)
                     && !matches!(
                         failure.kind,
                         DownloadErrorKind::TooLarge { .. } | DownloadErrorKind::Length { .. }
@@ -277,4 +310,29 @@ impl Fetch<'_> {
             Committed::WasThere => Fetched::Skipped,
         })
     }
+
+    /// When the file that is there was modified, if that is to be asked about.
+    fn modified_here(&self) -> Option<SystemTime> {
+        if self.shared.settings.overwrite != Overwrite::IfChanged {
+            return None;
+        }
+        let metadata = std::fs::symlink_metadata(&self.target).ok()?;
+        let modified = metadata.modified().ok()?;
+        (metadata.is_file() && has_http_date(modified)).then_some(modified)
+    }
+
+    /// When the server's file was modified, if that is to be kept.
+    fn modified_there(&self, headers: &HeaderMap) -> Option<SystemTime> {
+        if self.shared.settings.overwrite != Overwrite::IfChanged {
+            return None;
+        }
+        httpdate::parse_http_date(text(headers, &LAST_MODIFIED)?).ok()
+    }
+}
+
+/// Whether a header can say that time: one of the years 1970 to 9999.
+fn has_http_date(time: SystemTime) -> bool {
+    const YEAR_10000: u64 = 253_402_300_800;
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .is_ok_and(|since| since.as_secs() < YEAR_10000)
 }

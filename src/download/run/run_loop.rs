@@ -1,79 +1,27 @@
 //! A run: jobs in, a bounded number of them on the executor, entries out.
 
 use super::attempts;
-use super::downloader::Shared;
-use super::entry::{DownloadStatus, Outcome};
-use super::error::{DownloadError, DownloadErrorKind, TimeoutKind};
-use super::event::{Event, Observer};
-use super::job::Job;
-use super::location::Location;
-use super::queue::{Next, Queue};
-use super::report::Report;
-use super::retry::Budget;
-use super::save;
+use super::context::Run;
+use super::queue::{Next, Queue, QueuedJob};
 use crate::collect::{AsCompleted, as_completed};
+use crate::download::error::{DownloadError, DownloadErrorKind};
+use crate::download::event::{Event, Observer};
+use crate::download::fetch::save;
+use crate::download::fetch::shared::Shared;
+use crate::download::job::Job;
+use crate::download::report::{DownloadStatus, Outcome, Report};
 use crate::error::{JoinError, Rejected};
 use crate::executor::{Executor, ExecutorExt};
 use crate::sync::Mutex;
 use crate::task::{JoinHandle, Task};
-use crate::unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// What the jobs of a run share.
-pub(super) struct Run<K> {
-    pub(super) shared: Arc<Shared>,
-    pub(super) budget: Budget,
-    observer: Arc<dyn Observer<K>>,
-    observer_panics: AtomicU64,
-}
-
-/// A job that can be worked at.
-pub(super) struct Ticket<K> {
-    pub(super) job: Arc<Job<K>>,
-    pub(super) number: u64,
-    pub(super) location: Location,
-}
-
-impl<K> Clone for Ticket<K> {
-    fn clone(&self) -> Self {
-        Self {
-            job: Arc::clone(&self.job),
-            number: self.number,
-            location: self.location.clone(),
-        }
-    }
-}
-
-impl<K: Send + Sync + 'static> Run<K> {
-    /// Tells the observer, whose panics end here.
-    pub(super) fn observe(&self, event: &Event<'_, K>) {
-        if let Err(payload) = unwind::catch(|| self.observer.on_event(event)) {
-            unwind::discard(payload);
-            self.observer_panics.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.shared.settings.token.is_cancelled()
-    }
-
-    /// Why a wait for a host ended early.
-    pub(super) fn why_not_waited(&self) -> DownloadErrorKind {
-        if self.is_cancelled() {
-            DownloadErrorKind::Cancelled
-        } else {
-            DownloadErrorKind::Timeout(TimeoutKind::Total)
-        }
-    }
-}
-
 /// A task of the run with the job it belongs to, or the [`Bell`] with none.
-type Item<K> = (Option<Ticket<K>>, JoinHandle<Outcome>);
+type Item<K> = (Option<QueuedJob<K>>, JoinHandle<Outcome>);
 
 /// Runs all jobs, and blocks until they are over.
-pub(super) fn run<K, E, I>(
+pub(crate) fn run<K, E, I>(
     executor: &E,
     shared: &Arc<Shared>,
     jobs: I,
@@ -85,36 +33,31 @@ where
     I: Iterator<Item = Job<K>>,
 {
     save::prepare(&shared.settings.directory).map_err(DownloadError::new)?;
-    let mut turns = Turns {
+    let mut run_loop = RunLoop {
         executor,
         queue: Queue::new(jobs, &shared.settings),
         tasks: as_completed(std::iter::empty()),
         in_flight: 0,
         report: Report::new(shared.settings.keep),
         is_stopping: false,
-        run: Arc::new(Run {
-            shared: Arc::clone(shared),
-            budget: Budget::of(&shared.settings.retry),
-            observer,
-            observer_panics: AtomicU64::new(0),
-        }),
+        run: Arc::new(Run::new(shared, observer)),
     };
     let started = Instant::now();
     let bell = Arc::new(Bell(Mutex::new(None)));
-    turns.tasks.push((None, bell.submit(Outcome::default)));
+    run_loop.tasks.push((None, bell.submit(Outcome::default)));
     let on_cancel = shared.settings.token.on_cancel(move || bell.ring());
-    turns.take_all();
+    run_loop.take_all();
     drop(on_cancel);
-    let Turns {
+    let RunLoop {
         run,
         queue,
         mut report,
         ..
-    } = turns;
+    } = run_loop;
     // Too late if it made no difference.
     let is_cancelled =
         run.is_cancelled() && (!queue.is_over() || report.count(DownloadStatus::Cancelled) > 0);
-    let panics = run.observer_panics.load(Ordering::Relaxed);
+    let panics = run.observer_panics();
     report.close(started.elapsed(), is_cancelled, panics);
     Ok(report)
 }
@@ -138,7 +81,7 @@ impl Executor for Bell {
 }
 
 /// The loop of a run, on the thread that called it.
-struct Turns<'a, K, E: ?Sized, I> {
+struct RunLoop<'a, K, E: ?Sized, I> {
     executor: &'a E,
     queue: Queue<K, I>,
     /// Each task with its job: the map from handles to keys.
@@ -150,7 +93,7 @@ struct Turns<'a, K, E: ?Sized, I> {
     run: Arc<Run<K>>,
 }
 
-impl<K, E, I> Turns<'_, K, E, I>
+impl<K, E, I> RunLoop<'_, K, E, I>
 where
     K: Send + Sync + 'static,
     E: Executor + ?Sized,
@@ -166,8 +109,8 @@ where
                 self.queue.next()
             };
             let finished = match next {
-                Some(Next::Ready(ticket)) => {
-                    self.submit(ticket);
+                Some(Next::Ready(queued)) => {
+                    self.submit(queued);
                     self.tasks.next_ready()
                 }
                 Some(Next::Refused(job, number, kind)) => {
@@ -178,35 +121,35 @@ where
                 None if self.in_flight == 0 => break,
                 None => self.tasks.next(),
             };
-            if let Some((ticket, handle)) = finished {
-                self.settle(ticket, handle);
+            if let Some((queued, handle)) = finished {
+                self.settle(queued, handle);
             }
         }
-        for ticket in self.queue.held_back() {
+        for queued in self.queue.held_back() {
             let kind = if self.run.is_cancelled() {
                 DownloadErrorKind::Cancelled
             } else {
                 DownloadErrorKind::Rejected("the executor takes no more jobs".to_owned())
             };
-            let error = DownloadError::about(kind, &ticket.job);
-            self.record(ticket.job, ticket.number, Outcome::failed(error));
+            let error = DownloadError::about(kind, &queued.job);
+            self.record(queued.job, queued.number, Outcome::failed(error));
         }
     }
 
-    fn submit(&mut self, ticket: Ticket<K>) {
-        let (run, theirs) = (Arc::clone(&self.run), ticket.clone());
+    fn submit(&mut self, queued: QueuedJob<K>) {
+        let (run, theirs) = (Arc::clone(&self.run), queued.clone());
         let handle = self.executor.submit(move || attempts::work(&run, &theirs));
         self.in_flight += 1;
         if handle.is_finished() {
             // As all are on an executor that runs them at once.
-            self.settle(Some(ticket), handle);
+            self.settle(Some(queued), handle);
         } else {
-            self.tasks.push((Some(ticket), handle));
+            self.tasks.push((Some(queued), handle));
         }
     }
 
-    fn settle(&mut self, ticket: Option<Ticket<K>>, handle: JoinHandle<Outcome>) {
-        let Some(ticket) = ticket else {
+    fn settle(&mut self, queued: Option<QueuedJob<K>>, handle: JoinHandle<Outcome>) {
+        let Some(queued) = queued else {
             // The bell: those that wait in the executor's queue end here.
             for (_, handle) in self.tasks.handles() {
                 handle.cancel();
@@ -214,7 +157,7 @@ where
             return;
         };
         self.in_flight -= 1;
-        self.queue.finished(&ticket);
+        self.queue.finished(&queued);
         let outcome = handle.join().unwrap_or_else(|join_error| {
             let kind = match join_error {
                 JoinError::Cancelled => DownloadErrorKind::Cancelled,
@@ -225,9 +168,9 @@ where
                     DownloadErrorKind::Rejected(reason.to_string())
                 }
             };
-            Outcome::failed(DownloadError::about(kind, &ticket.job))
+            Outcome::failed(DownloadError::about(kind, &queued.job))
         });
-        self.record(ticket.job, ticket.number, outcome);
+        self.record(queued.job, queued.number, outcome);
     }
 
     fn record(&mut self, job: Arc<Job<K>>, number: u64, outcome: Outcome) {

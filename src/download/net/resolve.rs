@@ -32,10 +32,10 @@ const MAX_ADDRESSES: usize = 16;
 /// `io::Error`.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
-pub(super) struct LookUpFailed {
-    pub(super) host: String,
-    pub(super) kind: io::ErrorKind,
-    pub(super) message: String,
+pub(crate) struct LookUpFailed {
+    pub(crate) host: String,
+    pub(crate) kind: io::ErrorKind,
+    pub(crate) message: String,
 }
 
 /// What is known of a host.
@@ -67,14 +67,14 @@ struct Shared {
 }
 
 /// A resolver that remembers.
-pub(super) struct CachingResolver {
+pub(crate) struct CachingResolver {
     shared: Arc<Shared>,
     token: CancelToken,
 }
 
 impl CachingResolver {
     /// Asks the operating system.
-    pub(super) fn new(ttl: Duration, token: CancelToken) -> Self {
+    pub(crate) fn new(ttl: Duration, token: CancelToken) -> Self {
         Self::with_look_up(ttl, token, |host| {
             let found = (host, 0).to_socket_addrs()?;
             Ok(found.map(|address| address.ip()).collect())

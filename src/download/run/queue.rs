@@ -1,28 +1,44 @@
 //! [`Queue`]: the jobs that are to come, looked through before they are run,
 //! and held back while their host has enough.
 
-use super::error::DownloadErrorKind;
-use super::job::Job;
-use super::location::Location;
-use super::name::Names;
-use super::run::Ticket;
-use super::settings::Settings;
+use super::names::Names;
+use crate::download::error::DownloadErrorKind;
+use crate::download::job::Job;
+use crate::download::net::location::Location;
+use crate::download::settings::Settings;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+
+/// A job that can be worked at.
+pub(crate) struct QueuedJob<K> {
+    pub(crate) job: Arc<Job<K>>,
+    pub(crate) number: u64,
+    pub(crate) location: Location,
+}
+
+impl<K> Clone for QueuedJob<K> {
+    fn clone(&self) -> Self {
+        Self {
+            job: Arc::clone(&self.job),
+            number: self.number,
+            location: self.location.clone(),
+        }
+    }
+}
 
 /// How far the input is read ahead of what may run, per job in flight.
 const LOOK_AHEAD: usize = 4;
 
 /// The next job.
-pub(super) enum Next<K> {
+pub(crate) enum Next<K> {
     /// It can be run.
-    Ready(Ticket<K>),
+    Ready(QueuedJob<K>),
     /// It cannot, ever.
     Refused(Arc<Job<K>>, u64, DownloadErrorKind),
 }
 
 /// The jobs that are to come.
-pub(super) struct Queue<K, I> {
+pub(crate) struct Queue<K, I> {
     input: I,
     is_over: bool,
     next_number: u64,
@@ -32,7 +48,7 @@ pub(super) struct Queue<K, I> {
 }
 
 impl<K, I: Iterator<Item = Job<K>>> Queue<K, I> {
-    pub(super) fn new(input: I, settings: &Settings) -> Self {
+    pub(crate) fn new(input: I, settings: &Settings) -> Self {
         Self {
             input,
             is_over: false,
@@ -47,9 +63,9 @@ impl<K, I: Iterator<Item = Job<K>>> Queue<K, I> {
 
     /// Returns the next job, or `None` if there is none, or none until another
     /// has [finished](Self::finished).
-    pub(super) fn next(&mut self) -> Option<Next<K>> {
-        if let Some(ticket) = self.hosts.as_mut().and_then(Hosts::next_let_in) {
-            return Some(Next::Ready(ticket));
+    pub(crate) fn next(&mut self) -> Option<Next<K>> {
+        if let Some(queued) = self.hosts.as_mut().and_then(Hosts::next_startable) {
+            return Some(Next::Ready(queued));
         }
         while !self.is_over && !self.hosts.as_ref().is_some_and(Hosts::is_full) {
             let Some(job) = self.input.next() else {
@@ -58,31 +74,31 @@ impl<K, I: Iterator<Item = Job<K>>> Queue<K, I> {
             };
             let number = self.next_number;
             self.next_number += 1;
-            let location = match self.look_through(&job) {
+            let location = match self.validate(&job) {
                 Ok(location) => location,
                 Err(kind) => return Some(Next::Refused(Arc::new(job), number, kind)),
             };
-            let ticket = Ticket {
+            let queued = QueuedJob {
                 job: Arc::new(job),
                 number,
                 location,
             };
             let Some(hosts) = &mut self.hosts else {
-                return Some(Next::Ready(ticket));
+                return Some(Next::Ready(queued));
             };
-            if let Some(ticket) = hosts.let_in(ticket) {
-                return Some(Next::Ready(ticket));
+            if let Some(queued) = hosts.start_or_hold(queued) {
+                return Some(Next::Ready(queued));
             }
         }
         None
     }
 
     /// Returns whether the input has been read to its end.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.is_over
     }
 
-    fn look_through(&mut self, job: &Job<K>) -> Result<Location, DownloadErrorKind> {
+    fn validate(&mut self, job: &Job<K>) -> Result<Location, DownloadErrorKind> {
         let location = Location::parse(job.url())?;
         job.wanted().required_sha256()?;
         self.names.take(job.file_name(), self.resumes)?;
@@ -90,15 +106,15 @@ impl<K, I: Iterator<Item = Job<K>>> Queue<K, I> {
     }
 
     /// Takes note that a job which was returned is over.
-    pub(super) fn finished(&mut self, ticket: &Ticket<K>) {
-        self.names.release(ticket.job.file_name());
+    pub(crate) fn finished(&mut self, queued: &QueuedJob<K>) {
+        self.names.release(queued.job.file_name());
         if let Some(hosts) = &mut self.hosts {
-            hosts.finished(ticket.location.authority());
+            hosts.finished(queued.location.authority());
         }
     }
 
     /// Returns the jobs that have been read and not returned.
-    pub(super) fn held_back(&mut self) -> Vec<Ticket<K>> {
+    pub(crate) fn held_back(&mut self) -> Vec<QueuedJob<K>> {
         self.hosts.as_mut().map_or_else(Vec::new, Hosts::held_back)
     }
 }
@@ -110,12 +126,12 @@ struct Hosts<K> {
     busy: HashMap<String, Host<K>>,
     waiting: usize,
     /// Those whose host has room for them again.
-    let_in: VecDeque<Ticket<K>>,
+    startable: VecDeque<QueuedJob<K>>,
 }
 
 struct Host<K> {
     running: usize,
-    waiting: VecDeque<Ticket<K>>,
+    waiting: VecDeque<QueuedJob<K>>,
 }
 
 impl<K> Hosts<K> {
@@ -125,7 +141,7 @@ impl<K> Hosts<K> {
             most_waiting,
             busy: HashMap::new(),
             waiting: 0,
-            let_in: VecDeque::new(),
+            startable: VecDeque::new(),
         }
     }
 
@@ -133,22 +149,22 @@ impl<K> Hosts<K> {
         self.waiting >= self.most_waiting
     }
 
-    fn next_let_in(&mut self) -> Option<Ticket<K>> {
-        self.let_in.pop_front()
+    fn next_startable(&mut self) -> Option<QueuedJob<K>> {
+        self.startable.pop_front()
     }
 
     /// Gives the job back if its host has room for it, else keeps it.
-    fn let_in(&mut self, ticket: Ticket<K>) -> Option<Ticket<K>> {
-        let authority = ticket.location.authority();
+    fn start_or_hold(&mut self, queued: QueuedJob<K>) -> Option<QueuedJob<K>> {
+        let authority = queued.location.authority();
         let host = self.busy.entry(authority.to_owned()).or_insert(Host {
             running: 0,
             waiting: VecDeque::new(),
         });
         if host.running < self.limit {
             host.running += 1;
-            return Some(ticket);
+            return Some(queued);
         }
-        host.waiting.push_back(ticket);
+        host.waiting.push_back(queued);
         self.waiting += 1;
         None
     }
@@ -157,9 +173,9 @@ impl<K> Hosts<K> {
         let Some(host) = self.busy.get_mut(authority) else {
             return;
         };
-        if let Some(ticket) = host.waiting.pop_front() {
+        if let Some(queued) = host.waiting.pop_front() {
             self.waiting -= 1;
-            self.let_in.push_back(ticket);
+            self.startable.push_back(queued);
             return;
         }
         host.running -= 1;
@@ -168,13 +184,13 @@ impl<K> Hosts<K> {
         }
     }
 
-    fn held_back(&mut self) -> Vec<Ticket<K>> {
+    fn held_back(&mut self) -> Vec<QueuedJob<K>> {
         self.waiting = 0;
         let waiting = self
             .busy
             .values_mut()
             .flat_map(|host| host.waiting.drain(..));
-        self.let_in.drain(..).chain(waiting).collect()
+        self.startable.drain(..).chain(waiting).collect()
     }
 }
 
@@ -182,9 +198,9 @@ impl<K> Hosts<K> {
 mod tests {
     use super::*;
 
-    fn ticket(host: &str, number: u64) -> Ticket<()> {
+    fn queued(host: &str, number: u64) -> QueuedJob<()> {
         let url = format!("http://{host}/");
-        Ticket {
+        QueuedJob {
             location: Location::parse(&url).unwrap(),
             job: Arc::new(Job::new((), url, number.to_string())),
             number,
@@ -194,14 +210,14 @@ mod tests {
     #[test]
     fn job_waits_for_its_host_and_others_pass() {
         let mut hosts = Hosts::new(1, 10);
-        assert!(hosts.let_in(ticket("a", 0)).is_some());
-        assert!(hosts.let_in(ticket("a", 1)).is_none());
-        assert!(hosts.let_in(ticket("b", 2)).is_some());
-        assert!(hosts.next_let_in().is_none());
+        assert!(hosts.start_or_hold(queued("a", 0)).is_some());
+        assert!(hosts.start_or_hold(queued("a", 1)).is_none());
+        assert!(hosts.start_or_hold(queued("b", 2)).is_some());
+        assert!(hosts.next_startable().is_none());
         hosts.finished("b");
-        assert!(hosts.next_let_in().is_none());
+        assert!(hosts.next_startable().is_none());
         hosts.finished("a");
-        assert_eq!(hosts.next_let_in().unwrap().number, 1);
+        assert_eq!(hosts.next_startable().unwrap().number, 1);
         hosts.finished("a");
         assert!(hosts.busy.is_empty());
     }
@@ -209,10 +225,10 @@ mod tests {
     #[test]
     fn as_many_wait_as_may() {
         let mut hosts = Hosts::new(1, 2);
-        assert!(hosts.let_in(ticket("a", 0)).is_some());
+        assert!(hosts.start_or_hold(queued("a", 0)).is_some());
         for number in 1..=2 {
             assert!(!hosts.is_full());
-            assert!(hosts.let_in(ticket("a", number)).is_none());
+            assert!(hosts.start_or_hold(queued("a", number)).is_none());
         }
         assert!(hosts.is_full());
         assert_eq!(hosts.held_back().len(), 2);

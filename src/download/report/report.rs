@@ -50,7 +50,7 @@ pub struct Report<K> {
 }
 
 impl<K> Report<K> {
-    pub(super) fn new(keep: Keep) -> Self {
+    pub(crate) fn new(keep: Keep) -> Self {
         Self {
             entries: Vec::new(),
             keep,
@@ -63,7 +63,7 @@ impl<K> Report<K> {
         }
     }
 
-    pub(super) fn add(&mut self, entry: Entry<K>) {
+    pub(crate) fn add(&mut self, entry: Entry<K>) {
         self.counts[entry.status().index()] += 1;
         self.bytes += entry.bytes();
         self.retries += u64::from(entry.retries());
@@ -77,7 +77,7 @@ impl<K> Report<K> {
         }
     }
 
-    pub(super) fn close(&mut self, elapsed: Duration, cancelled: bool, observer_panics: u64) {
+    pub(crate) fn close(&mut self, elapsed: Duration, cancelled: bool, observer_panics: u64) {
         self.elapsed = elapsed;
         self.cancelled = cancelled;
         self.observer_panics = observer_panics;

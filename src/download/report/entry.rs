@@ -1,7 +1,7 @@
 //! [`Entry`]: what became of one job.
 
-use super::error::{DownloadError, DownloadErrorKind};
-use super::job::Job;
+use crate::download::error::{DownloadError, DownloadErrorKind};
+use crate::download::job::Job;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub enum DownloadStatus {
 }
 
 impl DownloadStatus {
-    pub(super) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Ok,
         Self::NotFound,
         Self::Error,
@@ -40,7 +40,7 @@ impl DownloadStatus {
         }
     }
 
-    pub(super) fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         match self {
             Self::Ok => 0,
             Self::NotFound => 1,
@@ -146,16 +146,16 @@ impl<K> fmt::Debug for Entry<K> {
 
 /// What a worker has to say of a job.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Whether the file was there already.
-    pub(super) skipped: bool,
-    pub(super) bytes: u64,
-    pub(super) retries: u32,
-    pub(super) error: Option<DownloadError>,
+    pub(crate) skipped: bool,
+    pub(crate) bytes: u64,
+    pub(crate) retries: u32,
+    pub(crate) error: Option<DownloadError>,
 }
 
 impl Outcome {
-    pub(super) fn failed(error: DownloadError) -> Self {
+    pub(crate) fn failed(error: DownloadError) -> Self {
         Self {
             skipped: false,
             bytes: 0,
@@ -164,7 +164,7 @@ impl Outcome {
         }
     }
 
-    pub(super) fn into_entry<K>(
+    pub(crate) fn into_entry<K>(
         self,
         number: u64,
         job: Arc<Job<K>>,

@@ -1,0 +1,42 @@
+//! [`Shared`]: what all jobs of a downloader share.
+
+use super::pace::RateLimit;
+use super::pauses::Pauses;
+use crate::download::error::DownloaderBuildError;
+use crate::download::net::agent::build_agent;
+use crate::download::settings::Settings;
+use crate::sync::Mutex;
+
+const BODY_BUFFER: usize = 64 * 1024;
+
+/// What all jobs of a downloader share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) agent: ureq::Agent,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) pauses: Pauses,
+    /// Buffers for bodies that no job is using.
+    buffers: Mutex<Vec<Box<[u8]>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings) -> Result<Self, DownloaderBuildError> {
+        let agent = build_agent(&settings)?;
+        Ok(Self {
+            agent,
+            rate_limit: settings.bytes_per_second.map(RateLimit::new),
+            pauses: Pauses::default(),
+            buffers: Mutex::new(Vec::new()),
+            settings,
+        })
+    }
+
+    /// Lends a buffer to `f`.
+    pub(crate) fn with_buffer<T>(&self, f: impl FnOnce(&mut [u8]) -> T) -> T {
+        let kept = self.buffers.lock().pop();
+        let mut buffer = kept.unwrap_or_else(|| vec![0; BODY_BUFFER].into_boxed_slice());
+        let result = f(&mut buffer);
+        self.buffers.lock().push(buffer);
+        result
+    }
+}

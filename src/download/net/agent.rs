@@ -1,0 +1,98 @@
+//! The agent: ureq with the connections, the names and the settings of ours.
+
+use super::connect::TcpConnector;
+use super::resolve::CachingResolver;
+use crate::download::error::DownloaderBuildError;
+use crate::download::settings::{Proxy, Settings, finite};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
+
+/// Large enough for the header of any answer that is accepted.
+const INPUT_BUFFER: usize = 64 * 1024;
+const MAX_HEADER: usize = 32 * 1024;
+/// Large enough for a request.
+const OUTPUT_BUFFER: usize = 16 * 1024;
+
+/// Builds the agent of a downloader.
+pub(crate) fn build_agent(settings: &Settings) -> Result<ureq::Agent, DownloaderBuildError> {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .user_agent(settings.user_agent.as_str())
+        .accept("*/*")
+        // Another crate may have switched ureq's decompression on, which makes
+        // nonsense of lengths and ranges.
+        .accept_encoding("identity")
+        .proxy(build_proxy(&settings.proxy)?)
+        .input_buffer_size(INPUT_BUFFER)
+        .output_buffer_size(OUTPUT_BUFFER)
+        .max_response_header_size(MAX_HEADER)
+        .max_idle_connections(settings.max_in_flight)
+        .max_idle_connections_per_host(settings.max_in_flight)
+        .timeout_resolve(finite(settings.connect_timeout))
+        .timeout_connect(finite(settings.connect_timeout))
+        .timeout_send_request(finite(settings.read_timeout))
+        .timeout_recv_response(finite(settings.read_timeout))
+        .timeout_per_read(finite(settings.read_timeout))
+        .timeout_global(finite(settings.total_timeout));
+    #[cfg(feature = "rustls")]
+    let config = config.tls_config(build_tls(settings.root_certificates.as_deref())?);
+    let config = config.build();
+
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::new(settings.token.clone()));
+    #[cfg(feature = "rustls")]
+    let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
+    let resolver = CachingResolver::new(settings.look_up_ttl, settings.token.clone());
+    Ok(ureq::Agent::with_parts(config, connector, resolver))
+}
+
+fn build_proxy(proxy: &Proxy) -> Result<Option<ureq::Proxy>, DownloaderBuildError> {
+    let found = match proxy {
+        Proxy::Direct => None,
+        Proxy::Environment => ureq::Proxy::try_from_env(),
+        Proxy::Url(url) => Some(
+            ureq::Proxy::new(url)
+                .map_err(|error| DownloaderBuildError::Proxy(error.to_string()))?,
+        ),
+    };
+    match &found {
+        Some(proxy)
+            if !matches!(
+                proxy.protocol(),
+                ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https
+            ) =>
+        {
+            Err(DownloaderBuildError::Proxy(format!(
+                "{:?} is not supported, only http and https are",
+                proxy.protocol()
+            )))
+        }
+        _ => Ok(found),
+    }
+}
+
+#[cfg(feature = "rustls")]
+fn build_tls(roots: Option<&[u8]>) -> Result<ureq::tls::TlsConfig, DownloaderBuildError> {
+    use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+    let builder = TlsConfig::builder();
+    let Some(pem) = roots else {
+        return Ok(builder.root_certs(RootCerts::WebPki).build());
+    };
+    let mut certificates = Vec::new();
+    for item in parse_pem(pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(DownloaderBuildError::RootCertificates(error.to_string())),
+        }
+    }
+    if certificates.is_empty() {
+        return Err(DownloaderBuildError::RootCertificates(
+            "no certificate in the text".to_owned(),
+        ));
+    }
+    let roots = RootCerts::from(certificates.into_iter());
+    Ok(builder.root_certs(roots).build())
+}
