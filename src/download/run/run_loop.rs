@@ -10,15 +10,22 @@ use crate::download::fetch::save;
 use crate::download::fetch::shared::Shared;
 use crate::download::job::Job;
 use crate::download::report::{DownloadStatus, Outcome, Report};
-use crate::error::{JoinError, Rejected};
+use crate::error::JoinError;
 use crate::executor::{Executor, ExecutorExt};
-use crate::sync::Mutex;
-use crate::task::{JoinHandle, Task};
+use crate::task::{JoinHandle, promise};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A task of the run with the job it belongs to, or the [`Bell`] with none.
-type Item<K> = (Option<QueuedJob<K>>, JoinHandle<Outcome>);
+/// What wakes the loop.
+enum Wake<K> {
+    /// The task of this job is final.
+    Job(QueuedJob<K>),
+    /// The run is cancelled.
+    Cancelled,
+}
+
+/// What may wake the loop, and the handle that says when it does.
+type Item<K> = (Wake<K>, JoinHandle<Outcome>);
 
 /// Runs all jobs, and blocks until they are over.
 pub(crate) fn run<K, E, I>(
@@ -43,9 +50,11 @@ where
         run: Arc::new(Run::new(shared, observer)),
     };
     let started = Instant::now();
-    let bell = Arc::new(Bell(Mutex::new(None)));
-    run_loop.tasks.push((None, bell.submit(Outcome::default)));
-    let on_cancel = shared.settings.token.on_cancel(move || bell.ring());
+    // The loop waits for handles only, so a promise that is dropped on
+    // cancelling wakes it.
+    let (promise, cancelled) = promise();
+    run_loop.tasks.push((Wake::Cancelled, cancelled));
+    let on_cancel = shared.settings.token.on_cancel(move || drop(promise));
     run_loop.take_all();
     drop(on_cancel);
     let RunLoop {
@@ -60,24 +69,6 @@ where
     let panics = run.observer_panics();
     report.close(started.elapsed(), is_cancelled, panics);
     Ok(report)
-}
-
-/// A task that is never run: it becomes final when the run is cancelled, and so
-/// wakes the loop, which waits for nothing but tasks.
-struct Bell(Mutex<Option<Task>>);
-
-impl Bell {
-    fn ring(&self) {
-        let task = self.0.lock().take();
-        drop(task);
-    }
-}
-
-impl Executor for Bell {
-    fn execute(&self, task: Task) -> Result<(), Rejected> {
-        *self.0.lock() = Some(task);
-        Ok(())
-    }
 }
 
 /// The loop of a run, on the thread that called it.
@@ -121,8 +112,8 @@ where
                 None if self.in_flight == 0 => break,
                 None => self.tasks.next(),
             };
-            if let Some((queued, handle)) = finished {
-                self.settle(queued, handle);
+            if let Some((wake, handle)) = finished {
+                self.settle(wake, handle);
             }
         }
         for queued in self.queue.held_back() {
@@ -142,15 +133,15 @@ where
         self.in_flight += 1;
         if handle.is_finished() {
             // As all are on an executor that runs them at once.
-            self.settle(Some(queued), handle);
+            self.settle(Wake::Job(queued), handle);
         } else {
-            self.tasks.push((Some(queued), handle));
+            self.tasks.push((Wake::Job(queued), handle));
         }
     }
 
-    fn settle(&mut self, queued: Option<QueuedJob<K>>, handle: JoinHandle<Outcome>) {
-        let Some(queued) = queued else {
-            // The bell: those that wait in the executor's queue end here.
+    fn settle(&mut self, wake: Wake<K>, handle: JoinHandle<Outcome>) {
+        let Wake::Job(queued) = wake else {
+            // Those that wait in the executor's queue end here.
             for (_, handle) in self.tasks.handles() {
                 handle.cancel();
             }
