@@ -1,4 +1,4 @@
-//! [`CancelToken`]: how a running task learns that it should stop.
+//! [`CancelToken`]: asks a running task to stop.
 
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
 use std::fmt;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 /// A flag that asks running work to stop, shared by all its clones.
 ///
-/// A task submitted by `submit_cancellable` is given one, which
-/// `JoinHandle::cancel` sets while the task runs. The task looks at it where
-/// it can stop. Once cancelled, a token stays so. Cloning is cheap, and drop
-/// does nothing.
+/// A task submitted by `submit_cancellable` receives one, and
+/// `JoinHandle::cancel` cancels it while the task runs. The task checks it where
+/// it can stop. A cancelled token stays cancelled. Cloning is cheap, and dropping
+/// a token does nothing.
 ///
 /// # Examples
 ///
@@ -103,9 +103,9 @@ impl CancelToken {
         self.0.cancelled.load(Ordering::Acquire)
     }
 
-    /// Asks all who hold the token to stop, and wakes those that sleep on it.
+    /// Asks every holder of the token to stop, and wakes those that sleep on it.
     ///
-    /// Never waits for anybody to stop. Further calls do nothing.
+    /// Does not wait for them to stop. Further calls do nothing.
     ///
     /// # Examples
     ///

@@ -49,7 +49,7 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
         &*self.cell
     }
 
-    /// Returns the name of the task, unique in the process. Never blocks.
+    /// Returns the id of the task, unique in the process. Never blocks.
     ///
     /// # Examples
     ///
@@ -137,8 +137,8 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
 
     /// Blocks until the task is final.
     ///
-    /// Called on a worker of the task's own pool, it runs the task there and
-    /// then if it has not started, so that waiting for one another does not
+    /// On a worker of the task's own pool, it runs the task itself if the task has
+    /// not started, so that tasks that wait for each other's results do not
     /// deadlock at any pool size.
     ///
     /// # Examples
@@ -158,9 +158,9 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
 
     /// Blocks until the task is final, for `timeout` at most.
     ///
-    /// Unlike [`wait`](Self::wait), it only waits, wherever it is called: a
-    /// task that it ran itself could not be left when the time is over. Zero
-    /// only looks; `Duration::MAX` has no end.
+    /// Unlike [`wait`](Self::wait), it never runs the task, because it could not
+    /// return in time from a task that it ran itself. Zero only checks;
+    /// `Duration::MAX` waits without a limit.
     ///
     /// # Errors
     ///
@@ -194,8 +194,8 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
 
     /// Blocks until the task is final and returns its result.
     ///
-    /// On a worker of the task's own pool it does as [`wait`](Self::wait)
-    /// does. The counterpart of Python's `Future.result()` and of
+    /// On a worker of the task's own pool, it may run the task as
+    /// [`wait`](Self::wait) does. The counterpart of Python's `Future.result()` and of
     /// [`std::thread::JoinHandle::join`].
     ///
     /// # Errors
@@ -231,7 +231,7 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     ///
     /// # Errors
     ///
-    /// [`TryJoinError`], which gives the handle back, if it is not.
+    /// [`TryJoinError`], which contains the handle, if it is not.
     ///
     /// # Panics
     ///
@@ -293,7 +293,7 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// Runs `callback` once when the task is final: at once on this thread if
     /// it is, else on the thread that finishes or cancels it.
     ///
-    /// It runs outside of all locks, after those who wait have been told, may
+    /// It runs outside of all locks, after everyone who waits was notified, may
     /// use the pool and its handles, and should be short, for it holds up its
     /// thread. Its panic is reported by the panic hook and harms nobody.
     /// Callbacks run in the order in which they were added. The counterpart of
@@ -359,8 +359,8 @@ pub(crate) fn run_or_wait(cell: &(dyn AnyCell + '_)) {
 /// Runs the task if this is a worker of its pool and it has not started; says
 /// whether it ran.
 ///
-/// That task and no other: running whatever is queued, as a work-stealing pool
-/// does, would enter code that the waiting task may hold locks of.
+/// It runs that task and no other: other queued tasks, which a work-stealing pool
+/// would run here, may need locks that the waiting task holds.
 pub(crate) fn run_if_own(cell: &(dyn AnyCell + '_)) -> bool {
     let pool = worker_of();
     pool != 0 && cell.owner() == pool && cell.run()
@@ -382,8 +382,8 @@ fn block(cell: &(dyn AnyCell + '_), deadline: Option<Instant>) -> bool {
             return true;
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            // Else a thread that waits again and again would leave as many
-            // watchers behind.
+            // Otherwise a thread that waits repeatedly would leave a watcher
+            // behind each time.
             cell.unwatch(&Key::of_thread(&parker));
             return cell.is_final();
         }
@@ -392,7 +392,7 @@ fn block(cell: &(dyn AnyCell + '_), deadline: Option<Instant>) -> bool {
 
 /// Resolves to what [`join`](ScopedJoinHandle::join) returns.
 ///
-/// Polling never runs the task and never blocks; the last waker counts.
+/// Polling never runs the task and never blocks; only the last waker is called.
 /// Dropping the handle detaches the task.
 ///
 /// # Examples

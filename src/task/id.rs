@@ -1,10 +1,10 @@
-//! [`TaskId`]: the name of a task.
+//! [`TaskId`]: the id of a task.
 
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The name of a task: unique among all tasks of the process, for good.
+/// The id of a task: unique among all tasks of the process, and never reused.
 ///
 /// It is `Copy`, `Eq`, `Ord` and `Hash`, so it is the key for a map from handles
 /// to whatever belongs to them, as Python programs use the future itself. The

@@ -31,12 +31,12 @@ use std::fmt;
 /// A closure and the place for its result, on its way to a worker.
 ///
 /// Dropping a task that has not run resolves its handle to
-/// [`Rejected::Lost`], so that nobody waits for it in vain.
+/// [`Rejected::Lost`], so that nobody waits for it for ever.
 #[must_use = "a task that is dropped without being run is lost to its handle"]
 pub struct Task(pub(crate) ErasedTask<'static>);
 
 impl Task {
-    /// Runs the task on the current thread and tells all who wait for it.
+    /// Runs the task on the current thread and notifies everyone who waits for it.
     ///
     /// Does nothing if it was cancelled meanwhile. Blocks for as long as the
     /// closure runs; a panic in it is caught and kept for the handle.
@@ -62,7 +62,7 @@ impl Task {
         self.0.run();
     }
 
-    /// Returns the name of the task, the same as its handle's.
+    /// Returns the id of the task, the same as its handle's.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.0.id()

@@ -66,7 +66,7 @@ pub fn promise<T: Send + 'static>() -> (Promise<T>, JoinHandle<T>) {
 /// is pending, and [`cancel`](crate::ScopedJoinHandle::cancel) on its handle
 /// resolves it as cancelled at once. From then on it runs, and `cancel` only
 /// asks. Dropping an unsettled promise resolves the handle to
-/// [`Rejected::Lost`], so that nobody waits for it in vain.
+/// [`Rejected::Lost`], so that nobody waits for it for ever.
 ///
 /// # Examples
 ///
@@ -100,7 +100,7 @@ impl<T: Send + 'static> Promise<T> {
         self.cell.as_ref().expect(THERE)
     }
 
-    /// Returns the name of the task, the same as its handle's. Never blocks.
+    /// Returns the id of the task, the same as its handle's. Never blocks.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.there().id
