@@ -13,8 +13,8 @@ use ureq::http::{HeaderName, HeaderValue};
 
 /// Sets up a [`Downloader`]; made by [`Downloader::builder`].
 ///
-/// All times and bounds are finite unless set otherwise. `Duration::MAX` stands
-/// for no limit.
+/// All times and limits are finite unless set otherwise. `Duration::MAX` means
+/// no limit.
 #[must_use = "a builder does nothing until it is built"]
 pub struct DownloaderBuilder {
     settings: Settings,
@@ -57,58 +57,57 @@ impl DownloaderBuilder {
         }
     }
 
-    /// Sets how many jobs are with the executor at a time, queued or running;
-    /// 64 by default. As many connections are kept open for further requests.
+    /// Sets how many jobs are submitted to the executor at a time, queued or
+    /// running; 64 by default. As many connections are kept open for reuse.
     ///
-    /// How many run at a time is up to the executor as well: a pool of 8
-    /// workers downloads 8 files at a time. With twice as many jobs as workers
-    /// each has its next one at hand.
+    /// The executor decides how many of them run at a time: a pool of 8 workers
+    /// downloads 8 files at a time. With twice as many jobs as workers, no worker
+    /// waits for its next job.
     pub fn max_in_flight(mut self, jobs: usize) -> Self {
         self.settings.max_in_flight = jobs;
         self
     }
 
-    /// Sets how many of those may go to one host; no bound of its own by
+    /// Sets how many of those may download from the same host; no separate limit by
     /// default.
     ///
-    /// Jobs of a host that has enough wait, and later ones of other hosts go
-    /// first; the input is read ahead by four times
-    /// [`max_in_flight`](Self::max_in_flight) for that.
+    /// While a host is at its limit, later jobs of other hosts go first. For that,
+    /// the input is read ahead by up to four times
+    /// [`max_in_flight`](Self::max_in_flight) jobs.
     pub fn max_in_flight_per_host(mut self, jobs: usize) -> Self {
         self.settings.max_in_flight_per_host = Some(jobs);
         self
     }
 
-    /// Sets when a failed attempt is followed by another.
+    /// Sets when a failed attempt is retried.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.settings.retry = policy;
         self
     }
 
-    /// Sets how long the look-up of the host may take, and after that the
-    /// connection with all it needs, TLS and proxy included; 10 s by default.
+    /// Sets the timeout of the DNS lookup, and of the connection after it,
+    /// including TLS and proxy; 10 s each by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long to wait for the answer, and then for each further piece of
-    /// the body; 30 s by default.
+    /// Sets how long to wait for the response, and then for each part of its body;
+    /// 30 s by default.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.settings.read_timeout = timeout;
         self
     }
 
-    /// Sets how long a job may take as a whole, with all its retries and the
-    /// waits between them; one hour by default.
+    /// Sets the timeout of a whole job, including its retries and the delays between
+    /// them; one hour by default.
     pub fn total_timeout(mut self, timeout: Duration) -> Self {
         self.settings.total_timeout = timeout;
         self
     }
 
-    /// Sets the speed below which a download is given up when it is that slow
-    /// for the duration of `over`; 10 bytes per second over 30 s by default.
-    /// Zero bytes stand for no such limit.
+    /// Sets the minimum speed: a download that is slower for the duration of `over`
+    /// fails; 10 bytes per second over 30 s by default. Zero bytes means no minimum.
     pub fn minimum_speed(mut self, bytes_per_second: u64, over: Duration) -> Self {
         self.settings.minimum_speed = (bytes_per_second > 0).then_some(MinimumSpeed {
             bytes_per_second,
@@ -117,41 +116,41 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Bounds the bytes per second of all downloads together; unbounded by
+    /// Limits the bytes per second of all downloads together; unlimited by
     /// default.
     pub fn max_bytes_per_second(mut self, bytes: u64) -> Self {
         self.settings.bytes_per_second = Some(bytes);
         self
     }
 
-    /// Sets how large a file may be, in bytes; unbounded by default.
+    /// Sets the maximum size of a file, in bytes; unlimited by default.
     ///
-    /// A file that is announced to be larger is not begun, and one that turns
-    /// out to be larger is given up there.
+    /// If the server announces a larger file, its body is not read; if the body
+    /// turns out to be larger, the download stops there.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.settings.max_size = Some(bytes);
         self
     }
 
-    /// Sets what to do where a file is there already.
+    /// Sets what to do if the file already exists.
     pub fn overwrite(mut self, overwrite: Overwrite) -> Self {
         self.settings.overwrite = overwrite;
         self
     }
 
-    /// Sets what must be on the disk before a file counts as downloaded.
+    /// Sets what is synced to disk before a file counts as downloaded.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.settings.durability = durability;
         self
     }
 
-    /// Sets whether to keep what there is of a file when a download breaks off,
-    /// as `NAME.part` beside it, and to go on from there the next time, in the
-    /// same run or in a later one; off by default.
+    /// Sets whether to keep the received part of a file when a download breaks off,
+    /// as `NAME.part` beside it, and to resume from it, in the same run or in a
+    /// later one; off by default.
     ///
-    /// That is done only where it is safe: where the server gives the file an
-    /// identity that it checks (a strong `ETag`, or a date), which is noted in
-    /// `NAME.part.from`. Else the download begins anew.
+    /// This requires that the server identifies the version of the file (by a strong
+    /// `ETag` or a date), which is stored in `NAME.part.from`. Otherwise the download
+    /// starts over.
     pub fn resume(mut self, resume: bool) -> Self {
         self.settings.resume = resume;
         self
@@ -163,9 +162,9 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Sets whether a file name is refused that any earlier job of the run has
-    /// had, which takes memory for all names, or only one that another job has
-    /// at the time; on by default. Names that differ in case only are the same.
+    /// Sets whether a file name is refused if any earlier job of the run has used it;
+    /// on by default. This takes memory for all names. If off, a name is refused only
+    /// while another job uses it. Names that differ only in case count as the same.
     pub fn remember_names(mut self, remember: bool) -> Self {
         self.settings.remember_names = remember;
         self
@@ -173,8 +172,8 @@ impl DownloaderBuilder {
 
     /// Adds a header to all requests, such as `Authorization`.
     ///
-    /// It is sent to the server that the job's URL names, and to no other that
-    /// this one redirects to.
+    /// It is sent to the server of the job's URL, and not to other servers that it
+    /// redirects to.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -198,37 +197,36 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Sets for how long the addresses of a host are remembered; one minute by
+    /// Sets how long the addresses of a host are cached; one minute by
     /// default.
     pub fn look_up_ttl(mut self, ttl: Duration) -> Self {
         self.settings.look_up_ttl = ttl;
         self
     }
 
-    /// Sets which proxy to use; that of the environment by default.
+    /// Sets the proxy; by default the one of the environment.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.settings.proxy = proxy;
         self
     }
 
-    /// Trusts the certificates in this PEM text, and no others; by default
-    /// those that Mozilla trusts.
+    /// Sets the trusted root certificates, in PEM; by default those that Mozilla
+    /// trusts.
     #[cfg(feature = "rustls")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.settings.root_certificates = Some(pem.into());
         self
     }
 
-    /// Sets the token that ends all downloads when it is cancelled.
+    /// Sets the token that cancels all downloads.
     ///
-    /// Jobs that wait end at once, and those that run within a second,
-    /// whatever they are at.
+    /// Waiting jobs end at once, and running jobs within a second.
     pub fn cancel_token(mut self, token: CancelToken) -> Self {
         self.settings.token = token;
         self
     }
 
-    /// Builds the downloader. Makes no request and touches no file.
+    /// Builds the downloader. Makes no request and opens no file.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! [`Downloader`]: the settings and the connections that runs share.
+//! [`Downloader`]: the settings and connections that runs share.
 
 use super::error::{DownloadError, DownloaderBuildError};
 use super::event::Observer;
@@ -12,11 +12,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Downloads files into a folder, each whole or not at all.
+/// Downloads files into a folder, each completely or not at all.
 ///
-/// A downloader owns one set of connections, which are used again by later
-/// jobs and runs. Cloning is cheap, and clones share it. Drop closes them once
-/// the last clone is gone.
+/// A downloader owns a pool of connections, which later jobs and runs reuse.
+/// Cloning is cheap, and clones share the connections. Dropping the last clone
+/// closes them.
 ///
 /// # Examples
 ///
@@ -49,14 +49,14 @@ impl Downloader {
         &self.0.settings.directory
     }
 
-    /// Downloads the files of all `jobs` on the executor, and returns what
-    /// became of each.
+    /// Downloads the files of all `jobs` on the executor, and returns the outcome
+    /// of each.
     ///
-    /// Blocks until all jobs are over, or the run is cancelled. Jobs are read
+    /// Blocks until all jobs have ended or the run is cancelled. Jobs are read
     /// lazily, on the calling thread, as earlier ones finish, so there may be
-    /// any number of them; while reading blocks, finished ones are not told of.
-    /// A job that fails does not stop the others. The `observer` is told what
-    /// happens meanwhile; `()` stands for none.
+    /// any number of them; while reading blocks, no `Finished` events are sent.
+    /// A job that fails does not stop the others. The `observer` receives the
+    /// events of the run; `()` ignores them.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! [`DownloadError`]: why a file is not there, and for which job.
+//! [`DownloadError`]: why a download failed, and for which job.
 
 use std::any::Any;
 use std::error::Error;
@@ -8,11 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The boxed cause of an error, of a type that is nobody's business but the
-/// logs'.
+/// The boxed cause of an error, whose type is not part of the public interface.
 type Cause = Box<dyn Error + Send + Sync + 'static>;
 
-/// What an error knows of the job it is about, whatever the type of its key.
+/// The job that an error is about, with any type of key.
 pub(crate) trait Subject: Send + Sync {
     fn url(&self) -> &str;
     fn file_name(&self) -> &str;
@@ -21,9 +20,9 @@ pub(crate) trait Subject: Send + Sync {
 
 /// Why a file could not be downloaded, with the job it is about.
 ///
-/// Its message is the cause alone; [`url`](Self::url) and [`key`](Self::key)
-/// say whose. [`source`](Error::source) leads to what the network or the
-/// operating system said, where they said anything.
+/// The message contains only the cause; [`url`](Self::url) and [`key`](Self::key)
+/// identify the job. [`source`](Error::source) is the error of the network or the
+/// operating system, if there is one.
 ///
 /// # Examples
 ///
@@ -89,9 +88,9 @@ impl DownloadError {
         self.0.subject.as_ref()?.key().downcast_ref()
     }
 
-    /// Returns whether the same request may well succeed later.
+    /// Returns whether the same request is likely to succeed later.
     ///
-    /// These are the errors that are retried: connections that fail, time-outs,
+    /// These errors are retried: failed connections, timeouts,
     /// bodies that break off, and the statuses 408, 425, 429, 500, 502, 503
     /// and 504.
     #[must_use]
@@ -131,7 +130,7 @@ pub enum DownloadErrorKind {
     /// The URL of the job, or one that it redirects to, cannot be used.
     #[error("invalid url: {0}")]
     Url(String),
-    /// The file name of the job is not one that may be written.
+    /// The file name of the job is not allowed.
     #[error("invalid file name: {0}")]
     Name(NameError),
     /// An earlier job has the same file name, or one that differs from it in
@@ -146,37 +145,37 @@ pub enum DownloadErrorKind {
     LookUp {
         /// The name that was looked up.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
     /// No connection to the host, or to the proxy, can be made.
     #[error("cannot connect: {0}")]
     Connect(#[source] Cause),
-    /// The connection is not secure: an unknown authority, another name, an
-    /// expired certificate, or no common protocol.
+    /// No secure connection: an unknown authority, another host name, an expired
+    /// certificate, or no common protocol.
     #[error("cannot secure the connection: {0}")]
     Tls(#[source] Cause),
-    /// The server let the time for something run out.
+    /// A timeout ended.
     #[error("timed out: {0}")]
     Timeout(TimeoutKind),
-    /// The body came more slowly than the minimum speed.
+    /// The body arrived more slowly than the minimum speed.
     #[error("too slow: {bytes} bytes in {} seconds", over.as_secs())]
     TooSlow {
-        /// Bytes that came in the last window.
+        /// Bytes received in the last window.
         bytes: u64,
         /// Length of the window.
         over: Duration,
     },
-    /// The server closed the connection before it answered.
-    #[error("connection lost before the answer: {0}")]
+    /// The server closed the connection before it responded.
+    #[error("connection lost before the response: {0}")]
     Disconnected(#[source] Cause),
-    /// The answer is not HTTP.
-    #[error("malformed answer: {0}")]
+    /// The response is not HTTP.
+    #[error("malformed response: {0}")]
     Malformed(#[source] Cause),
-    /// The header of the answer is larger than the limit.
-    #[error("header of the answer is too large")]
+    /// The header of the response is larger than the limit.
+    #[error("response header is too large")]
     HeaderTooLarge,
-    /// The server answered with a status that carries no file.
+    /// The server responded with an error status.
     #[error("HTTP error {code}{}", reason(*code))]
     Status {
         /// The status code.
@@ -190,7 +189,7 @@ pub enum DownloadErrorKind {
     Body {
         /// Bytes received before.
         received: u64,
-        /// What the connection said.
+        /// The connection's error.
         source: Cause,
     },
     /// The length of the file is not the one that the job requires.
@@ -223,17 +222,17 @@ pub enum DownloadErrorKind {
         /// What the server said.
         actual: Option<String>,
     },
-    /// The body is encoded, though it was asked for as it is.
-    #[error("body is encoded as {0:?}, though not asked to be")]
+    /// The body is encoded although no encoding was requested.
+    #[error("body has the content encoding {0:?}, which was not requested")]
     ContentEncoding(String),
     /// The file, or the folder for it, cannot be written.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What could not be done, as in "cannot create".
+        /// The failed action, as in "cannot create".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The download was cancelled.
@@ -273,27 +272,27 @@ fn reason(code: u16) -> String {
         .map_or_else(String::new, |reason| format!(" - {reason}"))
 }
 
-/// Whose time ran out.
+/// Which timeout ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimeoutKind {
-    /// The look-up of the host's name.
+    /// The DNS lookup of the host.
     #[error("looking up the host")]
     LookUp,
-    /// Connecting, which includes what TLS and a proxy need.
+    /// Connecting, including TLS and a proxy.
     #[error("connecting")]
     Connect,
     /// Sending the request.
     #[error("sending the request")]
     Send,
-    /// The wait for the header of the answer.
-    #[error("waiting for the answer")]
+    /// Waiting for the header of the response.
+    #[error("waiting for the response")]
     Response,
-    /// The wait for the next bytes of the body.
+    /// Waiting for the next bytes of the body.
     #[error("waiting for more of the body")]
     Read,
-    /// The job as a whole.
-    #[error("the job as a whole")]
+    /// The whole job.
+    #[error("the whole job")]
     Total,
 }
 
@@ -307,19 +306,19 @@ pub enum NameError {
     /// The name is `.` or `..`.
     #[error("a relative folder")]
     Relative,
-    /// The name has a `/`, a `\` or a `:` in it.
+    /// The name contains a `/`, a `\` or a `:`.
     #[error("contains a path separator")]
     Separator,
-    /// The name has a control character in it, such as NUL.
+    /// The name contains a control character, such as NUL.
     #[error("contains a control character")]
     Control,
     /// The name ends in a dot or a space, which Windows drops.
     #[error("ends in a dot or a space")]
     Trailing,
-    /// The name is that of a device on Windows, such as `NUL` or `com1.txt`.
+    /// The name is reserved for a device on Windows, such as `NUL` or `com1.txt`.
     #[error("reserved for a device")]
     Device,
-    /// The name is one that this crate gives to its own temporary files.
+    /// The name is reserved for the temporary files of this crate.
     #[error("reserved for temporary files")]
     Temporary,
     /// The name is longer than 255 bytes.
@@ -331,16 +330,16 @@ pub enum NameError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedirectError {
-    /// There were more than the limit.
+    /// There were more redirects than the limit.
     #[error("too many, the limit is {0}")]
     TooMany(u32),
-    /// The answer does not say where to go.
-    #[error("no location in the answer")]
+    /// The response has no `Location`.
+    #[error("no location in the response")]
     NoLocation,
-    /// It leads from https to http.
+    /// The redirect leads from https to http.
     #[error("from https to {0}")]
     Downgrade(String),
-    /// It leads to what is no URL, or not one of http or https.
+    /// The redirect leads to something other than an http or https URL.
     #[error("location {0:?} cannot be used")]
     Location(String),
 }
@@ -349,22 +348,22 @@ pub enum RedirectError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownloaderBuildError {
-    /// A bound of zero, with which nothing would ever be downloaded.
+    /// A limit of zero, with which nothing could be downloaded.
     #[error("{0} is 0")]
     Zero(&'static str),
-    /// The user agent cannot stand in a header.
-    #[error("user agent contains a character that no header can")]
+    /// The user agent contains a character that is not allowed in a header.
+    #[error("user agent contains a character that is not allowed in a header")]
     UserAgent,
-    /// The name or the value of a header cannot stand in one.
-    #[error("header {0:?} has a name or value that cannot be sent")]
+    /// The name or the value of a header contains a character that is not allowed.
+    #[error("header {0:?} has a name or value that is not allowed")]
     Header(String),
     /// The header is one that the downloader sets itself.
     #[error("header {0:?} is set by the downloader")]
     ReservedHeader(String),
-    /// The proxy cannot be used: no URL of http or https.
+    /// The proxy is not an http or https URL.
     #[error("proxy cannot be used: {0}")]
     Proxy(String),
-    /// The PEM text has no certificate in it, or a broken one.
+    /// The PEM text contains no certificate, or an invalid one.
     #[error("root certificates cannot be read: {0}")]
     RootCertificates(String),
 }

@@ -12,14 +12,14 @@ use std::time::Duration;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a, K> {
-    /// A worker has taken up the job.
+    /// A worker has started the job.
     #[non_exhaustive]
     Started {
         /// The key of the job.
         key: &'a K,
         /// The job.
         job: &'a Job<K>,
-        /// The place of the job in the input, from 0.
+        /// The position of the job in the input, from 0.
         number: u64,
     },
     /// Some of the body has been received.
@@ -31,13 +31,13 @@ pub enum Event<'a, K> {
         number: u64,
         /// Bytes received since the last such event.
         received: u64,
-        /// Bytes of the file there are by now; less than before where a
-        /// download had to start again.
+        /// Bytes of the file so far; less than before if the download had to
+        /// start over.
         total: u64,
-        /// Bytes of the whole file, if the server has said.
+        /// Bytes of the whole file, if the server has sent the length.
         expected: Option<u64>,
     },
-    /// An attempt has failed, and there will be another.
+    /// An attempt has failed and will be retried.
     #[non_exhaustive]
     Retrying {
         /// The key of the job.
@@ -48,26 +48,26 @@ pub enum Event<'a, K> {
         error: &'a DownloadError,
         /// Which retry comes next, from 1.
         retry: u32,
-        /// How long it is until then.
+        /// The delay before it.
         delay: Duration,
     },
-    /// The job is over, for better or worse.
+    /// The job has ended, successfully or not.
     #[non_exhaustive]
     Finished {
         /// The key of the job.
         key: &'a K,
-        /// What the report says of the job.
+        /// The job's entry in the report.
         entry: &'a Entry<K>,
     },
 }
 
-/// One who is told what happens during a run.
+/// Receives the events of a run.
 ///
-/// `Started`, `Bytes` and `Retrying` are told on the threads of the executor,
-/// many at a time, and hold up the download while they are handled; `Finished`
-/// is told on the thread that called `download_many`, one at a time and in the
-/// order in which jobs finish. A panic in an observer ends there: it is counted
-/// in the [`Report`](super::Report), and the run goes on.
+/// `Started`, `Bytes` and `Retrying` are sent on the threads of the executor,
+/// concurrently, and delay the download while they are handled; `Finished` is sent
+/// on the thread that called `download_many`, one at a time and in the order in
+/// which jobs finish. A panic in an observer is caught and counted in the
+/// [`Report`](super::Report), and the run goes on.
 ///
 /// Closures over `&Event` are observers, and `()` is the one that does nothing.
 ///
@@ -87,7 +87,7 @@ pub enum Event<'a, K> {
 /// # check(print_failures);
 /// ```
 pub trait Observer<K>: Send + Sync {
-    /// Takes notice of `event`.
+    /// Receives one event.
     fn on_event(&self, event: &Event<'_, K>);
 }
 

@@ -3,14 +3,13 @@
 use super::error::{DownloadErrorKind, Subject};
 use std::any::Any;
 
-/// One file to download: a key to know it by, where it is, and the name under
-/// which it is saved.
+/// One file to download: a key, its URL, and the name under which it is saved.
 ///
-/// The key is the caller's: a country code, a row number, whatever names the
-/// file in the caller's own terms. It comes back in every event and report.
+/// The key is a value of the caller's choice that identifies the file: a country
+/// code or a row number, for example. Every event and the report contain it.
 ///
-/// What the job says of its file beyond that is a requirement: a file with
-/// another length, checksum or type is not saved.
+/// A job may also require a length, a checksum or a type: a file that does not
+/// match is not saved.
 ///
 /// # Examples
 ///
@@ -50,9 +49,9 @@ struct Required {
 impl<K> Job<K> {
     /// Creates a job that downloads `url` into the file `file_name`.
     ///
-    /// The name is one within the downloader's folder. Names that lead out of
-    /// it, or that some system cannot keep, are refused when the job's turn
-    /// comes, before any request is made.
+    /// The name is relative to the downloader's folder. A name that leads out of
+    /// it, or that some operating system does not allow, makes the job fail before
+    /// any request is made.
     pub fn new(key: K, url: impl Into<String>, file_name: impl Into<String>) -> Self {
         Self {
             key,
@@ -76,8 +75,8 @@ impl<K> Job<K> {
         self
     }
 
-    /// Requires the server to say that the file is of this type, as in
-    /// `image/gif`; case and parameters such as `; charset=` do not count.
+    /// Requires the server to send this content type, as in `image/gif`; case and
+    /// parameters such as `; charset=` are ignored.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.required().content_type = Some(content_type.into());
         self

@@ -1,9 +1,8 @@
-//! Downloads of many files, each whole or not at all: what the rest of the
-//! crate is good for.
+//! Downloads of many files, each completely or not at all.
 //!
 //! A [`Job`] is a key of your own, a URL and a file name. A [`Downloader`] runs
 //! any number of them on any [`Executor`], a bounded number at a time, and its
-//! [`Report`] says what became of each. An [`Observer`] is told meanwhile.
+//! [`Report`] has the outcome of each. An [`Observer`] receives events meanwhile.
 //!
 //! ```no_run
 //! use as_completed::ThreadPool;
@@ -26,19 +25,18 @@
 //! # Ok::<(), as_completed::download::DownloadError>(())
 //! ```
 //!
-//! # Whole files
+//! # Complete files
 //!
-//! A body goes into a temporary file in the same folder, created anew, which is
-//! renamed when it is complete and is what the job requires of it. After any
-//! error the file is absent, or the old one. A symbolic link of that name is
-//! replaced, not followed. No temporary file is left, unless
-//! [`resume`](DownloaderBuilder::resume) asks for it, or the process is killed.
+//! A body is written to a new temporary file in the same folder. The temporary file
+//! is renamed once it is complete and has passed the checks of its job. After an
+//! error, the file is absent or unchanged. A symbolic link of that name is replaced,
+//! not followed. No temporary file is left behind, unless
+//! [`resume`](DownloaderBuilder::resume) is on or the process is killed.
 //!
-//! # Bounds
+//! # Limits
 //!
-//! Every wait has an end: see [`DownloaderBuilder`] for the timeouts, the
-//! minimum speed, the retries and what else can be set. Memory does not grow
-//! with the number of jobs where
+//! Every wait has a limit: [`DownloaderBuilder`] sets the timeouts, the minimum
+//! speed, the retries and more. Memory does not grow with the number of jobs if
 //! [`remember_names`](DownloaderBuilder::remember_names) is off and [`Keep`] is
 //! not [`All`](Keep::All).
 
@@ -81,9 +79,9 @@ use crate::executor::Executor;
 use std::path::PathBuf;
 
 /// Downloads the files of all `jobs` into `directory` on the executor, with the
-/// default settings, and returns what became of each.
+/// default settings, and returns the outcome of each.
 ///
-/// Blocks until all jobs are over. [`Downloader::download_many`] is the same
+/// Blocks until all jobs have ended. [`Downloader::download_many`] does the same
 /// with settings and an observer.
 ///
 /// # Errors

@@ -22,14 +22,14 @@ const UNCOUNTED: &str = "{spinner} {pos} files  {msg}  {elapsed}";
 const SIZED: &str = "{bar:30.cyan/dim} {bytes:>10}/{total_bytes:<10} {wide_msg}";
 const UNSIZED: &str = "{spinner} {bytes:>10} {wide_msg}";
 
-/// Draws one bar for all files, with bytes, bytes per second and the time that
-/// is left, and one for each of up to eight larger files; prints failures above
+/// Draws one bar for all files, with bytes, bytes per second and the remaining
+/// time, and one for each of up to eight larger files; prints failures above
 /// them.
 ///
-/// Everything goes to standard error. Where that is no terminal there are no
-/// bars, and failures are printed all the same. Clones draw on the same bars.
-/// [`finish`](Self::finish) leaves the last state on the screen; drop of the
-/// last clone takes the bars away.
+/// All output goes to standard error. If that is not a terminal, there are no
+/// bars, but failures are still printed. Clones share the bars.
+/// [`finish`](Self::finish) leaves the last state on the screen; dropping the
+/// last clone removes the bars.
 ///
 /// # Examples
 ///
@@ -59,7 +59,7 @@ struct Bars {
 }
 
 impl Progress {
-    /// Creates the bars, for that many files if the number is known.
+    /// Creates the bars; `files` is the number of files, if known.
     #[must_use]
     pub fn new(files: Option<u64>) -> Self {
         Self::drawn_on(files, ProgressDrawTarget::stderr())

@@ -1,16 +1,16 @@
-//! [`RetryPolicy`]: when to try again, how often, and after how long.
+//! [`RetryPolicy`]: when to retry, how often, and after which delay.
 
 use super::error::DownloadErrorKind;
 use std::time::{Duration, SystemTime};
 
-/// When a failed attempt is followed by another.
+/// When a failed attempt is retried.
 ///
 /// Only errors that are
 /// [transient](super::DownloadError::is_transient) are retried. The delay
 /// doubles from one retry of a job to the next, and half of it is random, so
-/// that jobs which failed together do not come back together. Where the server
-/// says how long to wait (`Retry-After`), all jobs of this run wait that long
-/// before they ask that host again.
+/// that jobs which failed together are not retried together. If the server sends
+/// `Retry-After`, all jobs of this run wait that long before their next request to
+/// that host.
 ///
 /// # Examples
 ///
@@ -37,7 +37,7 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// Three retries a job, the first after a quarter of a second.
+    /// Three retries per job, the first after a quarter of a second.
     fn default() -> Self {
         Self {
             max_retries: 3,
@@ -51,27 +51,27 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Creates the policy that never tries again.
+    /// Creates a policy that never retries.
     pub fn never() -> Self {
         Self::default().max_retries(0)
     }
 
-    /// Sets how often one job is tried again; 3 by default.
+    /// Sets the maximum number of retries per job; 3 by default.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = retries;
         self
     }
 
-    /// Sets the delay before the first retry of a job, and the one at which
-    /// doubling ends; 250 ms and 10 s by default.
+    /// Sets the delay before the first retry of a job, and the maximum delay; 250 ms
+    /// and 10 s by default.
     pub fn delay(mut self, first: Duration, longest: Duration) -> Self {
         self.first_delay = first;
         self.longest_delay = longest.max(first);
         self
     }
 
-    /// Sets the longest wait that a server may ask for by `Retry-After`; what
-    /// is above counts as that. 60 s by default.
+    /// Sets the maximum delay for `Retry-After`; longer delays are shortened to it.
+    /// 60 s by default.
     pub fn longest_retry_after(mut self, longest: Duration) -> Self {
         self.longest_retry_after = longest;
         self
@@ -79,16 +79,15 @@ impl RetryPolicy {
 
     /// Sets how many retries a run may have outstanding; 100 by default.
     ///
-    /// Each retry takes one from the budget, each file that arrives gives one
-    /// back. So a server that is down costs no more than this, however many
-    /// jobs there are, while one that merely fails now and then is retried for
-    /// as long as it takes.
+    /// Each retry takes one from the budget, and each downloaded file returns one.
+    /// So a server that is down costs no more retries than this for any number of
+    /// jobs, while a server that fails now and then is retried without limit.
     pub fn budget(mut self, retries: u32) -> Self {
         self.budget = retries;
         self
     }
 
-    /// Retries this status as well, for a server that uses it in its own way.
+    /// Also retries this status, for servers that use it for temporary errors.
     pub fn also_status(mut self, code: u16) -> Self {
         self.also.push(code);
         self

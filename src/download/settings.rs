@@ -1,4 +1,4 @@
-//! What a downloader goes by, and the choices there are.
+//! The settings of a downloader and their types.
 
 use super::report::Keep;
 use super::retry::RetryPolicy;
@@ -9,33 +9,32 @@ use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderName, HeaderValue};
 
-/// What to do where a file of the job's name is there already.
+/// What to do if the file of a job already exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Overwrite {
-    /// Download the file, and replace the old one when the new one is whole.
+    /// Download the file, and replace the old one once the new one is complete.
     #[default]
     Always,
-    /// Ask the server whether its file is newer than the one that is there, and
-    /// replace it only then. Files are given the modification time that the
-    /// server says, which is what is compared.
+    /// Replace the old file only if the server's file is newer. Downloaded files get
+    /// the modification time that the server sends, and that time is compared.
     IfChanged,
-    /// Leave the old file, and make no request.
+    /// Keep the old file, and make no request.
     Never,
 }
 
-/// What must be on the disk before a file counts as downloaded.
+/// What is synced to disk before a file counts as downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Nothing: after a crash of the machine a file may be empty. The fastest.
+    /// Nothing: after a crash of the machine, a file may be empty. The fastest.
     #[default]
     None,
-    /// The content of the file: after a crash of the machine it is whole, if it
-    /// is there.
+    /// The content of the file: after a crash of the machine, the file is complete
+    /// if it exists.
     File,
-    /// The content and the folder's entry: after a crash of the machine it is
-    /// there, and whole.
+    /// The content and the folder's entry: after a crash of the machine, the file
+    /// exists and is complete.
     FileAndDirectory,
 }
 
@@ -43,18 +42,18 @@ pub enum Durability {
 #[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Proxy {
-    /// The one that `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY` names, with the
-    /// exceptions of `NO_PROXY`, if any.
+    /// The proxy of `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY`, if any, with the
+    /// exceptions of `NO_PROXY`.
     #[default]
     Environment,
-    /// None, whatever the environment says.
+    /// No proxy, regardless of the environment.
     Direct,
-    /// The one at this URL of http or https, with a user name and a password in
-    /// it if need be.
+    /// The proxy at this http or https URL, which may contain a user name and a
+    /// password.
     Url(String),
 }
 
-/// Leaves out what may be a password.
+/// Omits the URL, which may contain a password.
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

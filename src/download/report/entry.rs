@@ -1,4 +1,4 @@
-//! [`Entry`]: what became of one job.
+//! [`Entry`]: the outcome of one job.
 
 use crate::download::error::{DownloadError, DownloadErrorKind};
 use crate::download::job::Job;
@@ -6,19 +6,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What became of a job.
+/// The outcome of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DownloadStatus {
-    /// The file has been downloaded, and is whole.
+    /// The file was downloaded completely.
     Ok,
-    /// The server has no such file: it answered 404 or 410.
+    /// The server has no such file: it responded with 404 or 410.
     NotFound,
     /// The download failed.
     Error,
-    /// The file was there already, and nothing had to be downloaded.
+    /// The file existed already, and nothing had to be downloaded.
     Skipped,
-    /// The job was cancelled before it was over.
+    /// The job was cancelled before it ended.
     Cancelled,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for DownloadStatus {
     }
 }
 
-/// What became of one job.
+/// The outcome of one job, in a [`Report`](super::Report).
 pub struct Entry<K> {
     job: Arc<Job<K>>,
     directory: Arc<Path>,
@@ -93,39 +93,37 @@ impl<K> Entry<K> {
         self.job.file_name()
     }
 
-    /// Returns where the file is, or would be.
+    /// Returns the path of the file, whether it exists or not.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.directory.join(self.job.file_name())
     }
 
-    /// Returns the place of the job in the input, from 0.
+    /// Returns the position of the job in the input, from 0.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Returns what became of the job.
+    /// Returns the status of the job.
     #[must_use]
     pub fn status(&self) -> DownloadStatus {
         self.status
     }
 
-    /// Returns how many bytes of bodies were received for the job, in all
-    /// attempts.
+    /// Returns the number of body bytes received for the job, in all attempts.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Returns how often the job was tried again.
+    /// Returns the number of retries of the job.
     #[must_use]
     pub fn retries(&self) -> u32 {
         self.retries
     }
 
-    /// Returns why there is no file: an error unless the status is `Ok` or
-    /// `Skipped`.
+    /// Returns the error, unless the status is `Ok` or `Skipped`.
     #[must_use]
     pub fn error(&self) -> Option<&DownloadError> {
         self.error.as_ref()

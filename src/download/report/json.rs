@@ -1,5 +1,4 @@
-//! Reports as JSON, by hand: two shapes of object are no reason for a
-//! dependency.
+//! Reports as JSON, written by hand to avoid a dependency.
 
 use super::entry::{DownloadStatus, Entry};
 use super::report::Report;
@@ -56,7 +55,7 @@ impl<K: Display> Report<K> {
     ///
     /// Its members are a count for each status (`ok`, `not found`, `error`,
     /// `skipped`, `cancelled`), `bytes`, `retries`, `elapsed` in seconds, and
-    /// `entries`, those that were kept, as [`Entry::to_json`] gives them.
+    /// `entries`, the kept ones, as [`Entry::to_json`] writes them.
     #[must_use]
     pub fn to_json(&self) -> String {
         written(|out| {

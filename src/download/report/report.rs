@@ -1,4 +1,4 @@
-//! [`Report`]: what became of all the jobs of a run.
+//! [`Report`]: the outcomes of all jobs of a run.
 
 use super::entry::{DownloadStatus, Entry};
 use std::fmt;
@@ -6,21 +6,21 @@ use std::time::Duration;
 
 /// Which entries a [`Report`] keeps.
 ///
-/// Counts are kept of all jobs in any case, and the observer sees all entries.
+/// In every case, all jobs are counted and the observer receives all entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Keep {
-    /// Those of all jobs.
+    /// The entries of all jobs.
     #[default]
     All,
-    /// Those of the jobs that have an error, for runs so long that the report
-    /// would fill the memory.
+    /// The entries with an error, for runs so long that the report would take too
+    /// much memory.
     Failures,
-    /// None.
+    /// No entries.
     Nothing,
 }
 
-/// What became of all the jobs of a run.
+/// The outcomes of all jobs of a run.
 ///
 /// # Examples
 ///
@@ -83,33 +83,33 @@ impl<K> Report<K> {
         self.observer_panics = observer_panics;
     }
 
-    /// Returns the entries that were to be kept (see [`Keep`]), in the order in
-    /// which the jobs finished.
+    /// Returns the kept entries (see [`Keep`]), in the order in which the jobs
+    /// finished.
     #[must_use]
     pub fn entries(&self) -> &[Entry<K>] {
         &self.entries
     }
 
-    /// Returns how many jobs ended with that status.
+    /// Returns the number of jobs with this status.
     #[must_use]
     pub fn count(&self, status: DownloadStatus) -> u64 {
         self.counts[status.index()]
     }
 
-    /// Returns how many jobs there were.
+    /// Returns the number of jobs.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Returns how many bytes of bodies were received, those of failed attempts
-    /// included.
+    /// Returns the number of body bytes received, including those of failed
+    /// attempts.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Returns how many retries there were.
+    /// Returns the number of retries.
     #[must_use]
     pub fn retries(&self) -> u64 {
         self.retries
@@ -121,8 +121,8 @@ impl<K> Report<K> {
         self.elapsed
     }
 
-    /// Returns whether the run was cancelled before it was over; jobs that had
-    /// not been read from the input by then are in no count.
+    /// Returns whether the run was cancelled before its end; jobs that had not been
+    /// read from the input by then are not counted.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled
@@ -134,8 +134,8 @@ impl<K> Report<K> {
         self.observer_panics
     }
 
-    /// Returns the exit code for a program that did nothing but this run: 0 if
-    /// every file is there, 130 if it was cancelled, else 1.
+    /// Returns an exit code for a program that does only this run: 0 if every file
+    /// was downloaded or existed already, 130 if the run was cancelled, otherwise 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         if self.cancelled {

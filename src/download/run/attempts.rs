@@ -12,11 +12,11 @@ use crate::download::settings::{Overwrite, finite};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// How many kept connections may turn out to be closed before one job takes
-/// that for an error like others.
+/// How many reused connections may turn out to be closed before a job treats that
+/// as an ordinary error.
 const MAX_STALE: u32 = 64;
 
-/// Works at a job until its file is there or there is no more hope.
+/// Runs a job until its file is saved or its retries are used up.
 pub(crate) fn work<K: Send + Sync + 'static>(run: &Run<K>, queued: &QueuedJob<K>) -> Outcome {
     let mut outcome = Outcome::default();
     if run.is_cancelled() {
