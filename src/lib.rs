@@ -252,7 +252,9 @@ pub use error::{
 };
 pub use executor::{Executor, ExecutorExt, Inline};
 pub use map::{Map, MapUnordered};
-pub use task::{CancelToken, JoinHandle, Promise, ScopedJoinHandle, Task, TaskId, promise};
+pub use task::{
+    CancelToken, JoinHandle, Promise, RejectedTask, ScopedJoinHandle, Task, TaskId, promise,
+};
 pub use thread_pool::{ScopedPool, ThreadPool, ThreadPoolBuilder};
 
 /// The programs of the README, compiled with the other examples.

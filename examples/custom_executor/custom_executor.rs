@@ -1,12 +1,14 @@
 //! Implements an executor on a rayon pool. One method is enough.
 
-use as_completed::{CancelToken, Executor, ExecutorExt, JoinError, Rejected, Task, as_completed};
+use as_completed::{
+    CancelToken, Executor, ExecutorExt, JoinError, RejectedTask, Task, as_completed,
+};
 use std::{error::Error, time::Duration};
 
 struct Rayon(rayon::ThreadPool);
 
 impl Executor for Rayon {
-    fn execute(&self, task: Task) -> Result<(), Rejected> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
         self.0.spawn(|| task.run());
         Ok(())
     }

@@ -48,7 +48,9 @@ pub trait ExecutorExt: Executor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        launch(closure, (), |task| self.execute(Task(task)))
+        launch(closure, (), |task| {
+            self.execute(Task(task)).map_err(|rejected| rejected.0)
+        })
     }
 
     /// Submits a closure, or gives it back. Never waits for room.
@@ -84,7 +86,9 @@ pub trait ExecutorExt: Executor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        offer(closure, |task| self.try_execute(Task(task)))
+        offer(closure, |task| {
+            self.try_execute(Task(task)).map_err(|rejected| rejected.0)
+        })
     }
 
     /// Submits a closure that is given a [`CancelToken`], which
@@ -116,7 +120,7 @@ pub trait ExecutorExt: Executor {
         launch(
             move || closure(seen),
             token,
-            |task| self.execute(Task(task)),
+            |task| self.execute(Task(task)).map_err(|rejected| rejected.0),
         )
     }
 

@@ -2,8 +2,7 @@
 
 use super::Executor;
 use super::ext::submit_without_import;
-use crate::error::Rejected;
-use crate::task::Task;
+use crate::task::{RejectedTask, Task};
 
 /// Runs each task at once, on the thread that submits it.
 ///
@@ -28,7 +27,7 @@ impl Inline {
 }
 
 impl Executor for Inline {
-    fn execute(&self, task: Task) -> Result<(), Rejected> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
         task.run();
         Ok(())
     }

@@ -7,8 +7,8 @@ pub use self::ext::ExecutorExt;
 pub(crate) use self::ext::submit_without_import;
 pub use self::inline::Inline;
 
-use crate::error::{Rejected, SubmitError};
-use crate::task::{Cell, ErasedTask, ScopedJoinHandle, Stop, Task};
+use crate::error::SubmitError;
+use crate::task::{AnyCell, Cell, ErasedTask, Refused, RejectedTask, ScopedJoinHandle, Stop, Task};
 use std::sync::Arc;
 
 /// What runs tasks: a [`ThreadPool`](crate::ThreadPool),
@@ -23,13 +23,13 @@ use std::sync::Arc;
 /// # Examples
 ///
 /// ```
-/// use as_completed::{Executor, ExecutorExt, Rejected, Task};
+/// use as_completed::{Executor, ExecutorExt, RejectedTask, Task};
 ///
 /// /// Starts a thread for each task.
 /// struct Threads;
 ///
 /// impl Executor for Threads {
-///     fn execute(&self, task: Task) -> Result<(), Rejected> {
+///     fn execute(&self, task: Task) -> Result<(), RejectedTask> {
 ///         std::thread::spawn(|| task.run());
 ///         Ok(())
 ///     }
@@ -49,18 +49,21 @@ pub trait Executor: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Rejected`] if the executor will not run the task; it may have dropped
-    /// it by then.
-    fn execute(&self, task: Task) -> Result<(), Rejected>;
+    /// [`RejectedTask`], which gives the task back with the reason, if the
+    /// executor will not run it. A task that the executor drops instead
+    /// resolves to [`Rejected::Lost`](crate::Rejected::Lost).
+    fn execute(&self, task: Task) -> Result<(), RejectedTask>;
 
     /// Takes a task as [`execute`](Self::execute) does, but never waits for
     /// room. It is the same as `execute` unless an executor has a bound.
     ///
     /// # Errors
     ///
-    /// [`Rejected`] if the executor will not run the task;
-    /// [`Rejected::QueueFull`] if it would have to wait for room.
-    fn try_execute(&self, task: Task) -> Result<(), Rejected> {
+    /// [`RejectedTask`], which gives the task back with the reason, if the
+    /// executor will not run it:
+    /// [`Rejected::QueueFull`](crate::Rejected::QueueFull) if it would have to
+    /// wait for room.
+    fn try_execute(&self, task: Task) -> Result<(), RejectedTask> {
         self.execute(task)
     }
 }
@@ -69,7 +72,7 @@ pub trait Executor: Send + Sync {
 pub(crate) fn launch<'scope, F, T, S>(
     closure: F,
     stop: S,
-    execute: impl FnOnce(ErasedTask<'scope>) -> Result<(), Rejected>,
+    execute: impl FnOnce(ErasedTask<'scope>) -> Result<(), Refused<'scope>>,
 ) -> ScopedJoinHandle<'scope, T>
 where
     F: FnOnce() -> T + Send + 'scope,
@@ -77,27 +80,27 @@ where
     S: Stop + 'scope,
 {
     let cell = Arc::new(Cell::new(closure, stop));
-    if let Err(reason) = execute(ErasedTask::new(Arc::clone(&cell) as _)) {
-        cell.declined(reason);
-    }
+    // The drop of a refused task resolves its handle.
+    drop(execute(ErasedTask::new(Arc::clone(&cell) as _)));
     ScopedJoinHandle::new(cell)
 }
 
 /// As [`launch`], but a closure that is not taken comes back.
 pub(crate) fn offer<'scope, F, T>(
     closure: F,
-    execute: impl FnOnce(ErasedTask<'scope>) -> Result<(), Rejected>,
+    execute: impl FnOnce(ErasedTask<'scope>) -> Result<(), Refused<'scope>>,
 ) -> Result<ScopedJoinHandle<'scope, T>, SubmitError<F>>
 where
     F: FnOnce() -> T + Send + 'scope,
     T: Send + 'scope,
 {
-    let cell = Arc::new(Cell::offered(closure, ()));
-    match execute(ErasedTask::new(Arc::clone(&cell) as _)) {
-        Ok(()) => cell.accepted(),
-        Err(reason) => {
+    let cell = Arc::new(Cell::new(closure, ()));
+    if let Err(refused) = execute(ErasedTask::new(Arc::clone(&cell) as _)) {
+        // An executor may refuse another task in place of this one, which it
+        // then still holds; that other one learns of it as it is dropped.
+        if refused.task().id() == cell.id() {
             if let Some(closure) = cell.take_back() {
-                return Err(SubmitError::new(closure, reason));
+                return Err(SubmitError::new(closure, refused.reason().clone()));
             }
         }
     }
@@ -107,11 +110,11 @@ where
 macro_rules! forward {
     ($($pointer:ty),+) => {$(
         impl<E: Executor + ?Sized> Executor for $pointer {
-            fn execute(&self, task: Task) -> Result<(), Rejected> {
+            fn execute(&self, task: Task) -> Result<(), RejectedTask> {
                 (**self).execute(task)
             }
 
-            fn try_execute(&self, task: Task) -> Result<(), Rejected> {
+            fn try_execute(&self, task: Task) -> Result<(), RejectedTask> {
                 (**self).try_execute(task)
             }
         }

@@ -4,9 +4,9 @@
 //! # States
 //!
 //! ```text
-//! OFFERED ──► PENDING ──► RUNNING ──► RETURNED | PANICKED
-//!    │           ├──────► CANCELLING ► CANCELLED
-//!    └─► WITHDRAWN ┴────► REJECTING ─► REJECTED
+//! PENDING ──► RUNNING ──► RETURNED | PANICKED
+//!    ├──────► CANCELLING ► CANCELLED
+//!    └──────► REJECTING ─► REJECTED
 //! ```
 //!
 //! # Invariants
@@ -14,9 +14,9 @@
 //! - The state changes under the cell's lock only. It is read without, and a
 //!   reader that sees a final state sees all that led to it (`Release` on the
 //!   store, `Acquire` on the load).
-//! - The closure is in the cell if and only if the state is `OFFERED`,
-//!   `PENDING` or `WITHDRAWN`. Whoever takes it out decides the task's fate,
-//!   so it runs at most once, and never after it was cancelled.
+//! - The closure is in the cell if and only if the state is `PENDING`. Whoever
+//!   takes it out decides the task's fate, so it runs at most once, and never
+//!   after it was cancelled.
 //! - The closure is gone, run or dropped, before the state is final; no
 //!   foreign code runs under the lock.
 //! - Watchers are added while the state is not final, and taken out in the
@@ -30,20 +30,16 @@ use crate::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
 use crate::unwind;
 use std::task::Waker;
 
-/// `try_submit` has not heard yet whether the executor takes the task.
-const OFFERED: u8 = 0;
-const PENDING: u8 = 1;
-/// The executor dropped an offered task; `try_submit` takes the closure back.
-const WITHDRAWN: u8 = 2;
-const RUNNING: u8 = 3;
+const PENDING: u8 = 0;
+const RUNNING: u8 = 1;
 /// The closure is being dropped; the task will at once be cancelled.
-const CANCELLING: u8 = 4;
+const CANCELLING: u8 = 2;
 /// The closure is being dropped, or given back.
-const REJECTING: u8 = 5;
-const RETURNED: u8 = 6;
-const PANICKED: u8 = 7;
-const CANCELLED: u8 = 8;
-const REJECTED: u8 = 9;
+const REJECTING: u8 = 3;
+const RETURNED: u8 = 4;
+const PANICKED: u8 = 5;
+const CANCELLED: u8 = 6;
+const REJECTED: u8 = 7;
 
 /// The first final state; all after it are final too.
 const FINAL: u8 = RETURNED;
@@ -90,19 +86,9 @@ pub(crate) struct Cell<F, T, S> {
 
 impl<F, T, S> Cell<F, T, S> {
     pub(crate) fn new(closure: F, stop: S) -> Self {
-        Self::in_state(PENDING, closure, stop)
-    }
-
-    /// A task whose closure comes back from [`take_back`](Self::take_back) if
-    /// no executor takes it.
-    pub(crate) fn offered(closure: F, stop: S) -> Self {
-        Self::in_state(OFFERED, closure, stop)
-    }
-
-    fn in_state(state: u8, closure: F, stop: S) -> Self {
         Self {
             id: TaskId::next(),
-            state: AtomicU8::new(state),
+            state: AtomicU8::new(PENDING),
             owner: AtomicU32::new(0),
             stop,
             slot: Mutex::new(Slot {
@@ -119,7 +105,7 @@ impl<F, T, S> Cell<F, T, S> {
     /// Takes the closure out if it is still there, and says in the same
     /// critical section what becomes of the task.
     fn take_closure(&self, next: u8) -> Option<F> {
-        if self.state() > WITHDRAWN {
+        if self.state() != PENDING {
             return None;
         }
         let mut slot = self.slot.lock();
@@ -145,41 +131,10 @@ impl<F, T, S> Cell<F, T, S> {
         watchers.notify(self.id);
     }
 
-    /// Rejects an offer that the executor declined and returns the closure;
-    /// `None` if the task was run all the same.
+    /// Takes the closure out of a task that its executor refused and for which
+    /// no handle is given out; `None` if it was cancelled meanwhile.
     pub(crate) fn take_back(&self) -> Option<F> {
         self.take_closure(REJECTING)
-    }
-
-    /// Ends the offer: from here on the executor answers for the task.
-    pub(crate) fn accepted(&self) {
-        let slot = self.slot.lock();
-        match self.state() {
-            OFFERED => self.state.store(PENDING, Ordering::Release),
-            WITHDRAWN => {
-                drop(slot);
-                self.reject_as(Rejected::Lost);
-            }
-            _ => {}
-        }
-    }
-
-    fn reject_as(&self, reason: Rejected) {
-        if let Some(closure) = self.take_closure(REJECTING) {
-            unwind::discard(closure);
-            self.settle(REJECTED, Err(JoinError::Rejected(reason)));
-        }
-    }
-
-    /// Rejects a task that its executor declined, before its handle is given
-    /// out: an executor that dropped the task on the way knows a better reason
-    /// than the drop itself.
-    pub(crate) fn declined(&self, reason: Rejected) {
-        self.reject_as(reason.clone());
-        let mut slot = self.slot.lock();
-        if self.state() == REJECTED {
-            slot.stage = Stage::Outcome(Err(JoinError::Rejected(reason)));
-        }
     }
 
     /// The lock, if the state is not final.
@@ -226,8 +181,6 @@ pub(crate) trait AnyCell: Send + Sync {
     fn cancel(&self) -> bool;
     /// Resolves a task that its executor will not run.
     fn reject(&self, reason: Rejected);
-    /// The executor dropped its end of the task.
-    fn abandon(&self);
     /// Adds a watcher, or gives it back if the task is final.
     fn watch(&self, watcher: Watcher) -> Result<(), Watcher>;
     fn unwatch(&self, key: &Key<'_>);
@@ -330,23 +283,9 @@ where
     }
 
     fn reject(&self, reason: Rejected) {
-        self.reject_as(reason);
-    }
-
-    fn abandon(&self) {
-        match self.state() {
-            OFFERED => {
-                let slot = self.slot.lock();
-                if self.state() == OFFERED {
-                    self.state.store(WITHDRAWN, Ordering::Release);
-                    return;
-                }
-                drop(slot);
-                // Accepted in the meantime, and dropped all the same.
-                self.reject_as(Rejected::Lost);
-            }
-            PENDING => self.reject_as(Rejected::Lost),
-            _ => {}
+        if let Some(closure) = self.take_closure(REJECTING) {
+            unwind::discard(closure);
+            self.settle(REJECTED, Err(JoinError::Rejected(reason)));
         }
     }
 

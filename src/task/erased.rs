@@ -68,7 +68,7 @@ impl<'scope> ErasedTask<'scope> {
 impl Drop for ErasedTask<'_> {
     fn drop(&mut self) {
         if let Some(cell) = self.0.take() {
-            cell.abandon();
+            cell.reject(Rejected::Lost);
             unwind::discard(cell);
         }
     }

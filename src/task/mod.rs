@@ -2,7 +2,8 @@
 //! of one.
 //!
 //! [`cell`] is the task itself, shared by its two ends: [`erased`] is the end
-//! of the executor, [`handle`] that of the caller. [`watch`] is how the task
+//! of the executor, [`refused`] is that end given back by an executor that does
+//! not take it, [`handle`] that of the caller. [`watch`] is how the task
 //! tells that it is final, [`cancel`] how it is asked to stop while it runs.
 
 mod id;
@@ -14,6 +15,7 @@ mod cell;
 
 mod erased;
 mod handle;
+mod refused;
 
 mod promise;
 
@@ -24,6 +26,8 @@ pub(crate) use self::handle::run_if_own;
 pub use self::handle::{JoinHandle, ScopedJoinHandle};
 pub use self::id::TaskId;
 pub use self::promise::{Promise, promise};
+pub(crate) use self::refused::Refused;
+pub use self::refused::RejectedTask;
 pub(crate) use self::watch::{Completions, Key, Watcher};
 
 use std::fmt;
@@ -31,7 +35,8 @@ use std::fmt;
 /// A closure and the place for its result, on its way to a worker.
 ///
 /// Dropping a task that has not run resolves its handle to
-/// [`Rejected::Lost`], so that nobody waits for it for ever.
+/// [`Rejected::Lost`](crate::Rejected::Lost), so that nobody waits for it for
+/// ever.
 #[must_use = "a task that is dropped without being run is lost to its handle"]
 pub struct Task(pub(crate) ErasedTask<'static>);
 
@@ -44,12 +49,12 @@ impl Task {
     /// # Examples
     ///
     /// ```
-    /// use as_completed::{Executor, ExecutorExt, Rejected, Task};
+    /// use as_completed::{Executor, ExecutorExt, RejectedTask, Task};
     ///
     /// struct Here;
     ///
     /// impl Executor for Here {
-    ///     fn execute(&self, task: Task) -> Result<(), Rejected> {
+    ///     fn execute(&self, task: Task) -> Result<(), RejectedTask> {
     ///         task.run();
     ///         Ok(())
     ///     }

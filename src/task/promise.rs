@@ -360,10 +360,6 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         self.settle(Err(JoinError::Rejected(reason)));
     }
 
-    fn abandon(&self) {
-        self.reject(Rejected::Lost);
-    }
-
     fn watch(&self, watcher: Watcher) -> Result<(), Watcher> {
         match self.unless_final() {
             Some(mut slot) => {

@@ -27,7 +27,7 @@ use super::state::{Phase, State, Summons};
 use super::worker;
 use crate::error::{JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, worker_of};
-use crate::task::{ErasedTask, Member, TaskId, WeakTask};
+use crate::task::{ErasedTask, Member, Refused, TaskId, WeakTask};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
@@ -124,11 +124,17 @@ impl<'scope> Core<'scope> {
 
     /// Queues the task, waiting for room; a worker of this pool that would
     /// have to wait runs it instead.
-    pub(super) fn submit(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Rejected> {
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        task: ErasedTask<'scope>,
+    ) -> Result<(), Refused<'scope>> {
         let member = task.join_pool(self.id);
         let mut state = self.state.lock();
         loop {
-            state.admit()?;
+            if let Err(reason) = state.admit() {
+                drop(state);
+                return Err(Refused::new(task, reason));
+            }
             if state.queued < self.settings.queue_capacity {
                 return self.push(state, task, member);
             }
@@ -147,15 +153,21 @@ impl<'scope> Core<'scope> {
     }
 
     /// Queues the task if there is room.
-    pub(super) fn try_submit(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Rejected> {
+    pub(super) fn try_submit(
+        self: &Arc<Self>,
+        task: ErasedTask<'scope>,
+    ) -> Result<(), Refused<'scope>> {
         let member = task.join_pool(self.id);
         let state = self.state.lock();
-        state.admit()?;
-        if state.queued < self.settings.queue_capacity {
-            self.push(state, task, member)
-        } else {
-            Err(Rejected::QueueFull)
-        }
+        let reason = match state.admit() {
+            Ok(()) if state.queued < self.settings.queue_capacity => {
+                return self.push(state, task, member);
+            }
+            Ok(()) => Rejected::QueueFull,
+            Err(reason) => reason,
+        };
+        drop(state);
+        Err(Refused::new(task, reason))
     }
 
     fn push(
@@ -163,7 +175,7 @@ impl<'scope> Core<'scope> {
         mut state: MutexGuard<'_, State<'scope>>,
         task: ErasedTask<'scope>,
         member: Member,
-    ) -> Result<(), Rejected> {
+    ) -> Result<(), Refused<'scope>> {
         if member.listens {
             state.watch_for_stop(&task);
         }
@@ -198,7 +210,7 @@ impl<'scope> Core<'scope> {
     /// Starts a worker. If that fails and none is alive, the whole queue is
     /// rejected: the tasks of others, who trusted in the worker, too. The
     /// caller's own task is left to the caller.
-    fn start(self: &Arc<Self>, index: usize, own: Option<TaskId>) -> Result<(), Rejected> {
+    fn start(self: &Arc<Self>, index: usize, own: Option<TaskId>) -> Result<(), Refused<'scope>> {
         let core = Arc::clone(self);
         match (self.spawner)(index, Box::new(move || worker::live(core, index))) {
             Ok(thread) => {
@@ -235,18 +247,18 @@ impl<'scope> Core<'scope> {
         }
     }
 
-    /// Rejects tasks; `own` is dropped and reported to its submitter instead.
+    /// Rejects tasks; `own` is given back to its submitter instead.
     pub(super) fn reject(
         &self,
         orphans: impl Iterator<Item = ErasedTask<'scope>>,
         own: Option<TaskId>,
         reason: &Rejected,
-    ) -> Result<(), Rejected> {
+    ) -> Result<(), Refused<'scope>> {
         self.room.notify_all();
         let mut outcome = Ok(());
         for task in orphans {
             if own == Some(task.id()) {
-                outcome = Err(reason.clone());
+                outcome = Err(Refused::new(task, reason.clone()));
             } else {
                 task.reject(reason.clone());
             }

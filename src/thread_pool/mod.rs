@@ -17,10 +17,10 @@ pub use self::builder::ThreadPoolBuilder;
 pub use self::scope::ScopedPool;
 
 use self::core::Core;
-use crate::error::{JoinTimeoutError, Rejected};
+use crate::error::JoinTimeoutError;
 use crate::executor::{Executor, submit_without_import};
 use crate::sync::processors;
-use crate::task::Task;
+use crate::task::{RejectedTask, Task};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl ThreadPool {
 
     /// Lets no more tasks in; those that are queued or run go on.
     ///
-    /// Never blocks. Later submits resolve to [`Rejected::ShutDown`]. Does
+    /// Never blocks. Later submits resolve to [`Rejected::ShutDown`](crate::Rejected::ShutDown). Does
     /// nothing the second time; safe from a worker and from a callback. The
     /// counterpart of Python's `shutdown(wait=False)`.
     ///
@@ -251,12 +251,12 @@ impl Default for ThreadPool {
 }
 
 impl Executor for ThreadPool {
-    fn execute(&self, task: Task) -> Result<(), Rejected> {
-        self.core.submit(task.0)
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+        self.core.submit(task.0).map_err(RejectedTask)
     }
 
-    fn try_execute(&self, task: Task) -> Result<(), Rejected> {
-        self.core.try_submit(task.0)
+    fn try_execute(&self, task: Task) -> Result<(), RejectedTask> {
+        self.core.try_submit(task.0).map_err(RejectedTask)
     }
 }
 

@@ -4,8 +4,8 @@
 
 use crate::support::{ON_PURPOSE, alarm, eventually, expect_panics, occupy};
 use as_completed::{
-    Executor, ExecutorExt, Inline, JoinError, JoinHandle, Rejected, SubmitError, Task, ThreadPool,
-    as_completed,
+    Executor, ExecutorExt, Inline, JoinError, JoinHandle, Rejected, RejectedTask, SubmitError,
+    Task, ThreadPool, as_completed,
 };
 use std::sync::Arc;
 use std::thread;
@@ -151,8 +151,8 @@ fn inline_runs_in_order_on_the_caller_and_keeps_panics_in_handles() {
 /// Gives each task the treatment it was made with.
 struct Treating<F>(F);
 
-impl<F: Fn(Task) -> Result<(), Rejected> + Send + Sync> Executor for Treating<F> {
-    fn execute(&self, task: Task) -> Result<(), Rejected> {
+impl<F: Fn(Task) -> Result<(), RejectedTask> + Send + Sync> Executor for Treating<F> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
         (self.0)(task)
     }
 }
@@ -174,7 +174,7 @@ fn a_task_that_is_dropped_is_lost_to_its_handle() {
 
 #[test]
 fn an_executors_reason_reaches_the_handle_and_the_closure_comes_back() {
-    let declines = Treating(|_: Task| Err(Rejected::QueueFull));
+    let declines = Treating(|task| Err(RejectedTask::new(task, Rejected::QueueFull)));
     let error = declines.submit(|| 1).join().unwrap_err();
     assert!(matches!(error, JoinError::Rejected(Rejected::QueueFull)));
     let error = declines.try_submit(|| 2).unwrap_err();
@@ -183,17 +183,50 @@ fn an_executors_reason_reaches_the_handle_and_the_closure_comes_back() {
 }
 
 #[test]
-fn a_task_that_ran_has_a_result_whatever_its_executor_says() {
-    let lies = Treating(|task: Task| {
-        task.run();
-        Err(Rejected::ShutDown)
+fn a_refused_task_can_be_run_elsewhere_or_dropped_with_its_reason() {
+    let _alarm = alarm();
+    let closed = ThreadPool::new(1);
+    closed.shutdown();
+    let open = ThreadPool::new(1);
+    let falls_back = Treating(move |task: Task| {
+        closed.execute(task).or_else(|rejected| {
+            assert!(matches!(rejected.reason(), Rejected::ShutDown));
+            open.execute(rejected.into_task())
+        })
     });
-    assert_eq!(lies.submit(|| 1).join().unwrap(), 1);
-    assert_eq!(lies.try_submit(|| 2).unwrap().join().unwrap(), 2);
+    assert_eq!(falls_back.submit(|| 1).join().unwrap(), 1);
+    assert_eq!(falls_back.try_submit(|| 2).unwrap().join().unwrap(), 2);
+
+    let drops = Treating(|task: Task| {
+        let rejected = RejectedTask::new(task, Rejected::ShutDown);
+        assert_eq!(rejected.to_string(), Rejected::ShutDown.to_string());
+        drop(rejected);
+        Ok(())
+    });
+    let error = drops.submit(|| 3).join().unwrap_err();
+    assert!(matches!(error, JoinError::Rejected(Rejected::ShutDown)));
 }
 
 #[test]
-fn an_offer_that_was_accepted_can_still_be_lost() {
+fn an_executor_that_evicts_an_older_task_keeps_the_newer_one() {
+    let shelf = Arc::new(std::sync::Mutex::new(None));
+    let kept = Arc::clone(&shelf);
+    let evicts = Treating(move |task: Task| match kept.lock().unwrap().replace(task) {
+        Some(older) => Err(RejectedTask::new(older, Rejected::QueueFull)),
+        None => Ok(()),
+    });
+    let older = evicts.submit(|| 1);
+    let newer = evicts.try_submit(|| 2).unwrap();
+    assert!(matches!(
+        older.join(),
+        Err(JoinError::Rejected(Rejected::QueueFull))
+    ));
+    shelf.lock().unwrap().take().unwrap().run();
+    assert_eq!(newer.join().unwrap(), 2);
+}
+
+#[test]
+fn a_task_that_was_taken_can_still_be_lost() {
     let shelf = Arc::new(std::sync::Mutex::new(Vec::new()));
     let kept = Arc::clone(&shelf);
     let keeps = Treating(move |task: Task| {

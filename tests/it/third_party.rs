@@ -6,8 +6,8 @@
 
 use crate::support::{Gate, ON_PURPOSE, alarm, expect_panics};
 use as_completed::{
-    Executor, ExecutorExt, JoinError, JoinHandle, Rejected, ReturnWhen, Task, ThreadPool,
-    as_completed, wait,
+    Executor, ExecutorExt, JoinError, JoinHandle, Rejected, RejectedTask, ReturnWhen, Task,
+    ThreadPool, as_completed, wait,
 };
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Sender};
@@ -19,7 +19,7 @@ use std::time::Duration;
 struct Blocking(tokio::runtime::Handle);
 
 impl Executor for Blocking {
-    fn execute(&self, task: Task) -> Result<(), Rejected> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
         self.0.spawn_blocking(|| task.run());
         Ok(())
     }
@@ -41,10 +41,12 @@ impl Single {
 }
 
 impl Executor for Single {
-    fn execute(&self, task: Task) -> Result<(), Rejected> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
         match &*self.0.lock().unwrap() {
-            Some(sender) => sender.send(task).map_err(|_| Rejected::Lost),
-            None => Err(Rejected::ShutDown),
+            Some(sender) => sender
+                .send(task)
+                .map_err(|unsent| RejectedTask::new(unsent.0, Rejected::ShutDown)),
+            None => Err(RejectedTask::new(task, Rejected::ShutDown)),
         }
     }
 }
@@ -56,7 +58,7 @@ struct Limited {
 }
 
 impl Executor for Limited {
-    fn execute(&self, task: Task) -> Result<(), Rejected> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
         let mut state = self.state.lock().unwrap();
         if state.0 == 0 {
             state.1.push_back(task);

@@ -14,8 +14,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use as_completed::{
-    AsCompleted, Executor, ExecutorExt, JoinError, JoinHandle, Rejected, ReturnWhen, Task,
-    ThreadPool, as_completed, promise, wait,
+    AsCompleted, Executor, ExecutorExt, JoinError, JoinHandle, Rejected, RejectedTask, ReturnWhen,
+    Task, ThreadPool, as_completed, promise, wait,
 };
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
@@ -106,7 +106,7 @@ impl Hand {
 }
 
 impl Executor for Hand {
-    fn execute(&self, task: Task) -> Result<(), Rejected> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
         *self.0.lock().unwrap() = Some(task);
         Ok(())
     }
@@ -373,13 +373,13 @@ fn poll_while_finishing_is_ready_or_woken_by_the_last_waker() {
 }
 
 #[test]
-fn offer_while_the_executor_drops_it_comes_back_or_is_lost() {
+fn a_task_offered_to_an_executor_that_drops_it_is_lost() {
     /// Gives the task to another thread, which drops it.
     #[derive(Default)]
     struct Careless(std::sync::Mutex<Option<thread::JoinHandle<()>>>);
 
     impl Executor for Careless {
-        fn execute(&self, task: Task) -> Result<(), Rejected> {
+        fn execute(&self, task: Task) -> Result<(), RejectedTask> {
             let loser = thread::spawn(move || drop(task));
             *self.0.lock().unwrap() = Some(loser);
             Ok(())
@@ -829,7 +829,7 @@ fn result_dropped_while_the_pool_looks_at_its_stoppable_tasks_may_use_the_pool()
     struct Inlined<'a>(&'a ThreadPool);
 
     impl Executor for Inlined<'_> {
-        fn execute(&self, task: Task) -> Result<(), Rejected> {
+        fn execute(&self, task: Task) -> Result<(), RejectedTask> {
             self.0.execute(task)
         }
     }
