@@ -199,6 +199,7 @@
 //! | `future.result(timeout=s)` | [`wait_timeout`](ScopedJoinHandle::wait_timeout), then [`join`](ScopedJoinHandle::join) |
 //! | `future.exception()` | the [`JoinError`] of [`join`](ScopedJoinHandle::join) |
 //! | `future.done()` | [`is_finished`](ScopedJoinHandle::is_finished) |
+//! | `future.running()` | [`is_running`](ScopedJoinHandle::is_running) |
 //! | `future.cancelled()` | [`is_cancelled`](ScopedJoinHandle::is_cancelled) |
 //! | `future.cancel()` | [`cancel`](ScopedJoinHandle::cancel) |
 //! | `future.add_done_callback(f)` | [`on_done`](ScopedJoinHandle::on_done) |
@@ -207,6 +208,7 @@
 //! | `wait(fs, timeout=s, return_when=…)` | [`wait()`] with [`ReturnWhen`] |
 //! | `CancelledError`, `BrokenExecutor` | [`JoinError::Cancelled`], [`JoinError::Rejected`] |
 //! | `TimeoutError` | [`WaitTimeoutError`], [`Unfinished`], [`JoinTimeoutError`] |
+//! | `Future()`, `set_result`, `set_exception` | [`promise()`], [`Promise::settle`] |
 //! | a subclass of `Executor` | [`Executor`] |
 //!
 //! # Features

@@ -102,7 +102,7 @@ impl ThreadPoolBuilder {
     ///
     /// While it is full, `submit` waits for room and `try_submit` gives the
     /// closure back. A worker that submits to its own full pool runs the task
-    /// itself, at once: to wait could be to wait for itself. 0 makes
+    /// itself at once, because it could wait for itself. 0 makes
     /// [`build`](Self::build) fail.
     ///
     /// # Examples

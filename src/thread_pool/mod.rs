@@ -30,17 +30,21 @@ const DEFAULT_MOST: usize = 32;
 
 /// Runs tasks on a bounded number of threads.
 ///
-/// Tasks start in the order in which they were submitted. Threads, the pool's
-/// workers, are started when there is work and no idle worker for it. Share
-/// a pool by reference or in an [`Arc`]. Dropping it blocks: it lets no more
-/// tasks in, runs those that are queued, and joins its workers; dropped on one
-/// of its own workers it does not wait, and the workers end on their own. The
-/// counterpart of Python's `ThreadPoolExecutor`.
+/// Tasks start in the order in which they were submitted. A thread, a worker of
+/// the pool, is started when there is work and no idle worker for it. Share a pool
+/// by reference or in an [`Arc`]. The counterpart of Python's
+/// `ThreadPoolExecutor`.
+///
+/// Dropping a pool accepts no more tasks, runs those that are queued, and blocks
+/// until its workers have ended. Dropped on one of its own workers, it does not
+/// wait. A pool in a static is never dropped: the tasks of a `LazyLock<ThreadPool>`
+/// that are pending or running when `main` returns are lost. Join their handles, or
+/// the pool, before that.
 ///
 /// A task may wait for other tasks of its pool: a worker that waits runs the
 /// awaited task itself if that has not started, so nested waits end at any
-/// pool size. It does so for its own pool only: where tasks of two
-/// pools wait for each other's, each needs as many workers as may wait.
+/// pool size. It does so for its own pool only: if tasks of two pools wait for
+/// each other, each pool needs as many workers as may wait.
 ///
 /// # Examples
 ///
@@ -98,10 +102,11 @@ impl ThreadPool {
 
     submit_without_import!();
 
-    /// Lets no more tasks in; those that are queued or run go on.
+    /// Accepts no more tasks; those that are queued or running go on.
     ///
-    /// Never blocks. Later submits resolve to [`Rejected::ShutDown`](crate::Rejected::ShutDown). Does
-    /// nothing the second time; safe from a worker and from a callback. The
+    /// Never blocks. Later submits resolve to
+    /// [`Rejected::ShutDown`](crate::Rejected::ShutDown). Further calls do nothing;
+    /// safe from a worker and from a callback. The
     /// counterpart of Python's `shutdown(wait=False)`.
     ///
     /// # Examples

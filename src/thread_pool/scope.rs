@@ -15,15 +15,15 @@ impl ThreadPool {
     /// Runs `body` with a pool of at most `max_workers` threads whose tasks may
     /// borrow what outlives the call.
     ///
-    /// Blocks until `body` has returned and all tasks have run, those submitted
-    /// by tasks included; then the threads are joined. Handles need not be
-    /// kept: a task is waited for all the same. Built on
+    /// Blocks until `body` has returned and all tasks have run, including those
+    /// submitted by tasks; then it joins the threads. It also waits for tasks whose
+    /// handles were dropped. Built on
     /// [`std::thread::scope`]; the counterpart of Python's `with
     /// ThreadPoolExecutor() as executor:`.
     ///
     /// # Panics
     ///
-    /// If `max_workers` is 0; if `body` panics, with its panic, when all tasks
+    /// If `max_workers` is 0. If `body` panics, with the same panic, once all tasks
     /// have run. Panics of tasks are in their handles.
     ///
     /// # Examples
@@ -85,7 +85,7 @@ impl Drop for CloseOnDrop<'_, '_> {
 /// A pool whose tasks may borrow what outlives its scope; see
 /// [`ThreadPool::scope`].
 ///
-/// Cloning it is cheap; a task that submits more takes a clone along. Dropping
+/// Cloning it is cheap; a task that submits more tasks captures a clone. Dropping
 /// it does nothing: the scope waits for the tasks.
 ///
 /// # Examples

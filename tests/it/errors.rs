@@ -1,4 +1,4 @@
-//! The words of the errors, and that they are one kind.
+//! The messages of the errors, and their common traits.
 
 use crate::support::{ON_PURPOSE, alarm, expect_panics};
 use as_completed::{

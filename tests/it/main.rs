@@ -1,6 +1,6 @@
-//! The contract of the crate, seen from outside: one module per subject.
+//! Tests of the public API: one module per subject.
 //!
-//! `tests/README.md` says whose behaviours are ported and where they differ.
+//! `tests/README.md` lists the behaviours taken from other suites.
 
 #![allow(
     clippy::unwrap_used,

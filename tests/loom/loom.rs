@@ -6,10 +6,9 @@
 //!     cargo test --release -p models --features stream
 //! ```
 //!
-//! `LOOM_MAX_PREEMPTIONS=4` looks deeper, and takes its time. A model that
-//! fails, hangs (loom calls it a deadlock) or leaves a thread behind fails its
-//! test. Where a promise of the documentation is at stake, the model is named
-//! by the schedule that could break it.
+//! `LOOM_MAX_PREEMPTIONS=4` explores more and takes long. A model that fails, hangs
+//! (loom reports a deadlock) or leaves a thread behind fails its test. A model that
+//! checks a documented promise is named after the schedule that could break it.
 #![cfg(as_completed_loom)]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 

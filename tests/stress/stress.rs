@@ -1,14 +1,14 @@
-//! Load, in numbers: does nothing unless asked.
+//! Load tests; they do nothing unless asked for by name.
 //!
 //! ```sh
 //! cargo test --release --test stress -- tasks pools shutdowns soak=600
 //! ```
 //!
-//! `tasks` runs 10⁷ empty tasks on each of several pools, `pools` makes and
-//! drops 10⁵ pools, `shutdowns` shuts 10⁵ pools down at random moments, `soak`
-//! mixes everything for so many seconds while memory, threads and files stay
-//! as they are. `tasks=1000` and so on do less. It panics at the first task
-//! that is lost, run twice or never final.
+//! `tasks` runs 10⁷ empty tasks on each of several pools, `pools` creates and drops
+//! 10⁵ pools, `shutdowns` shuts 10⁵ pools down at random moments, and `soak` mixes
+//! everything for the given number of seconds and checks that memory, threads and
+//! open files do not grow. `tasks=1000` and so on do less. The program panics at
+//! the first task that is lost, run twice or never final.
 #![allow(clippy::unwrap_used, reason = "what fails here ends the run")]
 
 use as_completed::{JoinError, ThreadPool, as_completed};
