@@ -217,6 +217,8 @@
 //! - `rustls` (default): https for `download`.
 //! - `progress`: progress bars for `download`.
 //! - `serde`: serialization of the report of `download`.
+//! - `process`: the modules `function` and `process`, for named functions in
+//!   child processes. Unix only.
 //! - `stream`: `Stream` for [`AsCompleted`].
 //!
 //! With `default-features = false` only the executors remain.
@@ -244,13 +246,31 @@ mod executor;
 
 mod thread_pool;
 
+#[cfg(all(feature = "process", not(unix)))]
+compile_error!(
+    "the feature `process` of as-completed needs Unix: sockets, process groups, signals"
+);
+
+#[cfg(all(feature = "process", unix))]
+pub mod function;
+
+#[cfg(all(feature = "process", unix))]
+mod process_pool;
+
 #[cfg(feature = "download")]
 pub mod download;
 
+/// Processes that run named functions.
+#[cfg(all(feature = "process", unix))]
+pub mod process {
+    #[doc(inline)]
+    pub use crate::process_pool::{ProcessBuildError, ProcessPool, ProcessPoolBuilder};
+}
+
 pub use collect::{AsCompleted, Awaited, ReturnWhen, Timed, Waited, as_completed, wait};
 pub use error::{
-    BuildError, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected, SpawnError,
-    SubmitError, TryJoinError, Unfinished, WaitTimeoutError,
+    BuildError, CallError, Died, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected,
+    SpawnError, SubmitError, TryJoinError, Unfinished, WaitTimeoutError,
 };
 pub use executor::{Executor, ExecutorExt, Inline};
 pub use map::{Map, MapUnordered};

@@ -3,9 +3,11 @@
 
 mod panic;
 mod rejected;
+mod remote;
 
 pub use self::panic::Panic;
 pub use self::rejected::{InitializerError, Rejected, SpawnError, SubmitError};
+pub use self::remote::{CallError, Died};
 
 use thiserror::Error;
 
@@ -40,6 +42,15 @@ pub enum JoinError {
     /// The executor did not accept the task, or dropped it without running it.
     #[error("task was rejected: {0}")]
     Rejected(Rejected),
+    /// The child process that ran the task died.
+    #[error(transparent)]
+    Died(Died),
+    /// The task ran for longer than it may, and was killed.
+    #[error("task was killed because it ran for longer than {0:?}")]
+    TimedOut(std::time::Duration),
+    /// A call of a named function did not get there, or its result not back.
+    #[error(transparent)]
+    Call(CallError),
 }
 
 impl JoinError {

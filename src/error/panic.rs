@@ -32,6 +32,7 @@ struct Caught {
     payload: Mutex<Payload>,
     message: Cow<'static, str>,
     thread_name: Option<String>,
+    location: Option<String>,
 }
 
 impl Panic {
@@ -48,6 +49,22 @@ impl Panic {
             payload: Mutex::new(payload),
             message,
             thread_name: std::thread::current().name().map(str::to_owned),
+            location: None,
+        }))
+    }
+
+    /// Records a panic of another process, which sent the texts.
+    #[cfg(feature = "process")]
+    pub(crate) fn elsewhere(
+        message: String,
+        thread_name: Option<String>,
+        location: Option<String>,
+    ) -> Self {
+        Self(Box::new(Caught {
+            payload: Mutex::new(Box::new(message.clone())),
+            message: Cow::Owned(message),
+            thread_name,
+            location,
         }))
     }
 
@@ -91,6 +108,24 @@ impl Panic {
     #[must_use]
     pub fn thread_name(&self) -> Option<&str> {
         self.0.thread_name.as_deref()
+    }
+
+    /// Returns the place in the source that panicked, as `file:line:column`,
+    /// where it is known: for panics in a child process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{Inline, JoinError};
+    ///
+    /// match Inline.submit(|| panic!("no")).join() {
+    ///     Err(JoinError::Panicked(panic)) => assert_eq!(panic.location(), None),
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// ```
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        self.0.location.as_deref()
     }
 
     /// Returns the payload of the panic, as [`std::thread::JoinHandle::join`] does.

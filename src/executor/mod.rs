@@ -8,7 +8,9 @@ pub(crate) use self::ext::submit_without_import;
 pub use self::inline::Inline;
 
 use crate::error::SubmitError;
-use crate::task::{AnyCell, Cell, ErasedTask, Refused, RejectedTask, ScopedJoinHandle, Stop, Task};
+use crate::task::{
+    AnyCell, Cell, ErasedTask, Refused, RejectedTask, ScopedJoinHandle, Stop, Task, Work,
+};
 use std::sync::Arc;
 
 /// What runs tasks: a [`ThreadPool`](crate::ThreadPool),
@@ -75,7 +77,7 @@ pub(crate) fn launch<'scope, F, T, S>(
     execute: impl FnOnce(ErasedTask<'scope>) -> Result<(), Refused<'scope>>,
 ) -> ScopedJoinHandle<'scope, T>
 where
-    F: FnOnce() -> T + Send + 'scope,
+    F: Work<T> + Send + 'scope,
     T: Send + 'scope,
     S: Stop + 'scope,
 {

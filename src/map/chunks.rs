@@ -44,6 +44,22 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
         F: Fn(I::Item) -> R + Send + Sync + 'task,
         R: Send + 'task,
     {
+        Self::fallible(items, move |item| Ok(function(item)), submit)
+    }
+
+    /// As [`new`](Self::new), of a function that may itself say why an item has
+    /// no result.
+    pub(crate) fn fallible<'task, F>(
+        items: I,
+        function: F,
+        submit: impl Fn(ChunkTask<'task, R>) -> ScopedJoinHandle<'task, Results<R>> + Send + 'a,
+    ) -> Self
+    where
+        'task: 'a,
+        I::Item: Send + 'task,
+        F: Fn(I::Item) -> Result<R, JoinError> + Send + Sync + 'task,
+        R: Send + 'task,
+    {
         let function = Arc::new(function);
         Self {
             items: items.fuse(),
@@ -68,12 +84,12 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
 }
 
 /// Applies `function` to each item; a panic costs its own item only.
-fn work<T, R>(function: impl Fn(T) -> R, chunk: Vec<T>) -> Results<R> {
+fn work<T, R>(function: impl Fn(T) -> Result<R, JoinError>, chunk: Vec<T>) -> Results<R> {
     chunk
         .into_iter()
         .map(|item| {
             unwind::catch(|| function(item))
-                .map_err(|payload| JoinError::Panicked(Panic::new(payload)))
+                .unwrap_or_else(|payload| Err(JoinError::Panicked(Panic::new(payload))))
         })
         .collect()
 }

@@ -41,21 +41,21 @@ struct Shared {
 #[derive(Default)]
 struct Callbacks {
     #[cfg_attr(
-        not(feature = "download"),
-        expect(dead_code, reason = "only downloads add any")
+        not(any(feature = "download", feature = "process")),
+        expect(dead_code, reason = "only downloads and processes add any")
     )]
     next_name: u64,
     all: Vec<(u64, Box<dyn FnOnce() + Send>)>,
 }
 
 /// A callback that waits for a token to be cancelled. Drop takes it back.
-#[cfg(feature = "download")]
+#[cfg(any(feature = "download", feature = "process"))]
 pub(crate) struct OnCancel {
     token: CancelToken,
     name: u64,
 }
 
-#[cfg(feature = "download")]
+#[cfg(any(feature = "download", feature = "process"))]
 impl Drop for OnCancel {
     fn drop(&mut self) {
         let mut callbacks = self.token.0.callbacks.lock();
@@ -136,7 +136,7 @@ impl CancelToken {
 
     /// Runs `callback`, which must not panic, when the token is cancelled: on
     /// the thread that cancels it, or here if it is cancelled already.
-    #[cfg(feature = "download")]
+    #[cfg(any(feature = "download", feature = "process"))]
     pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
         let mut guard = self.0.callbacks.lock();
         let name = guard.next_name;

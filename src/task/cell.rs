@@ -44,6 +44,32 @@ const REJECTED: u8 = 7;
 /// The first final state; all after it are final too.
 const FINAL: u8 = RETURNED;
 
+/// The work ended without a result for a reason of its own, such as the death
+/// of the process that did it.
+const FAILED: u8 = 10;
+
+/// What a cell runs: a closure, or one that may itself say why it has no result.
+pub(crate) trait Work<T> {
+    fn work(self) -> Result<T, JoinError>;
+}
+
+impl<F: FnOnce() -> T, T> Work<T> for F {
+    fn work(self) -> Result<T, JoinError> {
+        Ok(self())
+    }
+}
+
+/// A closure that may end as cancelled or failed.
+#[cfg(feature = "process")]
+pub(crate) struct Fallible<F>(pub(crate) F);
+
+#[cfg(feature = "process")]
+impl<F: FnOnce() -> Result<T, JoinError>, T> Work<T> for Fallible<F> {
+    fn work(self) -> Result<T, JoinError> {
+        (self.0)()
+    }
+}
+
 struct Slot<F, T> {
     stage: Stage<F, T>,
     watchers: Watchers,
@@ -196,7 +222,7 @@ pub(crate) trait JoinCell<T>: AnyCell {
 
 impl<F, T, S> AnyCell for Cell<F, T, S>
 where
-    F: FnOnce() -> T + Send,
+    F: Work<T> + Send,
     T: Send,
     S: Stop,
 {
@@ -223,12 +249,13 @@ where
             PANICKED => "panicked",
             CANCELLING | CANCELLED => "cancelled",
             REJECTING | REJECTED => "rejected",
+            FAILED => "failed",
             _ => "pending",
         }
     }
 
     fn is_failed(&self) -> bool {
-        matches!(self.state(), PANICKED | REJECTED)
+        matches!(self.state(), PANICKED | REJECTED | FAILED)
     }
 
     fn owner(&self) -> u32 {
@@ -248,8 +275,16 @@ where
         let Some(closure) = self.take_closure(RUNNING) else {
             return false;
         };
-        match unwind::catch(closure) {
-            Ok(value) => self.settle(RETURNED, Ok(value)),
+        match unwind::catch(|| closure.work()) {
+            Ok(outcome) => {
+                let state = match &outcome {
+                    Ok(_) => RETURNED,
+                    Err(JoinError::Panicked(_)) => PANICKED,
+                    Err(JoinError::Cancelled) => CANCELLED,
+                    Err(_) => FAILED,
+                };
+                self.settle(state, outcome);
+            }
             Err(payload) => {
                 self.settle(PANICKED, Err(JoinError::Panicked(Panic::new(payload))));
             }
@@ -329,7 +364,7 @@ where
 
 impl<F, T, S> JoinCell<T> for Cell<F, T, S>
 where
-    F: FnOnce() -> T + Send,
+    F: Work<T> + Send,
     T: Send,
     S: Stop,
 {

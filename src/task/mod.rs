@@ -20,7 +20,9 @@ mod refused;
 mod promise;
 
 pub use self::cancel::CancelToken;
-pub(crate) use self::cell::{AnyCell, Cell, Member, Stop};
+#[cfg(feature = "process")]
+pub(crate) use self::cell::Fallible;
+pub(crate) use self::cell::{AnyCell, Cell, Member, Stop, Work};
 pub(crate) use self::erased::{ErasedTask, WeakTask};
 pub(crate) use self::handle::run_if_own;
 pub use self::handle::{JoinHandle, ScopedJoinHandle};

@@ -158,6 +158,10 @@ where
                     self.is_stopping = true;
                     DownloadErrorKind::Rejected(reason.to_string())
                 }
+                // Only calls of named functions end so, and a download is none.
+                other @ (JoinError::Died(_) | JoinError::TimedOut(_) | JoinError::Call(_)) => {
+                    DownloadErrorKind::Rejected(other.to_string())
+                }
             };
             Outcome::failed(DownloadError::about(kind, &queued.job))
         });

@@ -1,0 +1,111 @@
+//! Why a call of a named function has no result: its process died, or what
+//! crosses between processes could not be encoded or decoded.
+
+use std::fmt;
+use thiserror::Error;
+
+/// How a child process ended while it ran a task.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{Died, JoinError};
+///
+/// fn explain(error: &JoinError) -> Option<i32> {
+///     match error {
+///         JoinError::Died(died) => died.signal(),
+///         _ => None,
+///     }
+/// }
+/// # let _: fn(&Died) -> u32 = Died::pid;
+/// # assert_eq!(explain(&JoinError::Cancelled), None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Died {
+    pid: u32,
+    signal: Option<i32>,
+    exit_code: Option<i32>,
+}
+
+impl Died {
+    #[cfg(feature = "process")]
+    pub(crate) fn new(pid: u32, signal: Option<i32>, exit_code: Option<i32>) -> Self {
+        Self {
+            pid,
+            signal,
+            exit_code,
+        }
+    }
+
+    /// Returns the id that the process had. Another may have it by now.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Returns the signal that ended the process, if one did.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        self.signal
+    }
+
+    /// Returns the code with which the process exited, if it did.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        self.exit_code
+    }
+}
+
+impl fmt::Display for Died {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} ", self.pid)?;
+        match (self.signal, self.exit_code) {
+            (Some(signal), _) => write!(f, "was killed by signal {signal}")?,
+            (None, Some(code)) => write!(f, "exited with code {code}")?,
+            (None, None) => f.write_str("ended")?,
+        }
+        f.write_str(" while it ran the task")
+    }
+}
+
+impl std::error::Error for Died {}
+
+/// Why a call of a named function failed on the way to its process or back.
+///
+/// It fails one call; the process goes on with the next.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The argument or the result could not be turned into bytes.
+    #[error("cannot encode the {part} of function {function:?}: {cause}")]
+    Encode {
+        /// The name of the function.
+        function: String,
+        /// `"argument"` or `"result"`.
+        part: &'static str,
+        /// What the codec said.
+        cause: String,
+    },
+    /// The argument or the result could not be read back from bytes.
+    #[error("cannot decode the {part} of function {function:?}: {cause}")]
+    Decode {
+        /// The name of the function.
+        function: String,
+        /// `"argument"` or `"result"`.
+        part: &'static str,
+        /// What the codec said.
+        cause: String,
+    },
+    /// The process does not know the function: it is not in the registry, or
+    /// the process runs another program.
+    #[error("function {function:?} is not registered; the registry has {known:?}")]
+    Unknown {
+        /// The name that was called.
+        function: String,
+        /// The names that the process knows.
+        known: Vec<String>,
+    },
+    /// The process could not be started.
+    #[error("cannot start a child process: {0}")]
+    Start(String),
+}

@@ -1,0 +1,39 @@
+//! Functions with a name, which can be called where closures cannot go: in
+//! another process.
+//!
+//! [`Function`] pairs a plain `fn` with its name, [`Functions`] is the registry
+//! that finds it again on the other side, and [`FunctionExecutor`] is whatever
+//! calls functions: every [`Executor`](crate::Executor), and
+//! [`ProcessPool`](crate::process::ProcessPool). Arguments and results cross as
+//! `MessagePack` with named fields, by serde, whose traits stand in the bounds
+//! here.
+//!
+//! ```
+//! use as_completed::function::{Function, FunctionExecutor, FunctionExecutorExt};
+//! use as_completed::{Inline, ThreadPool, as_completed};
+//!
+//! const SQUARE: Function<u64, u64> = Function::new("square", square);
+//!
+//! fn square(n: u64) -> u64 {
+//!     n * n
+//! }
+//!
+//! fn sum_of_squares(executor: &dyn FunctionExecutor) -> u64 {
+//!     let squares = (1..=3).map(|n| executor.call(SQUARE, n));
+//!     as_completed(squares).map(|square| square.join().unwrap()).sum()
+//! }
+//!
+//! assert_eq!(sum_of_squares(&Inline), 14);
+//! assert_eq!(sum_of_squares(&ThreadPool::new(2)), 14);
+//! ```
+
+mod codec;
+mod registry;
+
+mod executor;
+
+pub(crate) use self::codec::{decode, encode};
+pub use self::executor::{FunctionExecutor, FunctionExecutorExt};
+pub(crate) use self::executor::{Place, Places, Route, call_without_import};
+pub(crate) use self::registry::Failure;
+pub use self::registry::{Function, Functions};

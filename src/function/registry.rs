@@ -1,0 +1,141 @@
+//! [`Function`], and the registry of [`Functions`] that a child process knows.
+
+use super::codec::{decode, encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A plain `fn` of one argument, and the name by which another process finds
+/// it.
+///
+/// Several arguments are a tuple. The argument and the result cross between
+/// processes by serde, so both are `Serialize` and `DeserializeOwned`.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::function::{Function, FunctionExecutorExt};
+/// use as_completed::Inline;
+///
+/// const AREA: Function<(u32, u32), u32> = Function::new("area", |(width, height)| width * height);
+///
+/// assert_eq!(AREA.name(), "area");
+/// assert_eq!(Inline.call(AREA, (6, 7)).join()?, 42);
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
+pub struct Function<A, R> {
+    name: &'static str,
+    pub(super) run: fn(A) -> R,
+}
+
+impl<A, R> Function<A, R> {
+    /// Names a function. The name is what a child process looks up, so it is
+    /// unique in the program's registry.
+    #[must_use]
+    pub const fn new(name: &'static str, run: fn(A) -> R) -> Self {
+        Self { name, run }
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+// Derived ones would ask the same of the argument and the result.
+impl<A, R> Clone for Function<A, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A, R> Copy for Function<A, R> {}
+
+impl<A, R> fmt::Debug for Function<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Function").field(&self.name).finish()
+    }
+}
+
+/// Why a function that was found could not be run on bytes.
+pub(crate) enum Failure {
+    /// The argument could not be decoded.
+    Argument(String),
+    /// The result could not be encoded.
+    Result(String),
+}
+
+type OnBytes = dyn Fn(&[u8]) -> Result<Vec<u8>, Failure> + Send + Sync;
+
+/// The functions that a child process can be asked to run.
+///
+/// Explicit, with nothing that runs before `main`: a program builds it, calls
+/// [`init`](Self::init) first thing in `main`, and gives it to its pool.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::function::{Function, Functions};
+///
+/// const DOUBLE: Function<u32, u32> = Function::new("double", |n| 2 * n);
+///
+/// let functions = Functions::new().with(DOUBLE);
+/// assert_eq!(functions.names().collect::<Vec<_>>(), ["double"]);
+/// ```
+#[derive(Clone, Default)]
+pub struct Functions {
+    by_name: BTreeMap<&'static str, Arc<OnBytes>>,
+}
+
+impl Functions {
+    /// Creates an empty registry.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a function.
+    ///
+    /// # Panics
+    ///
+    /// If another function has the same name, which the message tells.
+    #[must_use]
+    pub fn with<A, R>(mut self, function: Function<A, R>) -> Self
+    where
+        A: DeserializeOwned + 'static,
+        R: Serialize + 'static,
+    {
+        let run = function.run;
+        let on_bytes = Arc::new(move |argument: &[u8]| {
+            let argument = decode(argument).map_err(Failure::Argument)?;
+            encode(&run(argument)).map_err(Failure::Result)
+        });
+        let before = self.by_name.insert(function.name, on_bytes);
+        assert!(
+            before.is_none(),
+            "two functions have the name {:?}",
+            function.name
+        );
+        self
+    }
+
+    /// Returns the names of all functions, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.keys().copied()
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&OnBytes> {
+        self.by_name.get(name).map(|on_bytes| &**on_bytes)
+    }
+}
+
+impl fmt::Debug for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Functions")
+            .field(&self.by_name.keys())
+            .finish()
+    }
+}

@@ -1,0 +1,15 @@
+//! Named functions on every executor, and what only processes can promise.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+#[path = "../it/support.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod support;
+
+mod alike;
+mod children;
+mod functions;
+mod worker;
