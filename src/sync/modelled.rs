@@ -222,6 +222,21 @@ pub(crate) fn spawn(
 
 loom::thread_local! {
     static WORKER_OF: Cell<u32> = Cell::new(0);
+    static THREAD_OF: Cell<u32> = Cell::new(0);
+}
+
+pub(crate) fn thread_of() -> u32 {
+    THREAD_OF.with(Cell::get)
+}
+
+pub(crate) fn become_thread_of(pool: u32) {
+    THREAD_OF.with(|thread_of| thread_of.set(pool));
+}
+
+pub(crate) use loom::thread::ThreadId;
+
+pub(crate) fn this_thread() -> ThreadId {
+    loom::thread::current().id()
 }
 
 pub(crate) fn worker_of() -> u32 {

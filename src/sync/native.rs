@@ -7,7 +7,8 @@ pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::cell::Cell;
 use std::io;
 use std::sync::OnceLock;
-use std::thread::{self, Thread, ThreadId};
+pub(crate) use std::thread::ThreadId;
+use std::thread::{self, Thread};
 use std::time::Instant;
 
 /// Puts the current thread to sleep until its [`Unparker`] is used.
@@ -79,6 +80,22 @@ thread_local! {
     // other thread-locals are destroyed, from where tasks may be submitted
     // and pools dropped.
     static WORKER_OF: Cell<u32> = const { Cell::new(0) };
+    static THREAD_OF: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The pool that has started the current thread; 0 outside of all pools.
+pub(crate) fn thread_of() -> u32 {
+    THREAD_OF.get()
+}
+
+/// Marks the current thread as one of a pool's, for good. It is no worker yet.
+pub(crate) fn become_thread_of(pool: u32) {
+    THREAD_OF.set(pool);
+}
+
+/// Names the current thread.
+pub(crate) fn this_thread() -> ThreadId {
+    thread::current().id()
 }
 
 /// The pool whose worker the current thread is; 0 outside of all pools.

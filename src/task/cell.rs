@@ -147,14 +147,19 @@ impl<F, T, S> Cell<F, T, S> {
         }
     }
 
-    /// Makes the state final and tells the watchers.
-    fn settle(&self, state: u8, outcome: Result<T, JoinError>) {
+    /// Makes the state final; the watchers are still to be notified.
+    fn finish(&self, state: u8, outcome: Result<T, JoinError>) -> Watchers {
         let mut slot = self.slot.lock();
         slot.stage = Stage::Outcome(outcome);
         let watchers = std::mem::take(&mut slot.watchers);
         self.state.store(state, Ordering::Release);
         drop(slot);
-        watchers.notify(self.id);
+        watchers
+    }
+
+    /// Makes the state final and notifies the watchers.
+    fn settle(&self, state: u8, outcome: Result<T, JoinError>) {
+        self.finish(state, outcome).notify(self.id);
     }
 
     /// Takes the closure out of a task that its executor refused and for which
@@ -207,6 +212,10 @@ pub(crate) trait AnyCell: Send + Sync {
     fn cancel(&self) -> bool;
     /// Resolves a task that its executor will not run.
     fn reject(&self, reason: Rejected);
+    /// Cancels the task, or rejects it for that reason, if it has not started,
+    /// and wakes those who wait for it. Returns the watchers whose code is
+    /// foreign, for the caller to notify; `None` if the task has started.
+    fn withdraw(&self, reason: Option<Rejected>) -> Option<Watchers>;
     /// Adds a watcher, or gives it back if the task is final.
     fn watch(&self, watcher: Watcher) -> Result<(), Watcher>;
     fn unwatch(&self, key: &Key<'_>);
@@ -315,6 +324,16 @@ where
             CANCELLING | CANCELLED => true,
             _ => false,
         }
+    }
+
+    fn withdraw(&self, reason: Option<Rejected>) -> Option<Watchers> {
+        let (meanwhile, state, error) = match reason {
+            None => (CANCELLING, CANCELLED, JoinError::Cancelled),
+            Some(reason) => (REJECTING, REJECTED, JoinError::Rejected(reason)),
+        };
+        let closure = self.take_closure(meanwhile)?;
+        unwind::discard(closure);
+        Some(self.finish(state, Err(error)).notify_waiting(self.id))
     }
 
     fn reject(&self, reason: Rejected) {

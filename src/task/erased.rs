@@ -2,6 +2,7 @@
 
 use super::cell::{AnyCell, Member};
 use super::id::TaskId;
+use super::watch::Watchers;
 use crate::error::Rejected;
 use crate::unwind;
 use std::sync::{Arc, Weak};
@@ -51,9 +52,30 @@ impl<'scope> ErasedTask<'scope> {
         self.end(|cell| cell.reject(reason));
     }
 
-    /// Cancels the task, and lets go of it; says whether it was pending.
-    pub(crate) fn cancel(self) -> bool {
-        self.end(AnyCell::cancel_pending)
+    /// Cancels the tasks, or rejects them for that reason, and lets go of
+    /// them; returns how many had not started.
+    ///
+    /// All are final before a callback of any runs: it may wait for another.
+    pub(crate) fn withdraw_all(
+        tasks: impl IntoIterator<Item = Self>,
+        reason: Option<&Rejected>,
+    ) -> usize {
+        let mut withdrawn = 0;
+        let mut to_notify = Vec::new();
+        for task in tasks {
+            let id = task.id();
+            let watchers = task.end(|cell| cell.withdraw(reason.cloned()));
+            withdrawn += usize::from(watchers.is_some());
+            to_notify.extend(
+                watchers
+                    .filter(|watchers| !matches!(watchers, Watchers::None))
+                    .map(|watchers| (id, watchers)),
+            );
+        }
+        for (id, watchers) in to_notify {
+            watchers.notify(id);
+        }
+        withdrawn
     }
 
     fn end<R>(mut self, end: impl FnOnce(&(dyn AnyCell + 'scope)) -> R) -> R {
@@ -75,6 +97,7 @@ impl Drop for ErasedTask<'_> {
 }
 
 /// A task that may be gone.
+#[derive(Clone)]
 pub(crate) struct WeakTask<'scope>(Weak<dyn AnyCell + 'scope>);
 
 impl WeakTask<'_> {

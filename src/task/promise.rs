@@ -356,6 +356,11 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         self.is_cancelled()
     }
 
+    fn withdraw(&self, _: Option<Rejected>) -> Option<Watchers> {
+        // No executor holds a promise.
+        None
+    }
+
     fn reject(&self, reason: Rejected) {
         self.settle(Err(JoinError::Rejected(reason)));
     }

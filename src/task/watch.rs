@@ -187,6 +187,24 @@ impl Watchers {
         }
     }
 
+    /// Notifies those who wait, and returns those that run foreign code.
+    pub(crate) fn notify_waiting(self, id: TaskId) -> Self {
+        let mut foreign = Self::None;
+        let mut sort = |watcher: Watcher| {
+            if watcher.is_foreign() {
+                foreign.add(watcher);
+            } else {
+                watcher.notify(id);
+            }
+        };
+        match self {
+            Self::None => {}
+            Self::One(watcher) => sort(watcher),
+            Self::Many(all) => all.into_iter().for_each(sort),
+        }
+        foreign
+    }
+
     /// Tells them all: who waits first, then foreign code in the order in which
     /// it came.
     pub(crate) fn notify(self, id: TaskId) {

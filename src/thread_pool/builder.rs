@@ -1,6 +1,6 @@
 //! [`ThreadPoolBuilder`]: what can be set about a pool.
 
-use super::core::{Core, Initialized, Settings, Spawner};
+use super::core::{Core, Initialized, Settings, Spawner, default_thread_name, next_id};
 use super::{DEFAULT_MOST, ThreadPool};
 use crate::error::BuildError;
 use crate::sync::{processors, spawn};
@@ -57,7 +57,8 @@ impl ThreadPoolBuilder {
     }
 
     /// Sets what the threads are called: `name-0`, `name-1` and so on. By
-    /// default they are called `worker-0` and so on.
+    /// default they are called `pool-1-worker-0` and so on, with another number
+    /// for each pool of the process.
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.thread_name = Some(name.into());
         self
@@ -73,7 +74,11 @@ impl ThreadPoolBuilder {
     /// Sets a function that each worker runs before its first task.
     ///
     /// If it fails or panics the pool is broken: pending and later tasks
-    /// resolve to [`Rejected::Initializer`](crate::Rejected::Initializer).
+    /// resolve to [`Rejected::Initializer`](crate::Rejected::Initializer), and
+    /// nothing else reports the failure. No task runs on a worker that is not
+    /// initialized. What an initializer submits to its own pool is rejected;
+    /// it must not wait for tasks of that pool, whose worker may be the one
+    /// that waits.
     ///
     /// # Examples
     ///
@@ -163,7 +168,8 @@ impl ThreadPoolBuilder {
         if self.queue_capacity == Some(0) {
             return Err(BuildError::NoCapacity);
         }
-        let name = self.thread_name.unwrap_or_else(|| "worker".to_owned());
+        let id = next_id();
+        let name = self.thread_name.unwrap_or_else(|| default_thread_name(id));
         if name.contains('\0') {
             return Err(BuildError::ThreadName);
         }
@@ -180,7 +186,7 @@ impl ThreadPoolBuilder {
             initializer: self.initializer,
         };
         Ok(ThreadPool {
-            core: Core::new(settings, spawner),
+            core: Core::new(id, settings, spawner),
         })
     }
 }

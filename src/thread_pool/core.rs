@@ -12,9 +12,9 @@
 //! # Invariants
 //!
 //! - While there are tasks in the queue, there is a searching worker, or there
-//!   is nobody left to summon: no sleeper, and as many workers as allowed.
+//!   is nobody left to wake: no sleeper, and as many workers as allowed.
 //!   Whoever pushes a task, and whoever stops searching by finding one,
-//!   summons the next if need be. Hence no wake-up is lost, and none is sent
+//!   wakes or starts the next if need be. Hence no wake-up is lost, and none is sent
 //!   while a searcher is on its way.
 //! - A worker sleeps or ends only if it finds both boxes empty under both
 //!   locks.
@@ -23,11 +23,13 @@
 //! - No foreign code, and no system call but a notification, happens under the
 //!   lock.
 
-use super::state::{Phase, State, Summons};
+use super::state::{Phase, State, WakePlan};
 use super::worker;
-use crate::error::{JoinTimeoutError, Rejected, SpawnError};
-use crate::sync::{AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, worker_of};
-use crate::task::{ErasedTask, Member, Refused, TaskId, WeakTask};
+use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
+use crate::sync::{
+    AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, this_thread, thread_of, worker_of,
+};
+use crate::task::{ErasedTask, Member, Refused, TaskId};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
@@ -76,6 +78,20 @@ pub(super) struct Core<'scope> {
     threads: Mutex<Vec<JoinHandle>>,
 }
 
+/// Numbers the pools of the process, from 1.
+pub(super) fn next_id() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    match NEXT.fetch_add(1, Ordering::Relaxed) {
+        0 => NEXT.fetch_add(1, Ordering::Relaxed),
+        id => id,
+    }
+}
+
+/// What the workers of a pool are called by default, up to their index.
+pub(super) fn default_thread_name(id: u32) -> String {
+    format!("pool-{id}-worker")
+}
+
 /// A look at a pool.
 pub(super) struct Counts {
     pub(super) workers: usize,
@@ -84,12 +100,7 @@ pub(super) struct Counts {
 }
 
 impl<'scope> Core<'scope> {
-    pub(super) fn new(settings: Settings, spawner: Spawner<'scope>) -> Arc<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let mut id = NEXT.fetch_add(1, Ordering::Relaxed);
-        if id == 0 {
-            id = NEXT.fetch_add(1, Ordering::Relaxed);
-        }
+    pub(super) fn new(id: u32, settings: Settings, spawner: Spawner<'scope>) -> Arc<Self> {
         Arc::new(Self {
             id,
             settings,
@@ -122,6 +133,18 @@ impl<'scope> Core<'scope> {
         }
     }
 
+    /// Says whether a task may be queued now. What an initializer submits to the
+    /// pool that it initializes is rejected: its own worker may not run the task
+    /// yet, and there may be no other.
+    fn check_open(&self, state: &State<'scope>) -> Result<(), Rejected> {
+        state.check_open()?;
+        if thread_of() == self.id && worker_of() != self.id {
+            let cause = "an initializer cannot submit tasks to its own pool";
+            return Err(Rejected::Initializer(InitializerError::new(cause.into())));
+        }
+        Ok(())
+    }
+
     /// Queues the task, waiting for room; a worker of this pool that would
     /// have to wait runs it instead.
     pub(super) fn submit(
@@ -131,7 +154,7 @@ impl<'scope> Core<'scope> {
         let member = task.join_pool(self.id);
         let mut state = self.state.lock();
         loop {
-            if let Err(reason) = state.admit() {
+            if let Err(reason) = self.check_open(&state) {
                 drop(state);
                 return Err(Refused::new(task, reason));
             }
@@ -159,7 +182,7 @@ impl<'scope> Core<'scope> {
     ) -> Result<(), Refused<'scope>> {
         let member = task.join_pool(self.id);
         let state = self.state.lock();
-        let reason = match state.admit() {
+        let reason = match self.check_open(&state) {
             Ok(()) if state.queued < self.settings.queue_capacity => {
                 return self.push(state, task, member);
             }
@@ -184,32 +207,30 @@ impl<'scope> Core<'scope> {
         }
         state.inbox.push_back(task);
         self.has_news.store(true, Ordering::Relaxed);
-        let summons = state.summon(&self.settings);
+        let plan = state.plan_wake(&self.settings);
         drop(state);
-        match summons {
-            Summons::Start(index) => self.start(index, Some(member.id)),
+        match plan {
+            WakePlan::Start(index) => self.start(index, Some(member.id)),
             other => {
-                self.answer(other);
+                self.carry_out(other);
                 Ok(())
             }
         }
     }
 
-    /// Carries out what [`State::summon`] decided, outside of the lock.
-    pub(super) fn answer(self: &Arc<Self>, summons: Summons) {
-        match summons {
-            Summons::None => {}
-            Summons::Wake => {
+    /// Carries out what [`State::plan_wake`] decided, outside of the lock.
+    pub(super) fn carry_out(self: &Arc<Self>, plan: WakePlan) {
+        match plan {
+            WakePlan::None => {}
+            WakePlan::Wake => {
                 self.wake.notify_one();
             }
             // An error has been told to all whom it concerns.
-            Summons::Start(index) => drop(self.start(index, None)),
+            WakePlan::Start(index) => drop(self.start(index, None)),
         }
     }
 
-    /// Starts a worker. If that fails and none is alive, the whole queue is
-    /// rejected: the tasks of others, who trusted in the worker, too. The
-    /// caller's own task is left to the caller.
+    /// Starts a worker and keeps its thread, for `join` to wait for.
     fn start(self: &Arc<Self>, index: usize, own: Option<TaskId>) -> Result<(), Refused<'scope>> {
         let core = Arc::clone(self);
         match (self.spawner)(index, Box::new(move || worker::live(core, index))) {
@@ -218,84 +239,125 @@ impl<'scope> Core<'scope> {
                 // Those that ended for want of work need no join any more.
                 threads.retain(|thread| !thread.is_finished());
                 threads.extend(thread);
+                drop(threads);
+                let mut state = self.state.lock();
+                state.starting -= 1;
+                self.notify_if_ended(state);
                 Ok(())
             }
-            Err(error) => {
-                let mut outbox = self.outbox.lock();
-                let mut state = self.state.lock();
-                state.workers -= 1;
-                state.searching -= 1;
-                state.initializing -= usize::from(self.settings.initializer.is_some());
-                state.free_indices.push(index);
-                if state.workers > 0 {
-                    // A sleeper may have trusted in the new worker.
-                    let is_empty = outbox.is_empty() && state.inbox.is_empty();
-                    let summons = if state.sleeping > 0 && !is_empty {
-                        state.wake_one()
-                    } else {
-                        Summons::None
-                    };
-                    drop((outbox, state));
-                    self.answer(summons);
-                    return Ok(());
-                }
-                let orphans = self.drain(&mut outbox, &mut state);
-                drop((outbox, state));
-                self.ended.notify_all();
-                self.reject(orphans, own, &Rejected::Thread(SpawnError::new(error)))
-            }
+            Err(error) => self.roll_back_start(index, own, error),
         }
     }
 
-    /// Rejects tasks; `own` is given back to its submitter instead.
-    pub(super) fn reject(
-        &self,
-        orphans: impl Iterator<Item = ErasedTask<'scope>>,
+    /// Counts a worker out whose thread could not be started, and finds another
+    /// for the tasks that relied on it. If none is alive, the whole queue is
+    /// rejected: the tasks of others too. The caller's own task is left to the
+    /// caller.
+    fn roll_back_start(
+        self: &Arc<Self>,
+        index: usize,
         own: Option<TaskId>,
-        reason: &Rejected,
+        error: io::Error,
     ) -> Result<(), Refused<'scope>> {
-        self.room.notify_all();
-        let mut outcome = Ok(());
-        for task in orphans {
-            if own == Some(task.id()) {
-                outcome = Err(Refused::new(task, reason.clone()));
+        let mut outbox = self.outbox.lock();
+        let mut state = self.state.lock();
+        state.starting -= 1;
+        state.workers -= 1;
+        state.searching -= 1;
+        state.initializing -= usize::from(self.settings.initializer.is_some());
+        state.free_indices.push(index);
+        if state.workers > 0 {
+            // A sleeper may have relied on the new worker.
+            let is_empty = outbox.is_empty() && state.inbox.is_empty();
+            let plan = if state.sleeping > 0 && !is_empty {
+                state.wake_one()
             } else {
-                task.reject(reason.clone());
-            }
+                WakePlan::None
+            };
+            drop((outbox, state));
+            self.carry_out(plan);
+            return Ok(());
         }
-        outcome
+        let mut orphans = self.drain(&mut outbox, &mut state);
+        drop((outbox, state));
+        let reason = Rejected::Thread(SpawnError::new(error));
+        let place = orphans.iter().position(|task| Some(task.id()) == own);
+        let own = place.and_then(|place| orphans.remove(place));
+        self.withdraw(orphans, Some(&reason));
+        match own {
+            Some(task) => Err(Refused::new(task, reason)),
+            None => Ok(()),
+        }
     }
 
-    /// Empties the queue.
+    /// Cancels the tasks that [`drain`](Self::drain) has taken out of the
+    /// queue, or rejects them for that reason; returns how many had not
+    /// started.
+    pub(super) fn withdraw(
+        &self,
+        drained: VecDeque<ErasedTask<'scope>>,
+        reason: Option<&Rejected>,
+    ) -> usize {
+        self.room.notify_all();
+        let withdrawn = ErasedTask::withdraw_all(drained, reason);
+        let mut state = self.state.lock();
+        let here = this_thread();
+        if let Some(place) = state.withdrawing.iter().position(|thread| *thread == here) {
+            state.withdrawing.swap_remove(place);
+        }
+        self.notify_if_ended(state);
+        withdrawn
+    }
+
+    /// Wakes all joiners if there is nothing more to wait for. Each change of
+    /// what [`State::has_ended`] looks at comes here.
+    pub(super) fn notify_if_ended(&self, state: MutexGuard<'_, State<'scope>>) {
+        let may_have_ended = state.workers == 0 && state.starting == 0;
+        drop(state);
+        if may_have_ended {
+            self.ended.notify_all();
+        }
+    }
+
+    /// Empties the queue, for [`withdraw`](Self::withdraw): until that is done,
+    /// joiners wait, since the tasks are not final.
     pub(super) fn drain(
         &self,
         outbox: &mut VecDeque<ErasedTask<'scope>>,
         state: &mut State<'scope>,
-    ) -> impl Iterator<Item = ErasedTask<'scope>> + use<'scope> {
+    ) -> VecDeque<ErasedTask<'scope>> {
         if self.is_bounded() {
             state.queued -= outbox.len() + state.inbox.len();
         }
         self.has_news.store(false, Ordering::Relaxed);
-        let first = std::mem::take(outbox);
-        first.into_iter().chain(std::mem::take(&mut state.inbox))
+        state.withdrawing.push(this_thread());
+        let mut queue = std::mem::take(outbox);
+        queue.append(&mut state.inbox);
+        queue
     }
 
+    /// Cancels what is in the queue.
     pub(super) fn cancel_pending(&self) -> usize {
         let mut outbox = self.outbox.lock();
         let mut state = self.state.lock();
         let queue = self.drain(&mut outbox, &mut state);
-        let stoppable = std::mem::take(&mut state.stoppable);
         drop((outbox, state));
-        self.room.notify_all();
-        let cancelled = queue.map(ErasedTask::cancel);
-        // Some may be on their way from the queue to a worker.
-        let cancelled = cancelled.chain(stoppable.iter().map(WeakTask::cancel));
-        let cancelled = cancelled.filter(|&cancelled| cancelled).count();
-        // Those that go on running can be asked again.
+        self.withdraw(queue, None)
+    }
+
+    /// Cancels what is in the queue, and asks running tasks to stop.
+    pub(super) fn cancel_all(&self) -> usize {
+        let mut outbox = self.outbox.lock();
         let mut state = self.state.lock();
-        state.stoppable.extend(stoppable);
-        drop(state);
-        cancelled
+        let queue = self.drain(&mut outbox, &mut state);
+        // Left in place: another call at the same moment reaches them too, and
+        // those that go on running can be asked again.
+        let stoppable = state.stoppable.clone();
+        drop((outbox, state));
+        // Before the callbacks of the queue's tasks, which may take their time.
+        // Some may be on their way from the queue to a worker.
+        let stopped = stoppable.iter().filter(|task| task.cancel()).count();
+        stopped + self.withdraw(queue, None)
     }
 
     pub(super) fn shut_down(&self) {
@@ -323,12 +385,13 @@ impl<'scope> Core<'scope> {
 
     /// Blocks until all workers have ended; returns at once on one of them.
     pub(super) fn join(&self, timeout: Option<Duration>) -> Result<(), JoinTimeoutError> {
-        if worker_of() == self.id {
+        if thread_of() == self.id {
             return Ok(());
         }
+        let here = this_thread();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.state.lock();
-        while state.workers > 0 {
+        while !state.has_ended(here) {
             match deadline {
                 None => self.ended.wait(&mut state),
                 Some(deadline) => {

@@ -127,11 +127,12 @@ impl ThreadPool {
 
     /// Cancels all tasks that have not started, and returns how many.
     ///
-    /// All who wait for them are told before this returns. To running tasks it
-    /// does as [`JoinHandle::cancel`](crate::JoinHandle) does: those submitted
-    /// by `submit_cancellable` have their token set, the others just run. Never
-    /// waits for a running task. The pool stays open. The counterpart of
-    /// Python's `shutdown(cancel_futures=True)`.
+    /// Everyone who waits for them is notified before this returns; all of them
+    /// are cancelled before the first callback runs, so a callback may wait for
+    /// another of them. Running tasks are left alone; see
+    /// [`cancel_all`](Self::cancel_all). Never waits for a running task. The
+    /// pool stays open. The counterpart of Python's
+    /// `shutdown(cancel_futures=True)`.
     ///
     /// # Examples
     ///
@@ -156,11 +157,37 @@ impl ThreadPool {
         self.core.cancel_pending()
     }
 
-    /// Shuts the pool down and blocks until all its tasks have run and its
-    /// workers have ended.
+    /// Cancels all tasks that have not started, asks the running ones to stop,
+    /// and returns how many it cancelled.
     ///
-    /// Called on one of the pool's own workers it shuts down and returns, for
-    /// to wait would be to wait for itself. The counterpart of Python's
+    /// Does what [`cancel_pending`](Self::cancel_pending) does, and sets the
+    /// token of each running task that was submitted by `submit_cancellable`;
+    /// other running tasks go on. Never waits for a running task. The pool
+    /// stays open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let sleeper = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+    /// let queued = pool.submit(|| 1);
+    /// pool.cancel_all();
+    /// assert!(queued.is_cancelled());
+    /// sleeper.wait(); // it does not sleep on
+    /// ```
+    pub fn cancel_all(&self) -> usize {
+        self.core.cancel_all()
+    }
+
+    /// Shuts the pool down and blocks until all its tasks are finished and the
+    /// threads of its workers have ended.
+    ///
+    /// Called on one of the pool's own workers, it shuts down and returns,
+    /// because it would wait for itself. Destructors of the workers'
+    /// thread-locals are waited for. The counterpart of Python's
     /// `shutdown(wait=True)`.
     ///
     /// # Examples
@@ -180,11 +207,13 @@ impl ThreadPool {
         let _ = self.core.join(None);
     }
 
-    /// Shuts the pool down and blocks until all its tasks have run and its
+    /// Shuts the pool down and blocks until all its tasks are finished and its
     /// workers have ended, for `timeout` at most.
     ///
-    /// `Duration::MAX` has no end. Called on one of the pool's own workers it
-    /// does not wait.
+    /// `Duration::MAX` has no end. Called on one of the pool's own workers, it
+    /// does not wait. The timeout bounds the wait for tasks; the destructors of
+    /// the workers' thread-locals, which run after the last task, are waited
+    /// for without a limit.
     ///
     /// # Errors
     ///
@@ -200,7 +229,7 @@ impl ThreadPool {
     /// let pool = ThreadPool::new(1);
     /// pool.submit_cancellable(|token| token.sleep(Duration::MAX));
     /// assert!(pool.join_timeout(Duration::from_millis(1)).is_err());
-    /// pool.cancel_pending();
+    /// pool.cancel_all();
     /// assert_eq!(pool.join_timeout(Duration::MAX), Ok(()));
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinTimeoutError> {

@@ -1,7 +1,7 @@
 //! [`ThreadPool::scope`]: tasks that borrow.
 
 use super::ThreadPool;
-use super::core::{Core, Settings};
+use super::core::{Core, Settings, default_thread_name, next_id};
 use crate::error::SubmitError;
 use crate::executor::{launch, offer};
 use crate::map::{Chunks, Map, MapUnordered};
@@ -53,11 +53,14 @@ impl ThreadPool {
                 keep_alive: None,
                 initializer: None,
             };
+            let id = next_id();
+            let name = default_thread_name(id);
             let core = Core::new(
+                id,
                 settings,
                 Box::new(move |index, body| {
                     thread::Builder::new()
-                        .name(format!("worker-{index}"))
+                        .name(format!("{name}-{index}"))
                         .spawn_scoped(scope, body)?;
                     // Joined by the scope.
                     Ok(None)
@@ -184,6 +187,12 @@ impl<'scope> ScopedPool<'scope, '_> {
     /// [`ThreadPool::cancel_pending`].
     pub fn cancel_pending(&self) -> usize {
         self.core.cancel_pending()
+    }
+
+    /// Cancels all tasks that have not started, asks the running ones to stop,
+    /// and returns how many it cancelled; see [`ThreadPool::cancel_all`].
+    pub fn cancel_all(&self) -> usize {
+        self.core.cancel_all()
     }
 }
 

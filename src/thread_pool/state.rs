@@ -7,6 +7,7 @@
 
 use super::core::Settings;
 use crate::error::{InitializerError, Rejected};
+use crate::sync::ThreadId;
 use crate::task::{ErasedTask, WeakTask};
 use std::collections::VecDeque;
 
@@ -20,6 +21,10 @@ pub(super) struct State<'scope> {
     /// The length of both boxes; kept only where the queue is bounded.
     pub(super) queued: usize,
     pub(super) workers: usize,
+    /// Workers whose thread is being started, or is not yet kept for `join`.
+    pub(super) starting: usize,
+    /// Threads that make drained tasks final, once for each time they do.
+    pub(super) withdrawing: Vec<ThreadId>,
     pub(super) searching: usize,
     /// Those among the searching whom the initializer keeps from it.
     pub(super) initializing: usize,
@@ -50,7 +55,7 @@ pub(super) enum Phase {
 /// What it takes for the task just pushed, or those still queued, to be run.
 #[must_use = "nobody comes unless called"]
 #[derive(Clone, Copy)]
-pub(super) enum Summons {
+pub(super) enum WakePlan {
     None,
     Wake,
     Start(usize),
@@ -63,6 +68,8 @@ impl<'scope> State<'scope> {
             inbox: VecDeque::new(),
             queued: 0,
             workers: 0,
+            starting: 0,
+            withdrawing: Vec::new(),
             searching: 0,
             initializing: 0,
             sleeping: 0,
@@ -81,32 +88,33 @@ impl<'scope> State<'scope> {
     /// A thread takes long to start, so those that are needed start side by
     /// side, while there are more tasks than workers on their way. Sleepers
     /// are woken one by the other: many a task is done before the next is up.
-    pub(super) fn summon(&mut self, settings: &Settings) -> Summons {
+    pub(super) fn plan_wake(&mut self, settings: &Settings) -> WakePlan {
         let coming = self.searching - self.initializing;
         if coming > 0 && (self.sleeping > 0 || self.inbox.len() <= coming) {
-            return Summons::None;
+            return WakePlan::None;
         }
         if self.sleeping > 0 {
             return self.wake_one();
         }
         if self.workers < settings.max_workers {
             self.workers += 1;
+            self.starting += 1;
             self.searching += 1;
             self.initializing += usize::from(settings.initializer.is_some());
             let index = self.free_indices.pop().unwrap_or_else(|| {
                 self.next_index += 1;
                 self.next_index - 1
             });
-            return Summons::Start(index);
+            return WakePlan::Start(index);
         }
-        Summons::None
+        WakePlan::None
     }
 
-    pub(super) fn wake_one(&mut self) -> Summons {
+    pub(super) fn wake_one(&mut self) -> WakePlan {
         self.sleeping -= 1;
         self.permits += 1;
         self.searching += 1;
-        Summons::Wake
+        WakePlan::Wake
     }
 
     pub(super) fn running(&self) -> usize {
@@ -114,7 +122,7 @@ impl<'scope> State<'scope> {
     }
 
     /// Whether a task is let in now.
-    pub(super) fn admit(&self) -> Result<(), Rejected> {
+    pub(super) fn check_open(&self) -> Result<(), Rejected> {
         match &self.phase {
             Phase::Open => Ok(()),
             // What a task has set going, on whatever thread, is part of it.
@@ -134,7 +142,18 @@ impl<'scope> State<'scope> {
         }
     }
 
-    /// Lets `cancel_pending` reach the task while it runs.
+    /// Whether there is nothing for a joiner on the thread `here` to wait for.
+    ///
+    /// A callback of a task that is being cancelled with the queue may join the
+    /// pool: it does not wait for its own thread, nor for others that may be
+    /// waiting for it.
+    pub(super) fn has_ended(&self, here: ThreadId) -> bool {
+        self.workers == 0
+            && self.starting == 0
+            && (self.withdrawing.is_empty() || self.withdrawing.contains(&here))
+    }
+
+    /// Lets `cancel_all` reach the task while it runs.
     pub(super) fn watch_for_stop(&mut self, task: &ErasedTask<'scope>) {
         if self.stoppable.len() >= self.prune_at {
             self.stoppable.retain(WeakTask::is_alive);

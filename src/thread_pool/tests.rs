@@ -5,7 +5,7 @@
 
 use super::ThreadPool;
 use super::core::{Settings, Spawner};
-use super::state::{State, Summons};
+use super::state::{State, WakePlan};
 use crate::error::{JoinError, Rejected};
 use crate::sync::spawn;
 use crate::task::{CancelToken, Cell, ErasedTask, JoinHandle};
@@ -300,7 +300,7 @@ fn sleepers_are_woken_one_by_the_other() {
     for first in [true, false, false] {
         let task = ErasedTask::new(Arc::new(Cell::new(|| (), ())));
         state.inbox.push_back(task);
-        assert_eq!(matches!(state.summon(&settings), Summons::Wake), first);
+        assert_eq!(matches!(state.plan_wake(&settings), WakePlan::Wake), first);
     }
     assert_eq!((state.sleeping, state.searching, state.permits), (2, 1, 1));
 }
@@ -392,5 +392,82 @@ fn an_idle_worker_is_woken_while_another_is_being_initialized() {
         the_first_worker_runs_two_and_sleeps(&pool);
         assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
         drop(let_in);
+    });
+}
+
+/// The thread runs, and has left the pool, before its starter goes on.
+#[test]
+fn join_waits_for_a_thread_that_is_not_yet_recorded() {
+    must_end(|| {
+        let (over, (go_on, gate)) = (Arc::new(AtomicUsize::new(0)), mpsc::channel::<()>());
+        let (counted, gate) = (Arc::clone(&over), Arc::new(crate::sync::Mutex::new(gate)));
+        let (left, has_left) = mpsc::channel::<()>();
+        let has_left = crate::sync::Mutex::new(has_left);
+        let pool = Arc::new(pool_of(
+            1,
+            Box::new(move |index, body| {
+                let (over, left) = (Arc::clone(&counted), left.clone());
+                let gate = Arc::clone(&gate);
+                let slow = move || {
+                    body();
+                    let _ = left.send(());
+                    let _ = gate.lock().recv();
+                    over.fetch_add(1, Ordering::SeqCst);
+                };
+                let thread = spawn(format!("worker-{index}"), None, slow)?;
+                let _ = has_left.lock().recv();
+                Ok(Some(thread))
+            }),
+        ));
+        let inside = Arc::clone(&pool);
+        let submitter = thread::spawn(move || inside.submit(|| ()).join());
+        while pool.worker_count() == 0 {
+            thread::yield_now();
+        }
+        pool.shutdown();
+        let joiner = thread::spawn(move || {
+            pool.join();
+            over.load(Ordering::SeqCst)
+        });
+        submitter.join().unwrap().unwrap();
+        go_on.send(()).unwrap();
+        assert_eq!(joiner.join().unwrap(), 1);
+    });
+}
+
+/// The tasks of others are rejected with it, and one of them takes its time.
+#[test]
+fn join_waits_until_tasks_are_rejected_whose_thread_cannot_be_started() {
+    struct Slow(mpsc::Sender<()>, mpsc::Receiver<()>);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+        }
+    }
+    must_end(|| {
+        let (starting, fail) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let gates = (Arc::clone(&starting), Arc::clone(&fail));
+        let pool = Arc::new(pool_of(
+            1,
+            spawner(move |_| {
+                gates.0.wait();
+                gates.1.wait();
+                true
+            }),
+        ));
+        let inside = Arc::clone(&pool);
+        let first = thread::spawn(move || inside.submit(|| ()).join());
+        starting.wait();
+        let ((sender, dropping), (open, gate)) = (mpsc::channel(), mpsc::channel());
+        let slow = Slow(sender, gate);
+        let trusting = pool.submit(move || drop(slow));
+        fail.wait();
+        dropping.recv().unwrap();
+        assert!(pool.join_timeout(Duration::from_millis(20)).is_err());
+        drop(open);
+        pool.join();
+        assert!(trusting.is_finished());
+        assert!(is_refused(&first.join().unwrap()));
     });
 }

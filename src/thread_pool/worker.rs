@@ -1,9 +1,9 @@
 //! The life of a worker: one thread of a pool.
 
 use super::core::Core;
-use super::state::{Phase, State, Summons};
+use super::state::{Phase, State, WakePlan};
 use crate::error::{InitializerError, Panic, Rejected};
-use crate::sync::{MutexGuard, Ordering, become_worker_of, spin_until};
+use crate::sync::{MutexGuard, Ordering, become_thread_of, become_worker_of, spin_until};
 use crate::task::ErasedTask;
 use crate::unwind;
 use std::sync::Arc;
@@ -24,12 +24,15 @@ impl<'scope> Core<'scope> {
     /// Makes the current thread a worker and initializes it; says whether it
     /// may take tasks, else it has left.
     fn enter(&self, index: usize) -> bool {
-        become_worker_of(self.id);
+        become_thread_of(self.id);
         let Some(initializer) = &self.settings.initializer else {
+            become_worker_of(self.id);
             return true;
         };
         let cause = match unwind::catch(initializer) {
             Ok(Ok(())) => {
+                // From here on it runs tasks, also those it waits for.
+                become_worker_of(self.id);
                 self.state.lock().initializing -= 1;
                 return true;
             }
@@ -50,14 +53,14 @@ impl<'scope> Core<'scope> {
             state.phase = Phase::Broken(cause.clone());
         }
         let queue = self.drain(&mut outbox, &mut state);
-        drop(outbox);
         state.searching -= 1;
         state.initializing -= 1;
-        self.leave(state, index);
+        drop((outbox, state));
         self.wake.notify_all();
         let reason = Rejected::Initializer(cause);
-        let _ = self.reject(queue, None, &reason);
+        self.withdraw(queue, Some(&reason));
         unwind::discard(reason);
+        self.retire(self.state.lock(), index);
     }
 
     /// Takes tasks and runs them until the pool is over, or, with a
@@ -80,16 +83,16 @@ impl<'scope> Core<'scope> {
                 self.has_news.store(false, Ordering::Relaxed);
             }
             if let Some(task) = outbox.pop_front() {
-                let mut summons = Summons::None;
+                let mut plan = WakePlan::None;
                 if searching {
                     searching = false;
                     state.searching -= 1;
                     if !outbox.is_empty() || !state.inbox.is_empty() {
-                        summons = state.summon(&self.settings);
+                        plan = state.plan_wake(&self.settings);
                     }
                 }
                 drop((outbox, state));
-                self.answer(summons);
+                self.carry_out(plan);
                 self.run(task);
                 continue;
             }
@@ -109,13 +112,13 @@ impl<'scope> Core<'scope> {
             let is_over = state.is_over();
             state.searching -= 1;
             if is_over {
-                self.leave(state, index);
+                self.retire(state, index);
                 // Others may have slept until the last task ended.
                 self.wake.notify_all();
                 return;
             }
             if !self.sleep(&mut state) {
-                self.leave(state, index);
+                self.retire(state, index);
                 return;
             }
         }
@@ -167,13 +170,9 @@ impl<'scope> Core<'scope> {
 
     /// Counts a worker out, in the critical section in which it found that it
     /// is not needed.
-    fn leave(&self, mut state: MutexGuard<'_, State<'scope>>, index: usize) {
+    fn retire(&self, mut state: MutexGuard<'_, State<'scope>>, index: usize) {
         state.workers -= 1;
         state.free_indices.push(index);
-        let is_last = state.workers == 0;
-        drop(state);
-        if is_last {
-            self.ended.notify_all();
-        }
+        self.notify_if_ended(state);
     }
 }

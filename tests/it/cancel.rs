@@ -126,7 +126,7 @@ fn each_task_has_a_token_of_its_own() {
 }
 
 #[test]
-fn cancel_pending_cancels_what_is_queued_and_asks_what_runs() {
+fn cancel_all_cancels_what_is_queued_and_asks_what_runs() {
     let _alarm = alarm();
     let pool = ThreadPool::new(2);
     let (started, start) = mpsc::channel();
@@ -140,7 +140,7 @@ fn cancel_pending_cancels_what_is_queued_and_asks_what_runs() {
     let queued_cancellable = pool.submit_cancellable(|_| ());
     assert!(queued[4].cancel());
 
-    assert_eq!(pool.cancel_pending(), 5, "one of six was cancelled before");
+    assert_eq!(pool.cancel_all(), 5, "one of six was cancelled before");
     assert!(queued.iter().all(JoinHandle::is_cancelled));
     assert!(queued_cancellable.is_cancelled());
     assert!(!listening.join().unwrap(), "the sleep ended early");
@@ -257,7 +257,7 @@ fn cancelling_from_within_a_task_and_from_a_closures_drop() {
 }
 
 #[test]
-fn cancel_pending_stops_all_of_many_running_tasks() {
+fn cancel_all_stops_all_of_many_running_tasks() {
     let _alarm = alarm();
     let pool = ThreadPool::new(40);
     let (start, started) = mpsc::channel();
@@ -271,7 +271,7 @@ fn cancel_pending_stops_all_of_many_running_tasks() {
         })
         .collect();
     started.iter().take(40).for_each(drop);
-    assert_eq!(pool.cancel_pending(), 0);
+    assert_eq!(pool.cancel_all(), 0);
     // `sleep` says that it was cut short.
     assert!(handles.into_iter().all(|handle| !handle.join().unwrap()));
 }

@@ -129,7 +129,9 @@ fn join_waits_for_the_thread_locals_of_every_worker() {
         for _ in 0..3 {
             let (destroyed, gate) = (destroyed.clone(), Arc::clone(&gate));
             pool.submit(move || {
-                let is_first = thread::current().name() == Some("worker-0");
+                let is_first = thread::current()
+                    .name()
+                    .is_some_and(|name| name.ends_with("-worker-0"));
                 at_exit(move || {
                     if is_first {
                         // For a join that does not wait for it to be noticed.
@@ -291,7 +293,7 @@ fn iterator_that_goes_from_the_worker_of_one_pool_to_that_of_another() {
 }
 
 #[test]
-fn cancel_pending_reaches_a_task_that_a_worker_runs_for_want_of_room() {
+fn cancel_all_reaches_a_task_that_a_worker_runs_for_want_of_room() {
     must_end(|| {
         let pool = ThreadPool::builder()
             .max_workers(1)
@@ -310,7 +312,7 @@ fn cancel_pending_reaches_a_task_that_a_worker_runs_for_want_of_room() {
             inner.join().unwrap()
         });
         runs.recv().unwrap();
-        assert_eq!(pool.cancel_pending(), 1);
+        assert_eq!(pool.cancel_all(), 1);
         assert!(!outer.join().unwrap());
     });
 }

@@ -185,3 +185,52 @@ fn an_initializer_may_use_another_pool() {
         .unwrap();
     assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
 }
+
+// A callback of a rejected task waits for another: it must not run there.
+#[test]
+fn no_task_runs_on_a_worker_whose_initializer_failed() {
+    let _alarm = alarm();
+    let gate = Gate::new();
+    let turnstile = gate.turnstile();
+    let pool = one_worker()
+        .initializer(move || {
+            turnstile.pass();
+            Err("no database".into())
+        })
+        .build()
+        .unwrap();
+    let [first, second] = [(); 2].map(|()| pool.submit(|| ()));
+    let (sender, joined) = mpsc::channel();
+    first.on_done(move |_| sender.send(second.join()).unwrap());
+    gate.open();
+    assert_broken(joined.recv_timeout(PATIENCE).unwrap(), "no database");
+    pool.join();
+}
+
+#[test]
+fn an_initializer_that_submits_to_its_own_pool_is_refused() {
+    let _alarm = alarm();
+    let (give, given) = mpsc::channel::<Arc<ThreadPool>>();
+    let (sender, outcomes) = mpsc::channel();
+    let given = std::sync::Mutex::new(given);
+    let pool = one_worker()
+        .queue_capacity(1)
+        .initializer(move || {
+            let own = given.lock().unwrap().recv()?;
+            sender.send(own.submit(|| ()).join())?;
+            let refused = own
+                .try_submit(|| ())
+                .map(drop)
+                .map_err(|error| error.to_string());
+            assert!(refused.is_err_and(|error| error.contains("own pool")));
+            Ok(())
+        })
+        .build()
+        .unwrap();
+    let pool = Arc::new(pool);
+    // It fills the queue, too.
+    let first = pool.submit(|| 42);
+    give.send(Arc::clone(&pool)).unwrap();
+    assert_broken(outcomes.recv_timeout(PATIENCE).unwrap(), "own pool");
+    assert_eq!(first.join().unwrap(), 42);
+}

@@ -87,7 +87,12 @@ fn workers_are_numbered_after_the_name_given() {
         ["special-0", "special-1", "special-2"]
     );
     let plain = ThreadPool::new(2);
-    assert_eq!(names_of_all_workers(&plain), ["worker-0", "worker-1"]);
+    let names = names_of_all_workers(&plain);
+    let pool_of = |name: &str| name.rsplit_once("-worker-").unwrap().0.to_owned();
+    assert!(names[0].ends_with("-worker-0") && names[1].ends_with("-worker-1"));
+    assert_eq!(pool_of(&names[0]), pool_of(&names[1]));
+    let other = names_of_all_workers(&ThreadPool::new(1));
+    assert_ne!(pool_of(&names[0]), pool_of(&other[0]));
 }
 
 #[test]

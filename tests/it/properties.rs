@@ -509,7 +509,7 @@ impl World {
             records.filter(|record| record.is_settled_unrun()).count()
         };
         let before = settled(&self.known);
-        let cancelled = self.pool.cancel_pending();
+        let cancelled = self.pool.cancel_all();
         // After a shutdown nested tasks are being refused at the same time, and
         // what callbacks submit is not known.
         if !self.is_shut_down && !self.is_entered {
@@ -827,8 +827,8 @@ fn is_on_worker(workers: usize) -> bool {
     let current = thread::current();
     let index = current
         .name()
-        .and_then(|name| name.strip_prefix("worker-"))
-        .and_then(|index| index.parse::<usize>().ok());
+        .and_then(|name| name.split_once("-worker-"))
+        .and_then(|(_, index)| index.parse::<usize>().ok());
     index.is_some_and(|index| index < workers)
 }
 

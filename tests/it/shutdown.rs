@@ -446,3 +446,110 @@ fn waves_of_tasks_of_two_pools_wait_for_each_other() {
         assert!(as_completed(handles).all(|handle| handle.join().unwrap()));
     }
 }
+
+/// Keeps whoever drops it until the gate opens.
+struct SlowToDrop(crate::support::Turnstile, mpsc::Sender<()>);
+
+impl Drop for SlowToDrop {
+    fn drop(&mut self) {
+        self.1.send(()).unwrap();
+        self.0.pass();
+    }
+}
+
+// Nobody is left to run or to cancel the other task but the thread that waits.
+#[test]
+fn a_callback_of_a_task_cancelled_with_the_queue_may_wait_for_another() {
+    type Wait = fn(JoinHandle<()>);
+    let ways: [Wait; 3] = [
+        |handle| assert!(handle.join().unwrap_err().is_cancelled()),
+        |handle| assert_eq!(as_completed([handle]).count(), 1),
+        |handle| {
+            let waited = as_completed::wait([handle], as_completed::ReturnWhen::AllCompleted, None);
+            assert_eq!(waited.done.len(), 1);
+        },
+    ];
+    let _alarm = alarm();
+    for way in ways {
+        let pool = ThreadPool::new(1);
+        let busy = occupy(&pool, 1);
+        let (sender, done) = mpsc::channel();
+        let [first, second] = [(); 2].map(|()| pool.submit(|| ()));
+        first.on_done(move |_| {
+            way(second);
+            sender.send(()).unwrap();
+        });
+        assert_eq!(pool.cancel_pending(), 2);
+        done.recv_timeout(PATIENCE).unwrap();
+        busy.release();
+    }
+}
+
+#[test]
+fn join_waits_for_tasks_that_another_thread_is_cancelling() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let gate = Gate::new();
+    let (sender, dropping) = mpsc::channel();
+    let slow = SlowToDrop(gate.turnstile(), sender);
+    let handle = pool.submit(move || drop(slow));
+    thread::scope(|scope| {
+        scope.spawn(|| pool.cancel_pending());
+        dropping.recv_timeout(PATIENCE).unwrap();
+        busy.release();
+        assert!(pool.join_timeout(SHORT).is_err());
+        assert!(!handle.is_finished());
+        let joiner = scope.spawn(|| {
+            pool.join();
+            handle.is_finished()
+        });
+        gate.open();
+        assert!(joiner.join().unwrap());
+    });
+}
+
+#[test]
+fn cancel_pending_leaves_running_tasks_alone_and_cancel_all_asks_them_to_stop() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let (sender, token) = mpsc::channel();
+    let running = pool.submit_cancellable(move |token| {
+        sender.send(token.clone()).unwrap();
+        token.sleep(Duration::MAX)
+    });
+    let token = token.recv_timeout(PATIENCE).unwrap();
+    let queued = [pool.submit(|| ()), pool.submit(|| ())];
+    assert_eq!(pool.cancel_pending(), 2);
+    assert!(queued.iter().all(JoinHandle::is_cancelled));
+    assert!(!token.is_cancelled());
+    let queued = pool.submit(|| ());
+    assert_eq!(pool.cancel_all(), 1);
+    assert!(queued.is_cancelled());
+    assert!(!running.join().unwrap());
+}
+
+// The first is still busy with what was queued.
+#[test]
+fn a_second_cancel_all_at_the_same_moment_reaches_the_running_tasks_too() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let (sender, token) = mpsc::channel();
+    let running = pool.submit_cancellable(move |token| {
+        sender.send(token.clone()).unwrap();
+        token.sleep(Duration::MAX)
+    });
+    let token = token.recv_timeout(PATIENCE).unwrap();
+    let gate = Gate::new();
+    let (sender, dropping) = mpsc::channel();
+    let slow = SlowToDrop(gate.turnstile(), sender);
+    drop(pool.submit(move || drop(slow)));
+    thread::scope(|scope| {
+        scope.spawn(|| pool.cancel_all());
+        dropping.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(pool.cancel_all(), 0);
+        assert!(token.is_cancelled());
+        assert!(!running.join().unwrap());
+        gate.open();
+    });
+}

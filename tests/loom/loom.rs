@@ -603,11 +603,11 @@ fn cancel_pending_while_dequeuing_cancels_or_lets_run() {
 }
 
 #[test]
-fn cancel_pending_while_dequeuing_counts_what_it_cancels_among_the_stoppable() {
+fn cancel_all_while_dequeuing_counts_what_it_cancels_among_the_stoppable() {
     explore(2, || {
         let pool = pool(1);
         let handle = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
-        let cancelled = pool.cancel_pending();
+        let cancelled = pool.cancel_all();
         assert_eq!(usize::from(handle.is_cancelled()), cancelled);
         match handle.join() {
             Ok(slept) => assert!(!slept),
@@ -915,5 +915,48 @@ fn promise_asked_to_cancel_while_the_callback_is_added_tells_it_once() {
         told.assert(1);
         promise.settle(Err(JoinError::Cancelled));
         assert!(handle.is_cancelled());
+    });
+}
+
+#[test]
+fn callback_of_a_task_cancelled_with_the_queue_while_another_thread_joins_the_pool() {
+    explore(2, || {
+        let pool = Arc::new(pool(1));
+        let called = Count::default();
+        let gate = Event::default();
+        let opened = gate.clone();
+        let blocker = pool.submit(move || opened.wait());
+        let [first, second] = [(); 2].map(|()| pool.submit(|| ()));
+        let counted = called.clone();
+        first.on_done(move |_| {
+            second.wait();
+            assert!(second.is_finished());
+            counted.add();
+        });
+        let canceller = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.cancel_pending())
+        };
+        gate.happen();
+        pool.join();
+        assert!(first.is_finished());
+        blocker.join().unwrap();
+        canceller.join().unwrap();
+        called.assert(1);
+    });
+}
+
+#[test]
+fn two_who_join_a_pool_whose_last_worker_ends_are_both_woken() {
+    explore(2, || {
+        let pool = Arc::new(pool(1));
+        let handle = pool.submit(|| ());
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.join())
+        };
+        pool.join();
+        assert!(handle.is_finished());
+        other.join().unwrap();
     });
 }
