@@ -128,7 +128,8 @@
 //! notifies all who wait for it. A running thread cannot be stopped from outside,
 //! so a task that should stop early is submitted by
 //! [`submit_cancellable`](ExecutorExt::submit_cancellable) and looks at its
-//! [`CancelToken`]. [`ThreadPool::cancel_pending`] cancels what is queued.
+//! [`CancelToken`]. [`ThreadPool::cancel_pending`] cancels what is queued, and
+//! [`ThreadPool::cancel_all`] also cancels the tokens of running tasks.
 //!
 //! ```
 //! use as_completed::ThreadPool;
@@ -164,7 +165,7 @@
 //! Dropping a [`ThreadPool`] takes no more tasks, runs those that are queued and
 //! joins the workers; so does [`ThreadPool::join`]. [`ThreadPool::shutdown`]
 //! does not wait. To end without running what is queued, call
-//! [`ThreadPool::cancel_pending`] first.
+//! [`ThreadPool::cancel_pending`] or [`ThreadPool::cancel_all`] first.
 //!
 //! Rust does not drop statics. The tasks of a pool in a static, such as a
 //! `LazyLock<ThreadPool>`, are lost if they are pending or running when `main`
@@ -206,9 +207,11 @@
 //! | `as_completed(fs)` | [`as_completed()`] |
 //! | `as_completed(fs, timeout=s)` | [`AsCompleted::timeout`], or [`AsCompleted::next_timeout`] |
 //! | `wait(fs, timeout=s, return_when=…)` | [`wait()`] with [`ReturnWhen`] |
+//! | `ProcessPoolExecutor` | `process::ProcessPool`, with the feature `process` |
 //! | `CancelledError`, `BrokenExecutor` | [`JoinError::Cancelled`], [`JoinError::Rejected`] |
 //! | `TimeoutError` | [`WaitTimeoutError`], [`Unfinished`], [`JoinTimeoutError`] |
 //! | `Future()`, `set_result`, `set_exception` | [`promise()`], [`Promise::settle`] |
+//! | `BrokenProcessPool` | [`JoinError::Died`], for the one call that crashed |
 //! | a subclass of `Executor` | [`Executor`] |
 //!
 //! # Features
