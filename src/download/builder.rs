@@ -150,7 +150,9 @@ impl DownloaderBuilder {
     ///
     /// This requires that the server identifies the version of the file (by a strong
     /// `ETag` or a date), which is stored in `NAME.part.from`. Otherwise the download
-    /// starts over.
+    /// starts over. The part is locked while it is written: a run that finds it
+    /// locked by another run downloads the file without it. A file `NAME.part` that
+    /// this crate did not write is left unchanged.
     pub fn resume(mut self, resume: bool) -> Self {
         self.settings.resume = resume;
         self

@@ -281,3 +281,115 @@ fn failure_that_is_final_leaves_no_part() {
     ));
     assert!(folder.names().is_empty());
 }
+
+#[test]
+fn part_that_another_run_writes_is_left_to_it() {
+    // More than is written at a time.
+    let body = vec![b'a'; 200_000];
+    let (theirs, other) = (body.clone(), vec![b'b'; 300_000]);
+    let other_body = other.clone();
+    let folder = Folder::new();
+    let (go_on, gate) = std::sync::mpsc::channel();
+    let gate = std::sync::Mutex::new(gate);
+    let server = Server::start(move |exchange| {
+        assert_eq!(exchange.header("range"), None);
+        if exchange.number > 0 {
+            return exchange.answer("200 OK", "ETag: \"2\"\r\n", &other_body);
+        }
+        exchange.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{ETAG}\r\n",
+            theirs.len()
+        ));
+        exchange.send(&theirs[..150_000]);
+        gate.lock().unwrap().recv().unwrap();
+        exchange.send(&theirs[150_000..]);
+        Then::KeepOpen
+    });
+    let downloader = resuming(&folder);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| download_one(&downloader, server.url("/")));
+        let note = folder.file("file.part.from");
+        while !std::fs::read_to_string(&note).is_ok_and(|note| note.ends_with("end\n")) {
+            assert!(!first.is_finished(), "there was never a part");
+            std::thread::yield_now();
+        }
+        assert_ok(&download_one(&downloader, server.url("/")));
+        assert_eq!(folder.read("file"), other);
+        go_on.send(()).unwrap();
+        assert_ok(&first.join().unwrap());
+    });
+    assert!(folder.read("file") == body);
+    assert_eq!(folder.names(), ["file"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn part_that_another_process_has_locked_is_left_to_it() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| {
+        assert_eq!(exchange.header("range"), None);
+        exchange.answer("200 OK", ETAG, BODY)
+    });
+    std::fs::write(folder.file("file.part"), &BODY[..10]).unwrap();
+    let note = format!("as-completed part 1\n{}\n\"1\"\n26\nend\n", server.url("/"));
+    std::fs::write(folder.file("file.part.from"), note).unwrap();
+    let held = std::fs::File::open(folder.file("file.part")).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_ok(&download_one(&resuming(&folder), server.url("/")));
+    assert_eq!(folder.read("file"), BODY);
+    assert_eq!(folder.read("file.part"), &BODY[..10]);
+    assert_eq!(folder.names(), ["file", "file.part", "file.part.from"]);
+}
+
+#[test]
+fn file_with_the_name_of_a_part_that_is_none_is_left_alone() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("file.part"), b"a chapter of my book").unwrap();
+    let server = Server::start(|exchange| exchange.answer("200 OK", ETAG, BODY));
+    assert_ok(&download_one(&resuming(&folder), server.url("/")));
+    assert_eq!(folder.read("file"), BODY);
+    assert_eq!(folder.read("file.part"), b"a chapter of my book");
+}
+
+#[cfg(unix)]
+#[test]
+fn note_that_is_a_link_is_not_followed() {
+    let folder = Folder::new();
+    std::fs::write(folder.file("precious"), b"precious").unwrap();
+    std::os::unix::fs::symlink("precious", folder.file("file.part.from")).unwrap();
+    let server = half_then(ETAG, |exchange| exchange.answer("200 OK", ETAG, BODY));
+    assert_ok(&download_one(&resuming(&folder), server.url("/")));
+    assert_eq!(folder.read("precious"), b"precious");
+    assert_eq!(folder.read("file"), BODY);
+}
+
+#[cfg(unix)]
+#[test]
+fn note_or_part_that_is_a_pipe_holds_up_nothing() {
+    for name in ["file.part", "file.part.from"] {
+        let folder = Folder::new();
+        if name == "file.part.from" {
+            std::fs::write(folder.file("file.part"), b"of whatever").unwrap();
+        }
+        let made = std::process::Command::new("mkfifo")
+            .arg(folder.file(name))
+            .status();
+        assert!(made.unwrap().success());
+        let server = Server::start(|exchange| exchange.answer("200 OK", ETAG, BODY));
+        assert_ok(&download_one(&resuming(&folder), server.url("/")));
+        assert_eq!(folder.read("file"), BODY, "{name}");
+    }
+}
+
+#[test]
+fn piece_of_the_rest_is_not_taken_for_its_end() {
+    let folder = Folder::new();
+    let server = half_then(ETAG, |exchange| {
+        exchange.answer(
+            "206 Partial Content",
+            "Content-Range: bytes 10-19/*\r\nETag: \"1\"\r\n",
+            &BODY[10..20],
+        )
+    });
+    assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
+}

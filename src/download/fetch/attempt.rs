@@ -1,7 +1,7 @@
 //! One attempt at one file: what is asked for, and how the answer is saved.
 
 use super::ask::{Condition, ask, refusal, text};
-use super::body::{self, BrokenOff, Progress, Received, Sink};
+use super::body::{self, Progress, Received, Sink};
 use super::failure::{Again, Failure};
 use super::resume::{Part, Validator, Verdict};
 use super::save::{Committed, Draft};
@@ -27,23 +27,10 @@ pub(crate) enum Fetched {
 
 /// How a body begins that goes into a part.
 enum Begin {
-    /// At the file's first byte; the file cannot be gone on with, since nothing
-    /// tells its versions apart.
-    Whole,
-    /// At the file's first byte; the validator is noted.
-    Resumable(Validator),
+    /// At the first byte of the file; the validator is noted.
+    Anew(Validator),
     /// Where the part ends.
-    GoesOn { offset: u64, total: Option<u64> },
-}
-
-impl Begin {
-    /// How many bytes of the file come before the body.
-    fn offset(&self) -> u64 {
-        match self {
-            Self::Whole | Self::Resumable(_) => 0,
-            Self::GoesOn { offset, .. } => *offset,
-        }
-    }
+    GoesOn { offset: u64, total: u64 },
 }
 
 /// What is the same for all attempts at one file.
@@ -60,11 +47,14 @@ impl Fetch<'_> {
     /// Makes one attempt. Blocks until the file is there or the attempt has
     /// failed, within the timeouts.
     pub(crate) fn attempt(&self, progress: &mut Progress<'_>) -> Result<Fetched, Failure> {
-        let part = self
-            .shared
-            .settings
-            .resume
-            .then(|| Part::of(&self.shared.settings.directory, &self.wanted.file_name));
+        let settings = &self.shared.settings;
+        // A line break would forge lines of the note.
+        let can_be_noted = !self.wanted.url.contains(['\n', '\r']);
+        let part = if settings.resume && can_be_noted {
+            Part::claim(&settings.directory, &self.wanted.file_name)
+        } else {
+            None
+        };
         let offer = part.as_ref().and_then(|part| part.offer(&self.wanted.url));
         let known = self.modified_here();
         let condition = match (&offer, known) {
@@ -91,18 +81,19 @@ impl Fetch<'_> {
         match (verdict, part) {
             (None, None) => self.save_whole(answer, progress),
             (None, Some(part)) => {
-                let begin = match Validator::of(answer.headers()) {
-                    Some(validator) => Begin::Resumable(validator),
-                    None => Begin::Whole,
+                let Some(validator) = Validator::of(headers) else {
+                    // Nothing would tell the versions of the file apart.
+                    part.discard();
+                    return self.save_whole(answer, progress);
                 };
-                self.save_part(answer, &part, &begin, progress)
+                self.save_part(answer, part, &Begin::Anew(validator), progress)
             }
             (Some((offer, Verdict::GoesOn(total))), Some(part)) => {
                 let begin = Begin::GoesOn {
                     offset: offer.length,
                     total,
                 };
-                self.save_part(answer, &part, &begin, progress)
+                self.save_part(answer, part, &begin, progress)
             }
             (Some((offer, Verdict::IsWhole)), Some(part)) => {
                 let modified = self.modified_there(headers);
@@ -179,8 +170,7 @@ impl Fetch<'_> {
                 deadline: self.deadline,
                 progress,
             },
-        )
-        .map_err(|broken_off| broken_off.failure)?;
+        )?;
         self.finish(received, modified)
     }
 
@@ -188,16 +178,13 @@ impl Fetch<'_> {
     fn save_part(
         &self,
         answer: Response<ureq::Body>,
-        part: &Part,
+        mut part: Part,
         begin: &Begin,
         progress: &mut Progress<'_>,
     ) -> Result<Fetched, Failure> {
-        let length = answer.body().content_length();
-        let offset = begin.offset();
-        let rest = length.and_then(|length| length.checked_add(offset));
-        let total = match begin {
-            Begin::GoesOn { total, .. } => total.or(rest),
-            Begin::Whole | Begin::Resumable(_) => rest,
+        let (offset, total) = match begin {
+            Begin::Anew(_) => (0, answer.body().content_length()),
+            Begin::GoesOn { offset, total } => (*offset, Some(*total)),
         };
         self.check_header(answer.headers(), total)
             .inspect_err(|_| part.discard())?;
@@ -205,18 +192,15 @@ impl Fetch<'_> {
         let hasher = match self.sha256 {
             None => None,
             Some(_) if offset == 0 => Some(Sha256::new()),
-            Some(_) => Some(body::hash_file(&part.path)?),
+            Some(_) => Some(body::hash_part(self.shared, &part, self.deadline)?),
         };
-        let mut open = || {
-            let draft = Draft::part(part.path.clone(), offset)?;
-            // Not before the old part is gone, lest it be taken for the
-            // beginning of the new version.
-            match begin {
-                Begin::Whole => part.discard_note(),
-                Begin::Resumable(validator) => part.note(&self.wanted.url, validator, total)?,
-                Begin::GoesOn { .. } => {}
-            }
-            Ok(draft)
+        let directory = &self.shared.settings.directory;
+        let mut open = || match begin {
+            Begin::Anew(validator) => match part.begin(&self.wanted.url, validator, total)? {
+                Some(draft) => Ok(draft),
+                None => Draft::temporary(directory),
+            },
+            Begin::GoesOn { offset, .. } => part.go_on(*offset),
         };
         let outcome = body::receive(
             self.shared,
@@ -232,30 +216,49 @@ impl Fetch<'_> {
             },
         );
         match outcome {
-            Ok(received) => {
-                let finished = self.finish(received, modified);
-                part.discard_note();
-                finished.map_err(|failure| match failure.kind {
-                    // Perhaps it was the old part that was wrong.
-                    DownloadErrorKind::Sha256 { .. } if offset > 0 => Failure {
-                        again: Again::Anew,
-                        ..failure
-                    },
-                    _ => failure,
-                })
-            }
-            Err(BrokenOff { failure, draft }) => {
-                let worth_keeping = !matches!(begin, Begin::Whole)
-                    && !matches!(
-                        failure.kind,
-                        DownloadErrorKind::TooLarge { .. } | DownloadErrorKind::Length { .. }
-                    );
-                match draft {
-                    Some(mut draft) if worth_keeping => draft.leave(),
-                    None if worth_keeping => {}
-                    _ => part.discard(),
+            Ok(received) => self.finish_of_part(&part, received, modified, offset > 0),
+            Err(failure) => {
+                if matches!(
+                    failure.kind,
+                    DownloadErrorKind::TooLarge { .. } | DownloadErrorKind::Length { .. }
+                ) {
+                    part.discard();
                 }
                 Err(failure)
+            }
+        }
+    }
+
+    /// Gives a whole part the name of the file; removes what is left of it.
+    fn finish_of_part(
+        &self,
+        part: &Part,
+        received: Received,
+        modified: Option<SystemTime>,
+        is_of_two_attempts: bool,
+    ) -> Result<Fetched, Failure> {
+        part.check_in_place().map_err(|kind| Failure {
+            again: Again::Anew,
+            ..kind.into()
+        })?;
+        match self.finish(received, modified) {
+            Ok(fetched) => {
+                part.discard_note();
+                Ok(fetched)
+            }
+            Err(failure) if matches!(failure.kind, DownloadErrorKind::Cancelled) => Err(failure),
+            Err(failure) => {
+                part.discard();
+                // Perhaps it was the beginning that was wrong.
+                let is_checksum = matches!(failure.kind, DownloadErrorKind::Sha256 { .. });
+                Err(if is_of_two_attempts && is_checksum {
+                    Failure {
+                        again: Again::Anew,
+                        ..failure
+                    }
+                } else {
+                    failure
+                })
             }
         }
     }
@@ -276,18 +279,13 @@ impl Fetch<'_> {
             .inspect_err(|_| part.discard())?;
         let hasher = match self.sha256 {
             None => None,
-            Some(_) => Some(body::hash_file(&part.path)?),
+            Some(_) => Some(body::hash_part(self.shared, part, self.deadline)?),
         };
         let received = Received {
-            draft: Draft::part(part.path.clone(), length)?,
+            draft: part.go_on(length)?,
             hasher,
         };
-        let finished = self.finish(received, modified);
-        part.discard_note();
-        finished.map_err(|failure| Failure {
-            again: Again::Anew,
-            ..failure
-        })
+        self.finish_of_part(part, received, modified, true)
     }
 
     /// Gives a whole draft its name, if it is what the job requires.

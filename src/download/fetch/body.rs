@@ -2,13 +2,12 @@
 
 use super::failure::{Failure, within_body};
 use super::pace::Speedometer;
+use super::resume::Part;
 use super::save::Draft;
 use super::shared::Shared;
-use crate::download::error::DownloadErrorKind;
+use crate::download::error::{DownloadErrorKind, TimeoutKind};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 use std::time::Instant;
 
 /// Told of bytes received, bytes there are, and bytes expected.
@@ -36,18 +35,12 @@ pub(crate) struct Received {
     pub(crate) hasher: Option<Sha256>,
 }
 
-/// A body that has not, and what there is of it.
-pub(crate) struct BrokenOff {
-    pub(crate) failure: Failure,
-    pub(crate) draft: Option<Draft>,
-}
-
 /// Reads the body to its end.
 pub(crate) fn receive(
     shared: &Shared,
     body: ureq::Body,
     sink: Sink<'_>,
-) -> Result<Received, BrokenOff> {
+) -> Result<Received, Failure> {
     shared.with_buffer(|buffer| {
         let mut receiving = Receiving {
             shared,
@@ -69,19 +62,11 @@ pub(crate) fn receive(
                 draft,
                 hasher: sink.hasher,
             }),
-            (Ok(()), None) => {
-                let opened = (sink.open)();
-                opened
-                    .map(|draft| Received {
-                        draft,
-                        hasher: sink.hasher,
-                    })
-                    .map_err(|kind| BrokenOff {
-                        failure: kind.into(),
-                        draft: None,
-                    })
-            }
-            (Err(failure), draft) => Err(BrokenOff { failure, draft }),
+            (Ok(()), None) => Ok(Received {
+                draft: (sink.open)()?,
+                hasher: sink.hasher,
+            }),
+            (Err(failure), _) => Err(failure),
         }
     })
 }
@@ -137,8 +122,7 @@ impl Receiving<'_, '_> {
                 .deadline
                 .is_some_and(|deadline| before >= deadline)
             {
-                let total = crate::download::error::TimeoutKind::Total;
-                return Err(DownloadErrorKind::Timeout(total).into());
+                return Err(DownloadErrorKind::Timeout(TimeoutKind::Total).into());
             }
         }
         self.check_end()
@@ -223,14 +207,30 @@ pub(crate) fn drain(body: ureq::Body) {
     while reader.limit() > 0 && matches!(reader.read(&mut scrap), Ok(1..)) {}
 }
 
-/// Hashes what there is of a file.
-pub(crate) fn hash_file(path: &Path) -> Result<Sha256, DownloadErrorKind> {
+/// Hashes what there is of a part; ends when the run is cancelled or the time
+/// of the job is over.
+pub(crate) fn hash_part(
+    shared: &Shared,
+    part: &Part,
+    deadline: Option<Instant>,
+) -> Result<Sha256, DownloadErrorKind> {
+    let mut file = part.read()?;
     let mut hasher = Sha256::new();
-    let mut read = || -> std::io::Result<()> {
-        std::io::copy(&mut File::open(path)?, &mut hasher)?;
+    shared.with_buffer(|buffer| {
+        loop {
+            if shared.settings.token.is_cancelled() {
+                return Err(DownloadErrorKind::Cancelled);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(DownloadErrorKind::Timeout(TimeoutKind::Total));
+            }
+            match file.read(buffer).map_err(|error| part.unreadable(error))? {
+                0 => break,
+                read => hasher.update(&buffer[..read]),
+            }
+        }
         Ok(())
-    };
-    read().map_err(super::save::failed("read", path))?;
+    })?;
     Ok(hasher)
 }
 

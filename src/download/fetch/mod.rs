@@ -1,6 +1,7 @@
 //! One attempt at one file: the request, the body, the file on the disk.
 
 pub(crate) mod failure;
+mod lock;
 mod pace;
 pub(crate) mod pauses;
 pub(crate) mod save;

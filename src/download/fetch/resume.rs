@@ -5,9 +5,11 @@
 //! the server told that version from others. A part without a note that fits
 //! is worth nothing.
 
-use super::save::failed;
+use super::lock::{self, Found};
+use super::save::{Draft, failed};
 use crate::download::error::DownloadErrorKind;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::HeaderMap;
@@ -18,6 +20,8 @@ pub(crate) const PART_SUFFIX: &str = ".part";
 /// How the name of the note beside it ends.
 pub(crate) const NOTE_SUFFIX: &str = ".part.from";
 
+/// More than any URL that is requested.
+const LONGEST_NOTE: u64 = 256 * 1024;
 const FIRST_LINE: &str = "as-completed part 1";
 
 /// What tells one version of a file from all others.
@@ -59,11 +63,14 @@ impl Validator {
     }
 }
 
-/// Where the part of a file is, and the note.
+/// The part of a file, which no other run writes while this one has it, and the
+/// note.
 #[derive(Debug)]
 pub(crate) struct Part {
-    pub(crate) path: PathBuf,
+    path: PathBuf,
     note: PathBuf,
+    /// Locked; none as long as there is no part.
+    file: Option<File>,
 }
 
 /// What there is to go on with.
@@ -75,19 +82,44 @@ pub(crate) struct Offer {
 }
 
 impl Part {
-    pub(crate) fn of(directory: &Path, file_name: &str) -> Self {
-        Self {
+    /// Takes the part of a file for this run, whether there is one already or
+    /// not. Returns `None` if another run has it, and if what has its name is
+    /// not a part: that is left alone.
+    pub(crate) fn claim(directory: &Path, file_name: &str) -> Option<Self> {
+        let mut part = Self {
             path: directory.join(format!("{file_name}{PART_SUFFIX}")),
             note: directory.join(format!("{file_name}{NOTE_SUFFIX}")),
+            file: None,
+        };
+        match lock::open(&part.path) {
+            Found::Nothing => {}
+            Found::File(file) => {
+                // The note is written right after the part is created.
+                let is_empty = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+                if !is_empty && !part.read_note()?.starts_with(FIRST_LINE) {
+                    return None;
+                }
+                part.file = Some(file);
+            }
+            Found::Unavailable => return None,
         }
+        Some(part)
+    }
+
+    fn read_note(&self) -> Option<String> {
+        let mut note = String::new();
+        lock::open_to_read(&self.note)
+            .and_then(|file| file.take(LONGEST_NOTE).read_to_string(&mut note))
+            .ok()?;
+        Some(note)
     }
 
     /// Looks what there is of the file at `url`.
     pub(crate) fn offer(&self, url: &str) -> Option<Offer> {
-        let metadata = fs::symlink_metadata(&self.path).ok()?;
-        let note = fs::read_to_string(&self.note).ok()?;
+        let length = self.file.as_ref()?.metadata().ok()?.len();
+        let note = self.read_note()?;
         let mut lines = note.lines();
-        if !metadata.is_file() || lines.next() != Some(FIRST_LINE) || lines.next() != Some(url) {
+        if lines.next() != Some(FIRST_LINE) || lines.next() != Some(url) {
             return None;
         }
         let validator = Validator(lines.next()?.to_owned());
@@ -95,7 +127,6 @@ impl Part {
             "unknown" => None,
             total => Some(total.parse().ok()?),
         };
-        let length = metadata.len();
         (length > 0 && lines.next() == Some("end")).then_some(Offer {
             length,
             validator,
@@ -103,9 +134,67 @@ impl Part {
         })
     }
 
-    /// Notes what the part is of. To be called when the part holds nothing of
-    /// another version.
-    pub(crate) fn note(
+    /// Empties the part, or creates it, and notes what it is to be of. Returns
+    /// `None` if another run has created it meanwhile.
+    pub(crate) fn begin(
+        &mut self,
+        url: &str,
+        validator: &Validator,
+        total: Option<u64>,
+    ) -> Result<Option<Draft>, DownloadErrorKind> {
+        match &self.file {
+            Some(file) => file.set_len(0).map_err(failed("empty", &self.path))?,
+            None => self.file = lock::create(&self.path).map_err(failed("create", &self.path))?,
+        }
+        if self.file.is_none() {
+            return Ok(None);
+        }
+        let draft = self.go_on(0)?;
+        // Not before the old part is gone, lest it be taken for the beginning
+        // of the new version.
+        self.write_note(url, validator, total)?;
+        Ok(Some(draft))
+    }
+
+    /// Opens the part to go on after `length` bytes, which are all there is.
+    pub(crate) fn go_on(&self, length: u64) -> Result<Draft, DownloadErrorKind> {
+        let open = || {
+            let file = self.file.as_ref().ok_or(ErrorKind::NotFound)?;
+            // The clone shares the lock.
+            let mut file = file.try_clone()?;
+            file.seek(SeekFrom::Start(length))?;
+            Ok(file)
+        };
+        let file = open().map_err(failed("open", &self.path))?;
+        Ok(Draft::of_part(file, self.path.clone()))
+    }
+
+    /// Returns a reader of the part from its first byte.
+    pub(crate) fn read(&self) -> Result<File, DownloadErrorKind> {
+        lock::open_to_read(&self.path).map_err(failed("read", &self.path))
+    }
+
+    pub(crate) fn unreadable(&self, error: io::Error) -> DownloadErrorKind {
+        failed("read", &self.path)(error)
+    }
+
+    /// Returns whether this run has a part.
+    pub(crate) fn is_there(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Looks whether what has the part's name is what was written here.
+    pub(crate) fn check_in_place(&self) -> Result<(), DownloadErrorKind> {
+        match &self.file {
+            Some(file) if !lock::is_at(file, &self.path) => {
+                let replaced = io::Error::other("another program has replaced it");
+                Err(failed("keep", &self.path)(replaced))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_note(
         &self,
         url: &str,
         validator: &Validator,
@@ -113,25 +202,41 @@ impl Part {
     ) -> Result<(), DownloadErrorKind> {
         let total = total.map_or_else(|| "unknown".to_owned(), |total| total.to_string());
         let text = format!("{FIRST_LINE}\n{url}\n{}\n{total}\nend\n", validator.0);
-        fs::write(&self.note, text).map_err(failed("write", &self.note))
+        let write = || {
+            // Created anew, lest what is there is a link to elsewhere.
+            match fs::remove_file(&self.note) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut note = OpenOptions::new();
+            let mut note = note.write(true).create_new(true).open(&self.note)?;
+            note.write_all(text.as_bytes())
+        };
+        write().map_err(failed("write", &self.note))
     }
 
-    /// Removes what there is; it does not matter if there is nothing.
+    /// Removes what there is, unless another run has it.
     pub(crate) fn discard(&self) {
-        let _ = fs::remove_file(&self.note);
-        let _ = fs::remove_file(&self.path);
+        if self.is_there() {
+            // The part first: without its note nobody would know it for one.
+            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.note);
+        }
     }
 
     pub(crate) fn discard_note(&self) {
-        let _ = fs::remove_file(&self.note);
+        if self.is_there() {
+            let _ = fs::remove_file(&self.note);
+        }
     }
 }
 
 /// The value of `Content-Range`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ContentRange {
-    /// The first byte, unless the range was not satisfiable.
-    start: Option<u64>,
+    /// The first byte and the one after the last, unless the range was not
+    /// satisfiable.
+    range: Option<(u64, u64)>,
     total: Option<u64>,
 }
 
@@ -144,13 +249,13 @@ impl ContentRange {
             total => Some(total.parse().ok()?),
         };
         if range == "*" {
-            return Some(Self { start: None, total });
+            return Some(Self { range: None, total });
         }
         let (start, end) = range.split_once('-')?;
         let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);
-        let is_whole_rest = total.is_none_or(|total| end.checked_add(1) == Some(total));
-        (start <= end && is_whole_rest).then_some(Self {
-            start: Some(start),
+        let end = end.checked_add(1)?;
+        (start < end).then_some(Self {
+            range: Some((start, end)),
             total,
         })
     }
@@ -160,7 +265,7 @@ impl ContentRange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The body goes on where the part ends, and the whole has that length.
-    GoesOn(Option<u64>),
+    GoesOn(u64),
     /// The part is the whole file.
     IsWhole,
     /// The answer does not fit the part: begin anew.
@@ -170,14 +275,16 @@ pub(crate) enum Verdict {
 impl Offer {
     pub(crate) fn judge_partial(&self, headers: &HeaderMap) -> Verdict {
         match ContentRange::of(headers) {
-            Some(range)
-                if range.start == Some(self.length)
-                    && (self.total.is_none()
-                        || range.total.is_none()
-                        || self.total == range.total)
-                    && self.validator.agrees_with(headers) =>
+            Some(ContentRange {
+                range: Some((start, end)),
+                total,
+            }) if start == self.length
+                && (self.total.is_none() || total.is_none() || self.total == total)
+                // Of a rest whose end nobody knows, this may be a piece only.
+                && total.or(self.total) == Some(end)
+                && self.validator.agrees_with(headers) =>
             {
-                Verdict::GoesOn(range.total.or(self.total))
+                Verdict::GoesOn(end)
             }
             _ => Verdict::BeginAnew,
         }
@@ -186,7 +293,7 @@ impl Offer {
     pub(crate) fn judge_unsatisfiable(&self, headers: &HeaderMap) -> Verdict {
         match ContentRange::of(headers) {
             Some(range)
-                if range.start.is_none()
+                if range.range.is_none()
                     && range.total == Some(self.length)
                     && (self.total.is_none() || self.total == range.total)
                     && self.validator.agrees_with(headers) =>
@@ -246,9 +353,14 @@ mod tests {
             |offer: Offer, range| offer.judge_partial(&headers(&[("content-range", range)]));
         assert_eq!(
             judge(offer(5, Some(10)), "bytes 5-9/10"),
-            Verdict::GoesOn(Some(10))
+            Verdict::GoesOn(10)
         );
-        assert_eq!(judge(offer(5, None), "bytes 5-9/*"), Verdict::GoesOn(None));
+        assert_eq!(judge(offer(5, None), "bytes 5-9/*"), Verdict::BeginAnew);
+        assert_eq!(
+            judge(offer(5, Some(10)), "bytes 5-9/*"),
+            Verdict::GoesOn(10)
+        );
+        assert_eq!(judge(offer(5, Some(10)), "bytes 5-8/*"), Verdict::BeginAnew);
         for range in [
             "bytes 4-9/10",
             "bytes 0-9/10",

@@ -3,7 +3,7 @@
 use crate::download::error::DownloadErrorKind;
 use crate::download::settings::{Durability, Overwrite};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -73,38 +73,20 @@ impl Draft {
         }
     }
 
-    /// Opens a part to go on after `length` bytes, which are all there is.
-    pub(crate) fn part(path: PathBuf, length: u64) -> Result<Self, DownloadErrorKind> {
-        let open = || {
-            if length == 0 {
-                // Created anew, lest what is there is a link to elsewhere.
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-                return OpenOptions::new().write(true).create_new(true).open(&path);
-            }
-            let mut file = OpenOptions::new().write(true).open(&path)?;
-            file.seek(SeekFrom::Start(length))?;
-            Ok(file)
-        };
-        let file = open().map_err(failed("open", &path))?;
-        Ok(Self {
+    /// Makes a draft of a part, which drop leaves where it is: whether it is
+    /// removed is up to whoever holds its lock.
+    pub(crate) fn of_part(file: File, path: PathBuf) -> Self {
+        Self {
             file,
             path,
-            on_drop: OnDrop::Remove,
-        })
+            on_drop: OnDrop::Leave,
+        }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), DownloadErrorKind> {
         self.file
             .write_all(bytes)
             .map_err(failed("write", &self.path))
-    }
-
-    /// Leaves the file where it is when dropped.
-    pub(crate) fn leave(&mut self) {
-        self.on_drop = OnDrop::Leave;
     }
 
     /// Gives the file its name, in the place of the one that has it.
