@@ -10,8 +10,8 @@ use super::awaited::{Awaited, awaited};
 use super::slots::{Places, Slots};
 use super::timed::{NextBefore, Timed};
 use crate::error::Unfinished;
-use crate::sync::{Receiver, RecvTimeoutError, unbounded, worker_of};
-use crate::task::{Completions, Key, Watcher, run_if_own};
+use crate::sync::{Receiver, RecvTimeoutError, unbounded};
+use crate::task::{Claim, Claimer, Completions, Key, NUDGE, Watcher};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,7 +52,12 @@ where
     let slots = Slots::collect(handles.into_iter(), |place, handle| {
         total += 1;
         if !register(handle, &completions, place) {
-            ready.push_back(place);
+            // Behind those that have ended while the input was read.
+            if receiver.is_empty() {
+                ready.push_back(place);
+            } else {
+                completions.complete(place);
+            }
         }
     });
     AsCompleted {
@@ -60,7 +65,7 @@ where
         ready,
         pending: total,
         total,
-        claim_from: 0,
+        claimable: Places::default(),
         claimer: 0,
         completions,
         receiver,
@@ -82,9 +87,9 @@ fn register(handle: &impl Awaited, completions: &Arc<Completions>, place: u32) -
 /// The iterator of [`as_completed`]: yields each handle once, when its task is
 /// final.
 ///
-/// `next` blocks until there is one; on a worker of a pool it first runs the
-/// tasks of that pool among its own that have not started, so that it does not
-/// wait for a worker that waits for it. Dropping the iterator drops the
+/// `next` blocks until there is one; on a worker of a pool it runs those of its
+/// tasks that are this pool's and have not started, where no other worker is free
+/// to, so that it does not wait for a worker that waits for it. Dropping the iterator drops the
 /// handles that it still has, which detaches their tasks;
 /// [`into_pending`](Self::into_pending) keeps them. What has been yielded is
 /// not kept alive.
@@ -98,14 +103,16 @@ pub struct AsCompleted<H: Awaited> {
     pending: usize,
     /// How many handles there have been.
     total: usize,
-    /// No handle before this place can be claimed by a worker of `claimer`: a
-    /// task that has started never becomes pending again.
-    claim_from: u32,
-    /// The pool whose worker looked last; another's has not looked yet.
+    /// Places whose handles a worker of `claimer` may be able to claim: a task
+    /// that has started, or is another pool's, is never looked at again.
+    claimable: Places,
+    /// The pool whose worker looked last; 0 if none has.
     claimer: u32,
     completions: Arc<Completions>,
     receiver: Receiver<u32>,
 }
+
+const OPEN: &str = "the iterator holds a sender, so the channel is open";
 
 impl<H: Awaited> AsCompleted<H> {
     /// Adds a handle; a result may bring new work while you iterate.
@@ -137,10 +144,18 @@ impl<H: Awaited> AsCompleted<H> {
     pub fn push(&mut self, handle: H) {
         let place = self.slots.vacant();
         if !register(&handle, &self.completions, place) {
-            self.ready.push_back(place);
+            // Completion order is the order of completion: what ended before
+            // is in the channel already, and this comes behind it.
+            self.completions.complete(place);
+        } else if self.claimer != 0 {
+            if self.claimable.ranges() <= 2 * self.pending + 16 {
+                self.claimable.push_back(place);
+            } else {
+                // Too many places of handles that are gone: look at all anew.
+                self.claimer = 0;
+            }
         }
         self.slots.insert(handle);
-        self.claim_from = self.claim_from.min(place);
         self.pending += 1;
         self.total += 1;
     }
@@ -226,9 +241,13 @@ impl<H: Awaited> AsCompleted<H> {
 
     fn take(&mut self, place: u32) -> H {
         self.pending -= 1;
-        self.slots
+        let handle = self
+            .slots
             .remove(place)
-            .expect("a place is sent once for each handle put there")
+            .expect("a place is sent once for each handle put there");
+        // The place is sent a moment before the task is seen to be final.
+        awaited(&handle).settled();
+        handle
     }
 
     /// The handles not yet yielded.
@@ -240,27 +259,60 @@ impl<H: Awaited> AsCompleted<H> {
     pub(crate) fn next_ready(&mut self) -> Option<H> {
         let place = match self.ready.pop_front() {
             Some(place) => place,
-            None => self.receiver.try_recv().ok()?,
+            None => loop {
+                match self.receiver.try_recv().ok()? {
+                    NUDGE => {}
+                    place => break place,
+                }
+            },
         };
         Some(self.take(place))
     }
 
-    /// Runs one pending task of the pool whose worker this is, if there is
-    /// one; says whether it did.
-    fn run_one(&mut self) -> bool {
-        let pool = worker_of();
-        if self.claimer != pool {
-            self.claimer = pool;
-            self.claim_from = 0;
-        }
-        for (place, handle) in self.slots.iter_from(self.claim_from) {
-            self.claim_from = place + 1;
-            if run_if_own(awaited(handle)) {
-                return true;
+    /// Blocks until a handle is final; runs the tasks of this worker's pool
+    /// that have not started, one at a time and while nobody else is free to.
+    fn next_on_worker(&mut self, claimer: &Claimer) -> Option<H> {
+        if self.claimer != claimer.pool() {
+            self.claimer = claimer.pool();
+            self.claimable = Places::default();
+            for (place, _) in self.slots.iter_from(0) {
+                self.claimable.push_back(place);
             }
         }
-        self.claim_from = self.slots.end();
-        false
+        let key = Key::Completion(&self.completions);
+        let place = loop {
+            // What others have finished comes first.
+            match self.receiver.try_recv() {
+                Ok(NUDGE) => continue,
+                Ok(place) => break Some(place),
+                Err(_) => {}
+            }
+            if self.pending == 0 {
+                break None;
+            }
+            let Some(place) = self.claimable.front() else {
+                match self.receiver.recv().expect(OPEN) {
+                    NUDGE => continue,
+                    place => break Some(place),
+                }
+            };
+            let claim = self.slots.get(place).map_or(Claim::Never, |handle| {
+                claimer.claim_or_watch(awaited(handle), || {
+                    Watcher::Completion(Arc::clone(&self.completions), NUDGE)
+                })
+            });
+            if claim != Claim::Left {
+                self.claimable.pop_front();
+                continue;
+            }
+            match self.receiver.recv().expect(OPEN) {
+                // Nobody is free any more: look again, from the same place on.
+                NUDGE => {}
+                place => break Some(place),
+            }
+        };
+        claimer.unwatch(&key);
+        place.map(|place| self.take(place))
     }
 
     /// Takes the watchers back from all tasks that are not final.
@@ -276,8 +328,11 @@ impl<H: Awaited> Iterator for AsCompleted<H> {
     type Item = H;
 
     fn next(&mut self) -> Option<H> {
-        if worker_of() != 0 {
-            while self.ready.is_empty() && self.receiver.is_empty() && self.run_one() {}
+        if let Some(handle) = self.next_ready() {
+            return Some(handle);
+        }
+        if let Some(claimer) = Claimer::current() {
+            return self.next_on_worker(&claimer);
         }
         self.next_before(None)
             .expect("a wait without a deadline does not end before its time")
@@ -343,12 +398,18 @@ impl<H: Awaited> NextBefore for AsCompleted<H> {
         if self.pending == 0 {
             return Ok(None);
         }
-        let received = match deadline {
-            Some(deadline) => self.receiver.recv_deadline(deadline),
-            None => self
-                .receiver
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
+        let received = loop {
+            let received = match deadline {
+                Some(deadline) => self.receiver.recv_deadline(deadline),
+                None => self
+                    .receiver
+                    .recv()
+                    .map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            // Left over from a wait on a worker.
+            if !matches!(received, Ok(NUDGE)) {
+                break received;
+            }
         };
         match received {
             Ok(place) => Ok(Some(self.take(place))),
@@ -356,9 +417,7 @@ impl<H: Awaited> NextBefore for AsCompleted<H> {
                 pending: self.pending,
                 total: self.total,
             }),
-            Err(RecvTimeoutError::Disconnected) => {
-                unreachable!("the iterator holds a sender, so the channel is open")
-            }
+            Err(RecvTimeoutError::Disconnected) => unreachable!("{OPEN}"),
         }
     }
 }

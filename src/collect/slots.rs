@@ -78,9 +78,12 @@ impl<H> Slots<H> {
         })
     }
 
-    /// The number of the place after the last.
-    pub(crate) fn end(&self) -> u32 {
-        u32::try_from(self.all.len()).expect(FEW)
+    /// What is at the place, if there is anything.
+    pub(crate) fn get(&self, place: u32) -> Option<&H> {
+        match self.all.get(place as usize)? {
+            Slot::Held(handle) => Some(handle),
+            Slot::Free(_) => None,
+        }
     }
 
     /// Takes all handles out.
@@ -126,8 +129,13 @@ impl Places {
         place
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub(crate) fn front(&self) -> Option<u32> {
+        self.0.front().map(|first| first.start)
+    }
+
+    /// How many ranges there are, which is what they take in memory.
+    pub(crate) fn ranges(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -198,7 +206,7 @@ mod tests {
         }
         assert_eq!(places.0.len(), 4);
         assert_eq!(order.map(|_| places.pop_front().unwrap()), order);
-        assert!(places.is_empty());
+        assert_eq!(places.front(), None);
         assert_eq!(places.pop_front(), None);
     }
 }

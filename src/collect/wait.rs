@@ -57,9 +57,9 @@ pub struct Waited<H> {
 /// handles in two lists.
 ///
 /// Accepts what [`as_completed`] accepts. Without a timeout, on a worker of a
-/// pool, it first runs those tasks of that pool that have not started, as
-/// [`AsCompleted`] does; with a timeout it only waits. A timeout is not an
-/// error: the two lists show what is final. The counterpart of Python's
+/// pool, it runs tasks of that pool as [`AsCompleted`] does; with a timeout it
+/// only waits. A timeout is not an error: the two lists show what is final. The
+/// counterpart of Python's
 /// `concurrent.futures.wait`.
 ///
 /// # Examples

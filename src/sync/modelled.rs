@@ -6,6 +6,7 @@
 //! own, for loom does not tell `park` from other waits of the same thread.
 
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+pub(crate) use loom::thread_local;
 
 use std::cell::Cell;
 use std::collections::VecDeque;

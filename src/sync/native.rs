@@ -3,6 +3,7 @@
 pub(crate) use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+pub(crate) use std::thread_local;
 
 use std::cell::Cell;
 use std::io;

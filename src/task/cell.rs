@@ -152,6 +152,9 @@ impl<F, T, S> Cell<F, T, S> {
         let mut slot = self.slot.lock();
         slot.stage = Stage::Outcome(outcome);
         let watchers = std::mem::take(&mut slot.watchers);
+        // Before anybody can see the state: whoever does, and looks at an
+        // iterator then, finds the task there, and before those that end later.
+        watchers.announce();
         self.state.store(state, Ordering::Release);
         drop(slot);
         watchers
@@ -194,6 +197,10 @@ pub(crate) trait AnyCell: Send + Sync {
     /// before the state is final.
     fn is_cancelled(&self) -> bool;
     fn is_running(&self) -> bool;
+    fn is_pending(&self) -> bool;
+    /// Waits out the critical section that makes the state final, for those who
+    /// have heard of it from there.
+    fn settled(&self);
     /// The state in one word, for `Debug`.
     fn state_name(&self) -> &'static str;
     /// Whether the task ended without a result for another reason than being
@@ -251,6 +258,15 @@ where
         self.state() == RUNNING
     }
 
+    fn is_pending(&self) -> bool {
+        self.state() == PENDING
+    }
+
+    fn settled(&self) {
+        let slot = self.unless_final();
+        debug_assert!(slot.is_none(), "the state is final when the lock is free");
+    }
+
     fn state_name(&self) -> &'static str {
         match self.state() {
             RUNNING => "running",
@@ -268,7 +284,8 @@ where
     }
 
     fn owner(&self) -> u32 {
-        // Relaxed: written before the handle exists, never changed after.
+        // Relaxed: the pool writes it before the handle exists, and resets it
+        // when a worker takes the task, which the gauge tells of.
         self.owner.load(Ordering::Relaxed)
     }
 

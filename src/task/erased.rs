@@ -37,6 +37,12 @@ impl<'scope> ErasedTask<'scope> {
         self.there().join_pool(pool)
     }
 
+    /// Keeps workers that wait for the task from claiming it: the one that took
+    /// it from the queue runs it next. Called under the lock of the queue.
+    pub(crate) fn leave_queue(&self) {
+        self.there().join_pool(0);
+    }
+
     /// A way to reach the task that keeps it from nothing.
     pub(crate) fn downgrade(&self) -> WeakTask<'scope> {
         WeakTask(Arc::downgrade(self.there()))

@@ -1,10 +1,11 @@
 //! [`JoinHandle`]: the caller's end of a task.
 
 use super::cell::{AnyCell, JoinCell};
+use super::claim::{Claim, Claimer};
 use super::id::TaskId;
 use super::watch::{Key, Watcher, report};
 use crate::error::{JoinError, TryJoinError, WaitTimeoutError};
-use crate::sync::{Parker, spin_until, worker_of};
+use crate::sync::{Parker, spin_until};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -138,8 +139,8 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// Blocks until the task is final.
     ///
     /// On a worker of the task's own pool, it runs the task itself if the task has
-    /// not started, so that tasks that wait for each other's results do not
-    /// deadlock at any pool size.
+    /// not started and no other worker is free to run it, so that tasks that wait
+    /// for each other's results do not deadlock at any pool size.
     ///
     /// # Examples
     ///
@@ -345,25 +346,46 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     }
 }
 
-/// Runs the task if this is a worker of its pool and it has not started;
-/// blocks until it is final.
-pub(crate) fn run_or_wait(cell: &(dyn AnyCell + '_)) {
+/// Blocks until the task is final; a worker of its pool runs it, if it has not
+/// started and nobody else is free to.
+fn run_or_wait(cell: &(dyn AnyCell + '_)) {
     if cell.is_final() {
         return;
     }
-    if !run_if_own(cell) {
+    let Some(claimer) = Claimer::current() else {
         block(cell, None);
+        return;
+    };
+    match claimer.try_claim(cell) {
+        Claim::Ran => {}
+        Claim::Never => {
+            block(cell, None);
+        }
+        Claim::Left => wait_until_nobody_is_free(cell, &claimer),
     }
 }
 
-/// Runs the task if this is a worker of its pool and it has not started; says
-/// whether it ran.
-///
-/// It runs that task and no other: other queued tasks, which a work-stealing pool
-/// would run here, may need locks that the waiting task holds.
-pub(crate) fn run_if_own(cell: &(dyn AnyCell + '_)) -> bool {
-    let pool = worker_of();
-    pool != 0 && cell.owner() == pool && cell.run()
+/// Blocks until the task is final, which others are free to bring about; when
+/// they no longer are, it runs here.
+fn wait_until_nobody_is_free(cell: &(dyn AnyCell + '_), claimer: &Claimer) {
+    if spin_until(|| cell.is_final()) {
+        return;
+    }
+    let parker = Parker::new();
+    if cell.watch(Watcher::Thread(parker.unparker())).is_err() {
+        return;
+    }
+    let key = Key::of_thread(&parker);
+    while !cell.is_final() {
+        // Woken for either reason, or for none: without this, each stray wake-up
+        // would leave one more watcher at the gauge.
+        claimer.unwatch(&key);
+        let claim = claimer.claim_or_watch(cell, || Watcher::Thread(parker.unparker()));
+        if claim != Claim::Ran && !cell.is_final() {
+            parker.park(None);
+        }
+    }
+    claimer.unwatch(&key);
 }
 
 /// Blocks until the task is final or the deadline has passed; says whether it

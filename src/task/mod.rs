@@ -13,6 +13,8 @@ mod watch;
 
 mod cell;
 
+mod claim;
+
 mod erased;
 mod handle;
 mod refused;
@@ -23,14 +25,14 @@ pub use self::cancel::CancelToken;
 #[cfg(feature = "process")]
 pub(crate) use self::cell::Fallible;
 pub(crate) use self::cell::{AnyCell, Cell, Member, Stop, Work};
+pub(crate) use self::claim::{Claim, Claimer, Gauge, become_worker};
 pub(crate) use self::erased::{ErasedTask, WeakTask};
-pub(crate) use self::handle::run_if_own;
 pub use self::handle::{JoinHandle, ScopedJoinHandle};
 pub use self::id::TaskId;
 pub use self::promise::{Promise, promise};
 pub(crate) use self::refused::Refused;
 pub use self::refused::RejectedTask;
-pub(crate) use self::watch::{Completions, Key, Watcher};
+pub(crate) use self::watch::{Completions, Key, NUDGE, Watcher};
 
 use std::fmt;
 

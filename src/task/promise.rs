@@ -261,6 +261,9 @@ impl<T> PromiseCell<T> {
     fn finish(&self, mut slot: MutexGuard<'_, Slot<T>>, state: u8, result: Result<T, JoinError>) {
         slot.outcome = Some(result);
         let watchers = std::mem::take(&mut slot.watchers);
+        // Before anybody can see the state: whoever does, and looks at an
+        // iterator then, finds the task there.
+        watchers.announce();
         self.state.store(state, Ordering::Release);
         drop(slot);
         watchers.notify(self.id);
@@ -291,6 +294,14 @@ impl<T: Send> AnyCell for PromiseCell<T> {
 
     fn is_running(&self) -> bool {
         self.state() == RUNNING
+    }
+
+    fn is_pending(&self) -> bool {
+        self.state() == PENDING
+    }
+
+    fn settled(&self) {
+        drop(self.unless_final());
     }
 
     fn state_name(&self) -> &'static str {

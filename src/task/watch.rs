@@ -16,6 +16,9 @@ use std::task::Waker;
 /// pointer to a closure is two words, and a third would make every task larger.
 pub(crate) type Callback = Box<dyn FnOnce(TaskId) + Send>;
 
+/// Sent in the stead of a place; no handle is ever put there.
+pub(crate) const NUDGE: u32 = u32::MAX;
+
 /// The sending end of one `as_completed`: tasks send the place they were
 /// given there.
 pub(crate) struct Completions {
@@ -47,9 +50,26 @@ impl Completions {
         unwind::discard(old);
     }
 
+    /// Sends a place, and wakes nobody who polls.
     fn send(&self, place: u32) {
         // An error means that the iterator is gone, and nobody wants to know.
         let _ = self.sender.send(place);
+    }
+
+    /// Has the iterator look again at what it may run.
+    pub(crate) fn nudge(&self) {
+        self.send(NUDGE);
+    }
+
+    /// Sends the place of a handle whose task is final, behind those that came
+    /// before, and wakes whoever polls.
+    pub(crate) fn complete(&self, place: u32) {
+        self.send(place);
+        self.wake();
+    }
+
+    /// Wakes whoever polls; to be called after something was sent.
+    fn wake(&self) {
         if self.polled.load(Ordering::SeqCst) {
             let waker = self.waker.lock().take();
             if let Some(waker) = waker {
@@ -84,7 +104,7 @@ impl Key<'_> {
         Self::Thread(Unparker::key_of(parker))
     }
 
-    fn names(&self, watcher: &Watcher) -> bool {
+    pub(super) fn names(&self, watcher: &Watcher) -> bool {
         match (self, watcher) {
             (Self::Thread(key), Watcher::Thread(unparker)) => unparker.key() == *key,
             (Self::Completion(key), Watcher::Completion(completions, _)) => {
@@ -105,8 +125,9 @@ impl Watcher {
     fn notify(self, id: TaskId) {
         match self {
             Self::Thread(unparker) => unparker.unpark(),
-            Self::Completion(completions, place) => {
-                completions.send(place);
+            // The place was sent by `announce`.
+            Self::Completion(completions, _) => {
+                completions.wake();
                 // The iterator may be gone; it leaves a waker, which is foreign.
                 unwind::discard(completions);
             }
@@ -163,12 +184,7 @@ impl Watchers {
     /// Whether the waker that is already there wakes the same task as `waker`:
     /// a comparison of two pointers, which runs no foreign code.
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
-        let watchers = match self {
-            Self::None => &[],
-            Self::One(watcher) => std::slice::from_ref(watcher),
-            Self::Many(all) => all.as_slice(),
-        };
-        watchers
+        self.as_slice()
             .iter()
             .any(|watcher| matches!(watcher, Watcher::Waker(old) if old.will_wake(waker)))
     }
@@ -205,7 +221,26 @@ impl Watchers {
         foreign
     }
 
-    /// Tells them all: who waits first, then foreign code in the order in which
+    fn as_slice(&self) -> &[Watcher] {
+        match self {
+            Self::None => &[],
+            Self::One(watcher) => std::slice::from_ref(watcher),
+            Self::Many(all) => all.as_slice(),
+        }
+    }
+
+    /// Sends to all iterators, which is no foreign code, in the critical
+    /// section that makes the task final.
+    pub(crate) fn announce(&self) {
+        for watcher in self.as_slice() {
+            if let Watcher::Completion(completions, place) = watcher {
+                completions.send(*place);
+            }
+        }
+    }
+
+    /// Notifies them all, after [`announce`](Self::announce): who waits first, then
+    /// foreign code in the order in which
     /// it came.
     pub(crate) fn notify(self, id: TaskId) {
         match self {

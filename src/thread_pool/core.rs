@@ -29,7 +29,7 @@ use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{
     AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, this_thread, thread_of, worker_of,
 };
-use crate::task::{ErasedTask, Member, Refused, TaskId};
+use crate::task::{ErasedTask, Gauge, Member, Refused, TaskId};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
@@ -61,6 +61,8 @@ pub(super) struct Core<'scope> {
     pub(super) id: u32,
     pub(super) settings: Settings,
     spawner: Spawner<'scope>,
+    /// Tells workers that wait whether another is free; see `State::measure`.
+    pub(super) gauge: Arc<Gauge>,
     /// Tasks that only workers take. Locked before `state`.
     pub(super) outbox: Mutex<VecDeque<ErasedTask<'scope>>>,
     pub(super) state: Mutex<State<'scope>>,
@@ -105,6 +107,7 @@ impl<'scope> Core<'scope> {
             id,
             settings,
             spawner,
+            gauge: Gauge::new(),
             outbox: Mutex::new(VecDeque::new()),
             has_news: AtomicBool::new(false),
             state: Mutex::new(State::new()),
@@ -208,6 +211,7 @@ impl<'scope> Core<'scope> {
         state.inbox.push_back(task);
         self.has_news.store(true, Ordering::Relaxed);
         let plan = state.plan_wake(&self.settings);
+        state.measure(&self.settings, &self.gauge);
         drop(state);
         match plan {
             WakePlan::Start(index) => self.start(index, Some(member.id)),
@@ -242,6 +246,10 @@ impl<'scope> Core<'scope> {
                 drop(threads);
                 let mut state = self.state.lock();
                 state.starting -= 1;
+                if state.cannot_start {
+                    state.cannot_start = false;
+                    state.measure(&self.settings, &self.gauge);
+                }
                 self.notify_if_ended(state);
                 Ok(())
             }
@@ -266,6 +274,7 @@ impl<'scope> Core<'scope> {
         state.searching -= 1;
         state.initializing -= usize::from(self.settings.initializer.is_some());
         state.free_indices.push(index);
+        state.cannot_start = true;
         if state.workers > 0 {
             // A sleeper may have relied on the new worker.
             let is_empty = outbox.is_empty() && state.inbox.is_empty();
@@ -274,6 +283,7 @@ impl<'scope> Core<'scope> {
             } else {
                 WakePlan::None
             };
+            state.measure(&self.settings, &self.gauge);
             drop((outbox, state));
             self.carry_out(plan);
             return Ok(());

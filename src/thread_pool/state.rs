@@ -8,7 +8,7 @@
 use super::core::Settings;
 use crate::error::{InitializerError, Rejected};
 use crate::sync::ThreadId;
-use crate::task::{ErasedTask, WeakTask};
+use crate::task::{ErasedTask, Gauge, WeakTask};
 use std::collections::VecDeque;
 
 /// As many stoppable tasks are kept before any is looked at again.
@@ -36,6 +36,10 @@ pub(super) struct State<'scope> {
     /// Indices of workers that have ended, for the next ones to use.
     pub(super) free_indices: Vec<usize>,
     next_index: usize,
+    /// The last attempt to start a thread failed: nobody comes that way.
+    pub(super) cannot_start: bool,
+    /// What the gauge shows.
+    is_anyone_free: bool,
     /// Tasks that can be asked to stop while they run.
     pub(super) stoppable: Vec<WeakTask<'scope>>,
     /// When `stoppable` is as long as this, those that are gone are removed.
@@ -77,6 +81,8 @@ impl<'scope> State<'scope> {
             waiting_for_room: 0,
             free_indices: Vec::new(),
             next_index: 0,
+            cannot_start: false,
+            is_anyone_free: true,
             stoppable: Vec::new(),
             prune_at: PRUNE_AT,
         }
@@ -115,6 +121,21 @@ impl<'scope> State<'scope> {
         self.permits += 1;
         self.searching += 1;
         WakePlan::Wake
+    }
+
+    /// Shows in the gauge whether a worker is free to take a task; called
+    /// wherever the counts that say so may have changed.
+    ///
+    /// A worker that is held up by its initializer is not: nobody knows for how
+    /// long.
+    pub(super) fn measure(&mut self, settings: &Settings, gauge: &Gauge) {
+        let is_anyone_free = self.searching > self.initializing
+            || self.sleeping > 0
+            || (self.workers < settings.max_workers && !self.cannot_start);
+        if is_anyone_free != self.is_anyone_free {
+            self.is_anyone_free = is_anyone_free;
+            gauge.set(is_anyone_free);
+        }
     }
 
     pub(super) fn running(&self) -> usize {

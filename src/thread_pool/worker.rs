@@ -3,8 +3,8 @@
 use super::core::Core;
 use super::state::{Phase, State, WakePlan};
 use crate::error::{InitializerError, Panic, Rejected};
-use crate::sync::{MutexGuard, Ordering, become_thread_of, become_worker_of, spin_until};
-use crate::task::ErasedTask;
+use crate::sync::{MutexGuard, Ordering, become_thread_of, spin_until};
+use crate::task::{ErasedTask, become_worker};
 use crate::unwind;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,14 +26,16 @@ impl<'scope> Core<'scope> {
     fn enter(&self, index: usize) -> bool {
         become_thread_of(self.id);
         let Some(initializer) = &self.settings.initializer else {
-            become_worker_of(self.id);
+            become_worker(self.id, Arc::clone(&self.gauge));
             return true;
         };
         let cause = match unwind::catch(initializer) {
             Ok(Ok(())) => {
                 // From here on it runs tasks, also those it waits for.
-                become_worker_of(self.id);
-                self.state.lock().initializing -= 1;
+                become_worker(self.id, Arc::clone(&self.gauge));
+                let mut state = self.state.lock();
+                state.initializing -= 1;
+                state.measure(&self.settings, &self.gauge);
                 return true;
             }
             Ok(Err(cause)) => cause,
@@ -72,6 +74,7 @@ impl<'scope> Core<'scope> {
             let mut outbox = self.outbox.lock();
             if !searching {
                 if let Some(task) = outbox.pop_front() {
+                    task.leave_queue();
                     drop(outbox);
                     self.run(task);
                     continue;
@@ -83,6 +86,7 @@ impl<'scope> Core<'scope> {
                 self.has_news.store(false, Ordering::Relaxed);
             }
             if let Some(task) = outbox.pop_front() {
+                task.leave_queue();
                 let mut plan = WakePlan::None;
                 if searching {
                     searching = false;
@@ -90,6 +94,7 @@ impl<'scope> Core<'scope> {
                     if !outbox.is_empty() || !state.inbox.is_empty() {
                         plan = state.plan_wake(&self.settings);
                     }
+                    state.measure(&self.settings, &self.gauge);
                 }
                 drop((outbox, state));
                 self.carry_out(plan);
@@ -101,6 +106,7 @@ impl<'scope> Core<'scope> {
             if !searching {
                 searching = true;
                 state.searching += 1;
+                state.measure(&self.settings, &self.gauge);
                 if state.searching == 1 && !state.is_over() {
                     drop(state);
                     // Another look under the locks follows, whatever it found.
@@ -145,6 +151,7 @@ impl<'scope> Core<'scope> {
             .keep_alive
             .and_then(|idle| Instant::now().checked_add(idle));
         state.sleeping += 1;
+        state.measure(&self.settings, &self.gauge);
         loop {
             if state.permits > 0 {
                 state.permits -= 1;
@@ -173,6 +180,7 @@ impl<'scope> Core<'scope> {
     fn retire(&self, mut state: MutexGuard<'_, State<'scope>>, index: usize) {
         state.workers -= 1;
         state.free_indices.push(index);
+        state.measure(&self.settings, &self.gauge);
         self.notify_if_ended(state);
     }
 }

@@ -618,3 +618,57 @@ fn yielded_handles_never_block() {
         "task unfinished when the timeout ended"
     );
 }
+
+#[test]
+fn a_pushed_handle_that_is_final_comes_behind_those_that_ended_before() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let first = pool.submit(|| 0);
+    let mut all = as_completed([("first", first)]);
+    busy.release();
+    pool.join();
+    for _ in 0..3 {
+        all.push(("pushed", Inline.submit(|| 1)));
+    }
+    let order: Vec<_> = all.map(|(key, _)| key).collect();
+    assert_eq!(order, ["first", "pushed", "pushed", "pushed"]);
+}
+
+#[test]
+fn whoever_sees_a_task_final_finds_it_in_the_iterator_at_once() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    for _ in 0..2_000 {
+        let handle = pool.submit(|| ());
+        let mut all = as_completed([&handle]);
+        while !handle.is_finished() {
+            std::hint::spin_loop();
+        }
+        let next = all.next_timeout(Duration::ZERO);
+        assert!(next.is_ok_and(|next| next.is_some()));
+    }
+}
+
+#[test]
+fn a_worker_does_not_look_again_at_what_it_cannot_run_at_each_push() {
+    let _alarm = alarm();
+    let (pool, other) = (Arc::new(ThreadPool::new(1)), ThreadPool::new(1));
+    let busy = occupy(&other, 1);
+    let foreign: Vec<_> = (0..100_000).map(|_| other.submit(|| ())).collect();
+    let inner = Arc::clone(&pool);
+    let rest = pool.submit(move || {
+        let mut all = as_completed(foreign);
+        for _ in 0..10_000 {
+            // 10^9 looks, if each push brought them all back.
+            all.push(inner.submit(|| ()));
+            assert!(all.next().is_some());
+        }
+        all.into_pending().len()
+    });
+    let start = Instant::now();
+    assert_eq!(rest.join().unwrap(), 100_000);
+    assert!(start.elapsed() < Duration::from_secs(6));
+    other.cancel_pending();
+    busy.release();
+}

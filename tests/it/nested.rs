@@ -475,3 +475,68 @@ fn a_task_that_was_claimed_is_not_cancelled_with_the_queue() {
     });
     assert_eq!(counts.join().unwrap(), (1, true));
 }
+
+/// How a worker takes the first of several to end.
+type TakeFirst = fn(Vec<JoinHandle<u64>>) -> (JoinHandle<u64>, Vec<JoinHandle<u64>>);
+
+const TAKERS: [TakeFirst; 2] = [
+    |handles| {
+        let mut waited = wait(handles, ReturnWhen::FirstCompleted, None);
+        (waited.done.remove(0), waited.pending)
+    },
+    |handles| {
+        let mut all = as_completed(handles);
+        (all.next().unwrap(), all.into_pending())
+    },
+];
+
+// A worker that claims the first of the awaited tasks, though others are free to
+// run it, makes a deadlock that a pool without claims does not have.
+#[test]
+fn a_worker_that_waits_leaves_the_awaited_tasks_to_free_workers() {
+    let _alarm = alarm();
+    for take_first in TAKERS {
+        let pool = Arc::new(ThreadPool::new(8));
+        for _ in 0..50 {
+            let inner = Arc::clone(&pool);
+            let outer = pool.submit(move || {
+                let gate = Gate::new();
+                let turnstile = gate.turnstile();
+                let blocked = inner.submit(move || {
+                    turnstile.pass();
+                    1
+                });
+                let quick = inner.submit(|| 2);
+                let (first, rest) = take_first(vec![blocked, quick]);
+                gate.open();
+                (first.join().unwrap(), by_join(&inner, rest))
+            });
+            assert_eq!(outer.join().unwrap(), (2, 1));
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_waits_takes_over_when_the_last_free_worker_is_not_free_any_more() {
+    let _alarm = alarm();
+    for gather in GATHERERS {
+        for _ in 0..50 {
+            let pool = Arc::new(ThreadPool::new(2));
+            let inner = Arc::clone(&pool);
+            let outer = pool.submit(move || {
+                let gate = Gate::new();
+                let turnstile = gate.turnstile();
+                // Queued first, for the other worker; ends after the awaited one.
+                let other = inner.submit(move || turnstile.pass());
+                let awaited = inner.submit(move || {
+                    gate.open();
+                    42
+                });
+                let sum = gather(&inner, vec![awaited]);
+                other.join().unwrap();
+                sum
+            });
+            assert_eq!(outer.join().unwrap(), 42);
+        }
+    }
+}

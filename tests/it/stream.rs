@@ -233,3 +233,18 @@ fn waker_that_panics_when_it_is_replaced_does_not_reach_the_poller() {
     busy.release();
     eventually(|| count.0.load(Ordering::SeqCst) == 1);
 }
+
+#[test]
+fn a_push_of_a_final_handle_wakes_whoever_polls() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let mut all = as_completed([pool.submit(|| 1)]);
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&count));
+    assert!(poll(&mut all, &waker).is_pending());
+    all.push(Inline.submit(|| 2));
+    assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    assert!(poll(&mut all, &waker).is_ready());
+    busy.release();
+}

@@ -1,0 +1,204 @@
+//! [`Gauge`]: whether anybody else is free to run a task that a worker waits
+//! for, and how the worker learns that nobody is any more.
+//!
+//! A worker that waits for a pending task of its own pool runs it itself, so
+//! that nested waits end at any pool size; but only where no other worker is
+//! free to. Else the task would keep the waiting worker from what others finish
+//! meanwhile, and from what the task itself may wait for.
+//!
+//! The pool owns the gauge and hands it to each of its workers. It sets it, under
+//! the lock of its counts, whenever their answer changes: a worker is free while
+//! it searches for tasks or sleeps, or while it can still be started.
+//!
+//! # Invariants
+//!
+//! - A worker waits for a task in the queue without claiming it only while
+//!   [`FREE`] is set, and with its watcher in `waiters`. Both flags are in one
+//!   atomic: either the worker sees that nobody is free, or the pool, when it
+//!   clears `FREE`, sees that there are waiters. So no wake-up is lost.
+//! - A task that a worker has taken from the queue cannot be claimed any more:
+//!   that worker runs it next.
+
+use super::cell::AnyCell;
+use super::watch::{Key, Watcher};
+use crate::sync::{AtomicU8, Mutex, Ordering, become_worker_of, thread_local, worker_of};
+use crate::unwind;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// Another worker is free, or can be started.
+const FREE: u8 = 1;
+/// There may be watchers to notify when nobody is free any more.
+const WAITERS: u8 = 2;
+
+/// What the workers of a pool know of each other.
+pub(crate) struct Gauge {
+    flags: AtomicU8,
+    waiters: Mutex<Vec<Watcher>>,
+}
+
+impl Gauge {
+    /// Somebody is free: no worker has been started yet.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            flags: AtomicU8::new(FREE),
+            waiters: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Called by the pool, under the lock of its counts, when the answer has
+    /// changed; notifies those who wait when nobody is free any more.
+    pub(crate) fn set(&self, is_anyone_free: bool) {
+        if is_anyone_free {
+            self.flags.fetch_or(FREE, Ordering::AcqRel);
+        } else if self.flags.swap(0, Ordering::AcqRel) & WAITERS != 0 {
+            let waiters = std::mem::take(&mut *self.waiters.lock());
+            for waiter in waiters {
+                waiter.nudge();
+            }
+        }
+    }
+
+    fn is_anyone_free(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & FREE != 0
+    }
+
+    /// Whether somebody is free; `waiter` is notified when that ends.
+    fn watch(&self, waiter: Watcher) -> bool {
+        self.waiters.lock().push(waiter);
+        self.flags.fetch_or(WAITERS, Ordering::AcqRel) & FREE != 0
+    }
+
+    fn unwatch(&self, key: &Key<'_>) {
+        let mut waiters = self.waiters.lock();
+        let (removed, kept): (Vec<_>, _) = std::mem::take(&mut *waiters)
+            .into_iter()
+            .partition(|watcher| key.names(watcher));
+        *waiters = kept;
+        drop(waiters);
+        // An iterator's end may hold a waker, whose drop is foreign.
+        unwind::discard(removed);
+    }
+}
+
+thread_local! {
+    /// The gauge of the pool whose worker this thread is.
+    static GAUGE: RefCell<Option<Arc<Gauge>>> = RefCell::default();
+}
+
+/// Makes the current thread a worker of that pool, for good.
+pub(crate) fn become_worker(pool: u32, gauge: Arc<Gauge>) {
+    become_worker_of(pool);
+    GAUGE.with(|own| *own.borrow_mut() = Some(gauge));
+}
+
+/// The current thread as a worker that may claim what it waits for.
+pub(crate) struct Claimer {
+    pool: u32,
+    /// `None` while the thread-locals of an ending worker are destroyed.
+    gauge: Option<Arc<Gauge>>,
+    /// Whether it may have left watchers at the gauge.
+    watches: Cell<bool>,
+}
+
+/// What became of an attempt to claim a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The task has run here.
+    Ran,
+    /// Somebody else is free to run the task, and no longer when the worker is
+    /// notified.
+    Left,
+    /// The task is not for this worker to run, now or later.
+    Never,
+}
+
+impl Claimer {
+    /// `None` outside of all pools.
+    pub(crate) fn current() -> Option<Self> {
+        let pool = worker_of();
+        if pool == 0 {
+            return None;
+        }
+        let gauge = GAUGE.try_with(|own| own.borrow().clone()).ok().flatten();
+        Some(Self {
+            pool,
+            gauge,
+            watches: Cell::new(false),
+        })
+    }
+
+    pub(crate) fn pool(&self) -> u32 {
+        self.pool
+    }
+
+    fn may_ever(&self, cell: &(dyn AnyCell + '_)) -> bool {
+        cell.owner() == self.pool && cell.is_pending()
+    }
+
+    /// Runs the task if it is one of this pool, has not started, and nobody
+    /// else is free to run it.
+    ///
+    /// That task and no other: running whatever is queued, as a work-stealing
+    /// pool does, would enter code that the waiting task may hold locks of.
+    pub(crate) fn try_claim(&self, cell: &(dyn AnyCell + '_)) -> Claim {
+        if !self.may_ever(cell) {
+            return Claim::Never;
+        }
+        if self
+            .gauge
+            .as_ref()
+            .is_some_and(|gauge| gauge.is_anyone_free())
+        {
+            return Claim::Left;
+        }
+        self.claim(cell)
+    }
+
+    /// As [`try_claim`](Self::try_claim); where it leaves the task to others,
+    /// `waiter` is notified when none of them is free any more.
+    pub(crate) fn claim_or_watch(
+        &self,
+        cell: &(dyn AnyCell + '_),
+        waiter: impl FnOnce() -> Watcher,
+    ) -> Claim {
+        let claim = self.try_claim(cell);
+        let (Claim::Left, Some(gauge)) = (claim, &self.gauge) else {
+            return claim;
+        };
+        self.watches.set(true);
+        if gauge.watch(waiter()) {
+            return Claim::Left;
+        }
+        self.claim(cell)
+    }
+
+    /// Called when nobody was free a moment ago.
+    fn claim(&self, cell: &(dyn AnyCell + '_)) -> Claim {
+        // Read once more: the worker that was the last one free may be the one
+        // that has taken this very task from the queue.
+        if self.may_ever(cell) && cell.run() {
+            Claim::Ran
+        } else {
+            Claim::Never
+        }
+    }
+
+    /// Takes back what `claim_or_watch` has left behind.
+    pub(crate) fn unwatch(&self, key: &Key<'_>) {
+        if let (Some(gauge), true) = (&self.gauge, self.watches.take()) {
+            gauge.unwatch(key);
+        }
+    }
+}
+
+impl Watcher {
+    /// Has the one who waits look again; nothing is final.
+    fn nudge(self) {
+        match self {
+            Self::Thread(unparker) => unparker.unpark(),
+            Self::Completion(completions, _) => completions.nudge(),
+            Self::Callback(_) | Self::Waker(_) => {}
+        }
+    }
+}
