@@ -101,8 +101,8 @@
 //! # Tasks that wait for tasks
 //!
 //! A task may wait for other tasks of its own pool, at any pool size. A worker
-//! that waits for a task which has not started may run *that* task itself, and
-//! runs no other.
+//! that waits for a task which has not started runs *that* task itself if no other
+//! worker is free to, and runs no other task.
 //!
 //! ```
 //! use as_completed::ThreadPool;

@@ -447,7 +447,7 @@ fn waves_of_tasks_of_two_pools_wait_for_each_other() {
     }
 }
 
-/// Keeps whoever drops it until the gate opens.
+/// Blocks the thread that drops it until the gate opens.
 struct SlowToDrop(crate::support::Turnstile, mpsc::Sender<()>);
 
 impl Drop for SlowToDrop {
