@@ -226,6 +226,7 @@
 //!
 //! With `default-features = false` only the executors remain.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(
     clippy::needless_doctest_main,
     reason = "the first program is whole, to be copied into a file of its own"

@@ -4,7 +4,7 @@
 
 use clap::Parser;
 use flags::options::{Label, ServerArguments};
-use flags::server::FlagServer;
+use flags::server::{FlagServer, allow_open_files};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> io::Result<()> {
     // Each connection takes a file descriptor, and the usual limit is 1,024.
-    rlimit::increase_nofile_limit(u64::MAX)?;
+    allow_open_files()?;
     let server = FlagServer::start_at(
         (arguments.host.as_str(), arguments.port),
         arguments.server.source(),

@@ -4,7 +4,7 @@
 use super::arguments::{Arguments, Site};
 use super::codes::Code;
 use super::screen::{Screen, say};
-use super::server::FlagServer;
+use super::server::{FlagServer, allow_open_files};
 use super::texts;
 use as_completed::download::{Downloader, Job, Proxy};
 use as_completed::{CancelToken, Executor};
@@ -53,7 +53,7 @@ fn run<E: Executor>(
 
     // Each connection takes a file descriptor, and two if the server is in
     // this process; the usual limit is 1,024.
-    rlimit::increase_nofile_limit(u64::MAX)?;
+    allow_open_files()?;
     let server = match (arguments.site, &arguments.base_url) {
         (Site::Own(label), None) => Some(FlagServer::start(
             arguments.server.source(),

@@ -190,7 +190,82 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use super::*;
     use crate::download::job::Job;
-    use indicatif::{InMemoryTerm, TermLike};
+    use indicatif::TermLike;
+
+    /// A terminal of 80 columns: its rows, and the one that the cursor is in.
+    #[derive(Clone, Debug)]
+    struct Terminal(Arc<Mutex<(Vec<String>, usize)>>);
+
+    impl Terminal {
+        fn new() -> Self {
+            Self(Arc::new(Mutex::new((vec![String::new()], 0))))
+        }
+
+        fn contents(&self) -> String {
+            self.0.lock().0.join("\n")
+        }
+
+        fn move_to(&self, row: impl FnOnce(usize) -> usize) {
+            let (rows, cursor) = &mut *self.0.lock();
+            *cursor = row(*cursor);
+            rows.resize(rows.len().max(*cursor + 1), String::new());
+        }
+
+        fn edit(&self, edit: impl FnOnce(&mut String)) {
+            let (rows, cursor) = &mut *self.0.lock();
+            edit(&mut rows[*cursor]);
+        }
+    }
+
+    impl TermLike for Terminal {
+        fn width(&self) -> u16 {
+            80
+        }
+
+        fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+            self.move_to(|row| row.saturating_sub(n));
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+            self.move_to(|row| row + n);
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)?;
+            self.move_cursor_down(1)
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            let mut wraps = false;
+            for character in text.chars().filter(|&character| character != '\r') {
+                self.edit(|row| wraps = row.chars().count() == usize::from(self.width()));
+                if wraps {
+                    self.move_cursor_down(1)?;
+                }
+                self.edit(|row| row.push(character));
+            }
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            self.edit(String::clear);
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     const LENGTH: u64 = 10 * WORTH_A_BAR;
 
@@ -206,8 +281,7 @@ mod tests {
 
     #[test]
     fn eight_files_at_most_have_a_bar() {
-        let term = InMemoryTerm::new(20, 80);
-        assert_eq!(term.width(), 80);
+        let term = Terminal::new();
         let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
         let progress = Progress::drawn_on(Some(20), target);
         for number in 0..20 {
@@ -230,7 +304,7 @@ mod tests {
         use crate::download::error::{DownloadError, DownloadErrorKind};
         use crate::download::report::Outcome;
 
-        let term = InMemoryTerm::new(20, 80);
+        let term = Terminal::new();
         let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
         let progress = Progress::drawn_on(None, target);
         let kind = DownloadErrorKind::Status { code: 418 };

@@ -9,7 +9,8 @@ mod frame;
 
 mod serve;
 
-// Two ends of one thing: a child is started by the settings.
+// A child is started by the settings, and a pool made of them.
+// One machine: builder, child.
 mod builder;
 mod child;
 

@@ -1,6 +1,7 @@
 //! [`ThreadPoolBuilder`]: what can be set about a pool.
 
-use super::core::{Core, Initialized, Settings, Spawner, default_thread_name, next_id};
+use super::core::{Core, Spawner, default_thread_name, next_id};
+use super::state::{Initialized, Settings};
 use super::{DEFAULT_MOST, ThreadPool};
 use crate::error::BuildError;
 use crate::sync::{processors, spawn};

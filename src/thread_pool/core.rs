@@ -23,7 +23,7 @@
 //! - No foreign code, and no system call but a notification, happens under the
 //!   lock.
 
-use super::state::{Phase, State, WakePlan};
+use super::state::{Phase, Settings, State, WakePlan};
 use super::worker;
 use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{
@@ -31,14 +31,10 @@ use crate::sync::{
 };
 use crate::task::{ErasedTask, Gauge, Member, Refused, TaskId};
 use std::collections::VecDeque;
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
-
-/// What an initializer returns.
-pub(super) type Initialized = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// The life of a worker, to be run on a thread of its own.
 pub(super) type Body<'scope> = Box<dyn FnOnce() + Send + 'scope>;
@@ -47,14 +43,6 @@ pub(super) type Body<'scope> = Box<dyn FnOnce() + Send + 'scope>;
 /// joins it.
 pub(super) type Spawner<'scope> =
     Box<dyn Fn(usize, Body<'scope>) -> io::Result<Option<JoinHandle>> + Send + Sync + 'scope>;
-
-/// What does not change about a pool.
-pub(super) struct Settings {
-    pub(super) max_workers: usize,
-    pub(super) queue_capacity: usize,
-    pub(super) keep_alive: Option<Duration>,
-    pub(super) initializer: Option<Box<dyn Fn() -> Initialized + Send + Sync>>,
-}
 
 pub(super) struct Core<'scope> {
     /// Unique among the pools of the process, and not 0.

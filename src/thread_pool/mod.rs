@@ -5,13 +5,18 @@
 //! joining do; [`worker`] is the life of a thread; [`builder`] and [`scope`]
 //! are the two ways to a pool.
 
-mod builder;
-mod core;
-mod scope;
 mod state;
+
+// One machine: core, worker.
+mod core;
+mod worker;
+
+mod builder;
+
+mod scope;
+
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests;
-mod worker;
 
 pub use self::builder::ThreadPoolBuilder;
 pub use self::scope::ScopedPool;

@@ -1,7 +1,8 @@
 //! [`ThreadPool::scope`]: tasks that borrow.
 
 use super::ThreadPool;
-use super::core::{Core, Settings, default_thread_name, next_id};
+use super::core::{Core, default_thread_name, next_id};
+use super::state::Settings;
 use crate::error::SubmitError;
 use crate::executor::{launch, offer};
 use crate::map::{Chunks, Map, MapUnordered};

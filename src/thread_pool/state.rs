@@ -5,11 +5,23 @@
 //! that has been started or woken counts as searching from the moment that was
 //! decided.
 
-use super::core::Settings;
 use crate::error::{InitializerError, Rejected};
 use crate::sync::ThreadId;
 use crate::task::{ErasedTask, Gauge, WeakTask};
 use std::collections::VecDeque;
+use std::error::Error;
+use std::time::Duration;
+
+/// What an initializer returns.
+pub(super) type Initialized = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// What does not change about a pool.
+pub(super) struct Settings {
+    pub(super) max_workers: usize,
+    pub(super) queue_capacity: usize,
+    pub(super) keep_alive: Option<Duration>,
+    pub(super) initializer: Option<Box<dyn Fn() -> Initialized + Send + Sync>>,
+}
 
 /// As many stoppable tasks are kept before any is looked at again.
 const PRUNE_AT: usize = 16;

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use super::ThreadPool;
-use super::core::{Settings, Spawner};
-use super::state::{State, WakePlan};
+use super::core::Spawner;
+use super::state::{Settings, State, WakePlan};
 use crate::error::{JoinError, Rejected};
 use crate::sync::spawn;
 use crate::task::{CancelToken, Cell, ErasedTask, JoinHandle};

@@ -2,10 +2,8 @@
 
 use super::png::FLAGS;
 use gif::{Encoder, Frame};
-use png::{Decoder, Transformations};
 use std::collections::HashMap;
 use std::error::Error;
-use std::io::Cursor;
 use std::sync::OnceLock;
 
 /// How many colours a GIF can have besides the transparent one.
@@ -39,17 +37,16 @@ impl Gifs {
 }
 
 fn gif_of_png(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
-    let mut decoder = Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(Transformations::normalize_to_color8() | Transformations::ALPHA);
-    let mut reader = decoder.read_info()?;
-    let mut dots = vec![0; reader.output_buffer_size().ok_or("picture too large")?];
-    let picture = reader.next_frame(&mut dots)?;
-    let dots = dots[..picture.buffer_size()].chunks_exact(4);
+    let header = minipng::decode_png_header(bytes).map_err(unreadable)?;
+    let mut dots = vec![0; header.required_bytes_rgba8bpc()];
+    let mut picture = minipng::decode_png(bytes, &mut dots).map_err(unreadable)?;
+    picture.convert_to_rgba8bpc().map_err(unreadable)?;
+    let dots = picture.pixels().chunks_exact(4);
     let (mut colours, places) = palette(&dots);
 
     let (width, height) = (
-        u16::try_from(picture.width)?,
-        u16::try_from(picture.height)?,
+        u16::try_from(picture.width())?,
+        u16::try_from(picture.height())?,
     );
     let transparent = u8::try_from(colours.len() / 3)?;
     colours.extend([0; 3]);
@@ -61,6 +58,11 @@ fn gif_of_png(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut gif = Vec::new();
     Encoder::new(&mut gif, width, height, &[])?.write_frame(&frame)?;
     Ok(gif)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn unreadable(error: minipng::Error) -> String {
+    format!("not a PNG: {error:?}")
 }
 
 /// Finds the colours of a picture, as red, green, blue, and the index of each

@@ -42,6 +42,23 @@ pub enum Source {
     Folder(PathBuf),
 }
 
+/// Raises the limit of open files as far as the system allows, where it has one:
+/// each connection takes a file descriptor.
+///
+/// # Errors
+///
+/// If the system refuses.
+pub fn allow_open_files() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    }
+    Ok(())
+}
+
 /// A server that runs until it is dropped.
 ///
 /// Drop closes its connections and waits for their threads.

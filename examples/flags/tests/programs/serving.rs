@@ -176,7 +176,7 @@ fn the_error_rate_decides_who_gets_tea() {
 
 #[test]
 fn a_thousand_connections_are_held_at_once() {
-    rlimit::increase_nofile_limit(4096).unwrap();
+    flags::server::allow_open_files().unwrap();
     let server = start_server(Manner::PROMPT);
     let mut streams: Vec<_> = (0..1_000).map(|_| connect(&server.url())).collect();
     for _ in 0..2 {
