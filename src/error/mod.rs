@@ -36,8 +36,9 @@ pub enum JoinError {
     /// The task panicked.
     #[error(transparent)]
     Panicked(Panic),
-    /// The task was cancelled before it started.
-    #[error("task was cancelled before it started")]
+    /// The task was cancelled: before it started, or by killing the process
+    /// that ran it, or by whoever settles its [`Promise`](crate::Promise).
+    #[error("task was cancelled")]
     Cancelled,
     /// The executor did not accept the task, or dropped it without running it.
     #[error("task was rejected: {0}")]
