@@ -6,6 +6,7 @@ use crate::unwind;
 use std::iter::Fuse;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Tasks in flight unless [`buffer`](super::Map::buffer) says otherwise: enough
 /// for any pool of blocking work, and bounded, for endless input.
@@ -26,6 +27,9 @@ type Submit<'a, T, R> = Box<dyn Fn(Vec<T>) -> ScopedJoinHandle<'a, Results<R>> +
 /// Cuts the input into chunks and submits them.
 pub(crate) struct Chunks<'a, I: Iterator, R> {
     pub(super) items: Fuse<I>,
+    /// The chunk that is being read; kept here so that an input that panics
+    /// loses nothing of it.
+    pub(super) read: Vec<I::Item>,
     submit: Submit<'a, I::Item, R>,
     pub(super) chunk_size: NonZeroUsize,
     pub(super) buffer: NonZeroUsize,
@@ -63,6 +67,7 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
         let function = Arc::new(function);
         Self {
             items: items.fuse(),
+            read: Vec::new(),
             submit: Box::new(move |chunk| {
                 let function = Arc::clone(&function);
                 submit(Box::new(move || work(&*function, chunk)))
@@ -73,14 +78,41 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<Chunk<'a, R>> {
-        let chunk: Vec<_> = self.items.by_ref().take(self.chunk_size.get()).collect();
-        if chunk.is_empty() {
-            return None;
+    /// Reads one item, and submits the chunk if it is complete with it or if
+    /// the input has ended.
+    pub(super) fn read_one(&mut self) -> Read<'a, R> {
+        if let Some(item) = self.items.next() {
+            self.read.push(item);
+            if self.read.len() < self.chunk_size.get() {
+                return Read::Item;
+            }
         }
+        if self.read.is_empty() {
+            return Read::End;
+        }
+        let chunk = std::mem::take(&mut self.read);
         self.submitted += 1;
-        Some((chunk.len(), (self.submit)(chunk)))
+        Read::Chunk((chunk.len(), (self.submit)(chunk)))
     }
+
+    /// Whether the input says that it has no more items, without reading it.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.read.is_empty() && self.items.size_hint().1 == Some(0)
+    }
+}
+
+/// What came of reading one item.
+pub(super) enum Read<'a, R> {
+    /// A part of a chunk.
+    Item,
+    Chunk(Chunk<'a, R>),
+    /// There was none: everything is submitted.
+    End,
+}
+
+/// Whether a deadline, if there is one, has passed.
+pub(super) fn has_passed(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 /// Applies `function` to each item; a panic costs its own item only.

@@ -60,7 +60,9 @@ macro_rules! settings {
         /// Bounds the whole iteration: yields `Ok(result)` until `timeout` has
         /// passed since this call, then one `Err` and no more.
         ///
-        /// Dropping it, as dropping the map, cancels what is pending. Waits
+        /// After the deadline nothing is read or submitted; results that are
+        /// there already are still yielded. A read of the input that blocks
+        /// is not cut short. Dropping it, as dropping the map, cancels what is pending. Waits
         /// without running tasks.
         ///
         /// # Examples

@@ -1,6 +1,6 @@
 //! [`Map`]: results in the order of the items.
 
-use super::chunks::{Chunk, Chunks, Finished, bounds};
+use super::chunks::{Chunk, Chunks, Finished, Read, bounds, has_passed};
 use crate::collect::{NextBefore, Timed};
 use crate::error::{JoinError, Unfinished};
 use std::collections::VecDeque;
@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 ///
 /// Each is a `Result`: an item whose function panicked gives
 /// [`JoinError::Panicked`], and the iteration goes on. Reads its input and
-/// submits as it goes, with [`buffer`](Self::buffer) tasks in flight at most;
-/// nothing happens before the first `next`, which blocks until its result is
+/// submits as it goes, with [`buffer`](Self::buffer) tasks in flight at most. A
+/// result that is there is given out before more input is read. Reading ahead
+/// blocks for as long as the input does: with an input that waits for results,
+/// set `buffer(1)`. Nothing happens before the first `next`, which blocks until its result is
 /// there and, on a worker of the same pool, runs the task itself if it has not
 /// started. Dropping it cancels the tasks that are pending; those that run go
 /// on. The counterpart of Python's `Executor.map`, which submits all at once.
@@ -51,12 +53,27 @@ impl<'a, I: Iterator, R> Map<'a, I, R> {
 
     settings!();
 
-    fn fill(&mut self) {
+    /// Submits what there is room for, until the deadline and only while the
+    /// next result is not there: it is given out before more input is read.
+    fn fill(&mut self, deadline: Option<Instant>) {
         while self.in_flight.len() < self.chunks.buffer.get() {
-            let Some(chunk) = self.chunks.next() else {
+            let first = self.in_flight.front();
+            if first.is_some_and(|(_, handle)| handle.is_finished()) || has_passed(deadline) {
                 break;
-            };
-            self.in_flight.push_back(chunk);
+            }
+            match self.chunks.read_one() {
+                Read::Item => {}
+                Read::Chunk(chunk) => self.in_flight.push_back(chunk),
+                Read::End => break,
+            }
+        }
+    }
+
+    fn unfinished(&self) -> Unfinished {
+        let is_pending = |(_, handle): &&Chunk<'_, R>| !handle.is_finished();
+        Unfinished {
+            pending: self.in_flight.iter().filter(is_pending).count(),
+            total: self.chunks.submitted,
         }
     }
 }
@@ -69,7 +86,7 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
             if let Some(result) = self.finished.results.next() {
                 return Some(result);
             }
-            self.fill();
+            self.fill(None);
             self.finished = Finished::of(self.in_flight.pop_front()?);
         }
     }
@@ -77,7 +94,7 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let waiting: usize = self.in_flight.iter().map(|(items, _)| items).sum();
         bounds(
-            self.finished.results.len() + waiting,
+            self.finished.results.len() + waiting + self.chunks.read.len(),
             self.chunks.items.size_hint(),
         )
     }
@@ -88,20 +105,21 @@ impl<I: Iterator, R> NextBefore for Map<'_, I, R> {
         if let Some(result) = self.finished.results.next() {
             return Ok(Some(result));
         }
-        self.fill();
+        self.fill(deadline);
         let Some((_, first)) = self.in_flight.front() else {
-            return Ok(None);
+            return if has_passed(deadline) && !self.chunks.is_at_end() {
+                Err(self.unfinished())
+            } else {
+                Ok(None)
+            };
         };
         let left = deadline.map_or(Duration::MAX, |deadline| {
             deadline.saturating_duration_since(Instant::now())
         });
         if first.wait_timeout(left).is_err() {
-            let is_pending = |(_, handle): &&Chunk<'_, R>| !handle.is_finished();
-            return Err(Unfinished {
-                pending: self.in_flight.iter().filter(is_pending).count(),
-                total: self.chunks.submitted,
-            });
+            return Err(self.unfinished());
         }
+        // It is final, so `next` neither reads nor waits.
         Ok(self.next())
     }
 }

@@ -1,6 +1,6 @@
 //! [`MapUnordered`]: results as they come.
 
-use super::chunks::{Chunk, Chunks, Finished, bounds};
+use super::chunks::{Chunk, Chunks, Finished, Read, bounds, has_passed};
 use crate::collect::{AsCompleted, NextBefore, Timed, as_completed};
 use crate::error::{JoinError, Unfinished};
 use std::fmt;
@@ -43,12 +43,22 @@ impl<'a, I: Iterator, R> MapUnordered<'a, I, R> {
 
     settings!();
 
-    fn fill(&mut self) {
-        while self.in_flight.len() < self.chunks.buffer.get() {
-            let Some(chunk) = self.chunks.next() else {
-                break;
-            };
-            self.in_flight.push(chunk);
+    /// Submits what there is room for, until the deadline and only while no
+    /// result is there, which is given out before more input is read. Returns
+    /// the chunk that is.
+    fn fill(&mut self, deadline: Option<Instant>) -> Option<Chunk<'a, R>> {
+        loop {
+            if let Some(chunk) = self.in_flight.next_ready() {
+                return Some(chunk);
+            }
+            if self.in_flight.len() >= self.chunks.buffer.get() || has_passed(deadline) {
+                return None;
+            }
+            match self.chunks.read_one() {
+                Read::Item => {}
+                Read::Chunk(chunk) => self.in_flight.push(chunk),
+                Read::End => return None,
+            }
         }
     }
 }
@@ -61,15 +71,18 @@ impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
             if let Some(result) = self.finished.results.next() {
                 return Some(result);
             }
-            self.fill();
-            self.finished = Finished::of(self.in_flight.next()?);
+            let chunk = match self.fill(None) {
+                Some(chunk) => chunk,
+                None => self.in_flight.next()?,
+            };
+            self.finished = Finished::of(chunk);
         }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let waiting: usize = self.in_flight.handles().map(|(items, _)| items).sum();
         bounds(
-            self.finished.results.len() + waiting,
+            self.finished.results.len() + waiting + self.chunks.read.len(),
             self.chunks.items.size_hint(),
         )
     }
@@ -81,11 +94,21 @@ impl<I: Iterator, R> NextBefore for MapUnordered<'_, I, R> {
             if let Some(result) = self.finished.results.next() {
                 return Ok(Some(result));
             }
-            self.fill();
-            match self.in_flight.next_before(deadline)? {
-                Some(chunk) => self.finished = Finished::of(chunk),
-                None => return Ok(None),
-            }
+            let chunk = match self.fill(deadline) {
+                Some(chunk) => Some(chunk),
+                None => self.in_flight.next_before(deadline)?,
+            };
+            let Some(chunk) = chunk else {
+                return if has_passed(deadline) && !self.chunks.is_at_end() {
+                    Err(Unfinished {
+                        pending: 0,
+                        total: self.chunks.submitted,
+                    })
+                } else {
+                    Ok(None)
+                };
+            };
+            self.finished = Finished::of(chunk);
         }
     }
 }
