@@ -374,7 +374,7 @@ impl<'scope> Core<'scope> {
             return;
         }
         state.phase = phase;
-        // Else a searcher would go on to the end of its patience.
+        // Else a searcher would spin to the end of its time.
         self.has_news.store(true, Ordering::Relaxed);
         drop(state);
         self.wake.notify_all();

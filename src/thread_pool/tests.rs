@@ -97,7 +97,7 @@ fn the_kth_thread_cannot_be_started_when_each_task_asks_for_one() {
     }
 }
 
-/// All tasks are submitted at once: one worker summons the next.
+/// All tasks are submitted at once: one worker starts the next.
 #[test]
 fn the_kth_thread_cannot_be_started_when_workers_ask_for_the_next() {
     for k in 0..=MOST {

@@ -143,7 +143,7 @@ impl<'scope> Core<'scope> {
         task.run();
     }
 
-    /// Sleeps until summoned or until the pool is over, and is searching then;
+    /// Sleeps until woken or until the pool is over, and is searching then;
     /// says whether it was not the time to end for want of work.
     fn sleep(&self, state: &mut MutexGuard<'_, State<'scope>>) -> bool {
         let deadline = self
