@@ -361,7 +361,7 @@ fn faults_leave_no_thread_and_no_descriptor() {
     let this = std::env::current_exe().unwrap();
     let output = std::process::Command::new(this)
         .args(["--ignored", "--exact"])
-        .arg("download::bounds::faults_in_a_process_of_their_own")
+        .arg("bounds::faults_in_a_process_of_their_own")
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
