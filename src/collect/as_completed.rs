@@ -13,6 +13,7 @@ use crate::error::Unfinished;
 use crate::sync::{Receiver, RecvTimeoutError, unbounded};
 use crate::task::{Claim, Claimer, Completions, Key, NUDGE, Watcher};
 use std::fmt;
+use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -142,8 +143,9 @@ impl<H: Awaited> AsCompleted<H> {
     /// # Ok::<(), as_completed::JoinError>(())
     /// ```
     pub fn push(&mut self, handle: H) {
-        let place = self.slots.vacant();
-        if !register(&handle, &self.completions, place) {
+        let place = self.slots.insert(handle);
+        let handle = self.slots.at(place).expect("it was put there just now");
+        if !register(handle, &self.completions, place) {
             // Completion order is the order of completion: what ended before
             // is in the channel already, and this comes behind it.
             self.completions.complete(place);
@@ -155,7 +157,6 @@ impl<H: Awaited> AsCompleted<H> {
                 self.claimer = 0;
             }
         }
-        self.slots.insert(handle);
         self.pending += 1;
         self.total += 1;
     }
@@ -421,3 +422,13 @@ impl<H: Awaited> NextBefore for AsCompleted<H> {
         }
     }
 }
+
+impl<H: Awaited> Iterator for Timed<AsCompleted<H>> {
+    type Item = Result<H, Unfinished>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_in_time()
+    }
+}
+
+impl<H: Awaited> FusedIterator for Timed<AsCompleted<H>> {}

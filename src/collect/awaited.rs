@@ -1,5 +1,6 @@
 //! [`Awaited`]: what can be waited for.
 
+use self::sealed::{AwaitedTask, Seal};
 use crate::task::{AnyCell, ScopedJoinHandle};
 
 /// What can be waited for: a handle, a reference to one, or a pair of a key
@@ -25,47 +26,45 @@ use crate::task::{AnyCell, ScopedJoinHandle};
     message = "`{Self}` cannot be waited for",
     label = "expected a `JoinHandle`, a `&JoinHandle` or a `(key, handle)` pair"
 )]
-pub trait Awaited: sealed::Sealed {}
+pub trait Awaited {
+    /// The task that is waited for. Only this crate can name the argument, so
+    /// nobody else can call or implement this.
+    #[doc(hidden)]
+    fn awaited(&self, seal: sealed::Seal) -> sealed::AwaitedTask<'_>;
+}
 
 mod sealed {
-    use crate::task::{AnyCell, ScopedJoinHandle};
+    use crate::task::AnyCell;
 
-    /// The task that is waited for; opaque outside of this crate.
-    #[derive(Clone, Copy)]
+    #[derive(Debug, Clone, Copy)]
+    pub struct Seal;
+
     #[expect(
         missing_debug_implementations,
         reason = "cannot be named or kept by anybody"
     )]
     pub struct AwaitedTask<'a>(pub(crate) &'a dyn AnyCell);
-
-    pub trait Sealed {
-        fn awaited(&self) -> AwaitedTask<'_>;
-    }
-
-    impl<T> Sealed for ScopedJoinHandle<'_, T> {
-        fn awaited(&self) -> AwaitedTask<'_> {
-            AwaitedTask(self.cell())
-        }
-    }
-
-    impl<H: Sealed> Sealed for &H {
-        fn awaited(&self) -> AwaitedTask<'_> {
-            (**self).awaited()
-        }
-    }
-
-    impl<K, H: Sealed> Sealed for (K, H) {
-        fn awaited(&self) -> AwaitedTask<'_> {
-            self.1.awaited()
-        }
-    }
 }
 
 /// The task behind what is waited for.
 pub(crate) fn awaited<H: Awaited>(handle: &H) -> &dyn AnyCell {
-    handle.awaited().0
+    handle.awaited(Seal).0
 }
 
-impl<T> Awaited for ScopedJoinHandle<'_, T> {}
-impl<H: Awaited> Awaited for &H {}
-impl<K, H: Awaited> Awaited for (K, H) {}
+impl<T> Awaited for ScopedJoinHandle<'_, T> {
+    fn awaited(&self, _: Seal) -> AwaitedTask<'_> {
+        AwaitedTask(self.cell())
+    }
+}
+
+impl<H: Awaited> Awaited for &H {
+    fn awaited(&self, seal: Seal) -> AwaitedTask<'_> {
+        (**self).awaited(seal)
+    }
+}
+
+impl<K, H: Awaited> Awaited for (K, H) {
+    fn awaited(&self, seal: Seal) -> AwaitedTask<'_> {
+        self.1.awaited(seal)
+    }
+}

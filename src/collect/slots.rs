@@ -38,22 +38,25 @@ impl<H> Slots<H> {
         }
     }
 
-    /// The place of the next handle.
-    pub(crate) fn vacant(&self) -> u32 {
-        self.free.unwrap_or_else(|| place_of(self.all.len()))
+    /// Keeps the handle, and returns its place.
+    pub(crate) fn insert(&mut self, handle: H) -> u32 {
+        let held = Slot::Held(handle);
+        let Some(place) = self.free else {
+            let place = place_of(self.all.len());
+            self.all.push(held);
+            return place;
+        };
+        if let Slot::Free(before) = std::mem::replace(&mut self.all[place as usize], held) {
+            self.free = before;
+        }
+        place
     }
 
-    /// Puts the handle at the [vacant](Self::vacant) place.
-    pub(crate) fn insert(&mut self, handle: H) {
-        let held = Slot::Held(handle);
-        match self.free {
-            None => self.all.push(held),
-            Some(place) => {
-                let slot = &mut self.all[place as usize];
-                if let Slot::Free(before) = std::mem::replace(slot, held) {
-                    self.free = before;
-                }
-            }
+    /// What is at the place, if there is anything.
+    pub(crate) fn at(&self, place: u32) -> Option<&H> {
+        match self.all.get(place as usize)? {
+            Slot::Held(handle) => Some(handle),
+            Slot::Free(_) => None,
         }
     }
 
@@ -172,18 +175,18 @@ mod tests {
     #[test]
     fn free_places_are_used_again_before_new_ones() {
         let mut slots = Slots::collect("abc".chars(), |_, _| ());
-        assert_eq!(slots.vacant(), 3);
         assert_eq!(slots.remove(0), Some('a'));
         assert_eq!(slots.remove(2), Some('c'));
         assert_eq!(held(&slots), "b");
         for (letter, place) in [('d', 2), ('e', 0), ('f', 3)] {
-            assert_eq!(slots.vacant(), place);
-            slots.insert(letter);
+            assert_eq!(slots.insert(letter), place);
+            assert_eq!(slots.at(place), Some(&letter));
         }
         assert_eq!(held(&slots), "ebdf");
         assert_eq!(slots.remove(1), Some('b'));
+        assert_eq!(slots.at(1), None);
         assert_eq!(slots.take_all().collect::<String>(), "edf");
-        assert_eq!(slots.vacant(), 0);
+        assert_eq!(slots.insert('g'), 0);
     }
 
     #[test]
@@ -192,9 +195,8 @@ mod tests {
         assert_eq!(slots.remove(1), Some('b'));
         assert_eq!(slots.remove(1), None);
         assert_eq!(slots.remove(2), None);
-        assert_eq!(slots.vacant(), 1);
-        slots.insert('c');
-        assert_eq!(slots.vacant(), 2);
+        assert_eq!(slots.insert('c'), 1);
+        assert_eq!(slots.insert('d'), 2);
     }
 
     #[test]

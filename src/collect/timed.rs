@@ -1,7 +1,6 @@
 //! [`Timed`]: an iterator that stops waiting at a deadline.
 
 use crate::error::Unfinished;
-use std::iter::FusedIterator;
 use std::time::{Duration, Instant};
 
 /// An iterator that can stop waiting at a deadline.
@@ -56,10 +55,13 @@ impl<I> Timed<I> {
     }
 }
 
-impl<I: NextBefore> Iterator for Timed<I> {
-    type Item = Result<I::Item, Unfinished>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl<I> Timed<I> {
+    /// The `next` of each kind. Those stand beside the kinds: one for all would
+    /// name a private trait in the documentation.
+    pub(crate) fn next_in_time(&mut self) -> Option<Result<I::Item, Unfinished>>
+    where
+        I: NextBefore,
+    {
         if self.over {
             return None;
         }
@@ -68,5 +70,3 @@ impl<I: NextBefore> Iterator for Timed<I> {
         next
     }
 }
-
-impl<I: NextBefore> FusedIterator for Timed<I> {}

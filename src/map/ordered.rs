@@ -141,3 +141,13 @@ impl<I: Iterator, R> fmt::Debug for Map<'_, I, R> {
             .finish_non_exhaustive()
     }
 }
+
+impl<I: Iterator, R> Iterator for Timed<Map<'_, I, R>> {
+    type Item = Result<Result<R, JoinError>, Unfinished>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_in_time()
+    }
+}
+
+impl<I: Iterator, R> FusedIterator for Timed<Map<'_, I, R>> {}

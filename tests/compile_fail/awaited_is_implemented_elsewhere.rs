@@ -4,6 +4,6 @@ use as_completed::Awaited;
 
 struct Mine;
 
-impl Awaited for Mine {} //~ E0277
+impl Awaited for Mine {} //~ E0046
 
 fn main() {}

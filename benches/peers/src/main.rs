@@ -71,7 +71,10 @@ impl Options {
         for only in &self.only {
             if !names().any(|name| name == only) {
                 let names: Vec<_> = names().collect();
-                bail!("no rival is called {only}; the rivals are {}", names.join(", "));
+                bail!(
+                    "no rival is called {only}; the rivals are {}",
+                    names.join(", ")
+                );
             }
         }
         Ok(())
