@@ -51,8 +51,11 @@ pub enum JoinError {
     TimedOut(std::time::Duration),
     /// A call of a named function did not get there, or its result not back.
     #[error(transparent)]
-    Call(CallError),
+    Call(Box<CallError>),
 }
+
+// Every task has room for one.
+const _: () = assert!(std::mem::size_of::<JoinError>() <= 24);
 
 impl JoinError {
     /// Returns whether the task panicked.

@@ -20,51 +20,70 @@ use thiserror::Error;
 /// # let _: fn(&Died) -> u32 = Died::pid;
 /// # assert_eq!(explain(&JoinError::Cancelled), None);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Died {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Died(Box<Death>);
+
+/// Behind a pointer, so that a task's place for its result stays small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Death {
     pid: u32,
     signal: Option<i32>,
     exit_code: Option<i32>,
+    stderr: Option<String>,
 }
 
 impl Died {
-    #[cfg(feature = "process")]
-    pub(crate) fn new(pid: u32, signal: Option<i32>, exit_code: Option<i32>) -> Self {
-        Self {
+    #[cfg(all(feature = "process", unix))]
+    pub(crate) fn new(pid: u32, status: std::process::ExitStatus, stderr: Option<String>) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+
+        Self(Box::new(Death {
             pid,
-            signal,
-            exit_code,
-        }
+            signal: status.signal(),
+            exit_code: status.code(),
+            stderr,
+        }))
     }
 
     /// Returns the id that the process had. Another may have it by now.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.0.pid
     }
 
     /// Returns the signal that ended the process, if one did.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
-        self.signal
+        self.0.signal
     }
 
     /// Returns the code with which the process exited, if it did.
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
-        self.exit_code
+        self.0.exit_code
+    }
+
+    /// Returns what the process last wrote to its standard error, up to 4 KiB,
+    /// if the pool captured it; `Display` shows it too.
+    #[must_use]
+    pub fn stderr(&self) -> Option<&str> {
+        self.0.stderr.as_deref()
     }
 }
 
 impl fmt::Display for Died {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} ", self.pid)?;
-        match (self.signal, self.exit_code) {
+        write!(f, "process {} ", self.pid())?;
+        match (self.signal(), self.exit_code()) {
             (Some(signal), _) => write!(f, "was killed by signal {signal}")?,
             (None, Some(code)) => write!(f, "exited with code {code}")?,
             (None, None) => f.write_str("ended")?,
         }
-        f.write_str(" while it ran the task")
+        f.write_str(" while it ran the task")?;
+        match self.stderr().map(str::trim_end) {
+            None | Some("") => Ok(()),
+            Some(text) => write!(f, "; its standard error ends with: {text}"),
+        }
     }
 }
 
@@ -73,6 +92,23 @@ impl std::error::Error for Died {}
 /// Why a call of a named function failed on the way to its process or back.
 ///
 /// It fails one call; the process goes on with the next.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::CallError;
+///
+/// let error = CallError::Decode {
+///     function: "area".to_owned(),
+///     part: "argument",
+///     cause: "invalid type: string \"6\", expected u32".to_owned(),
+/// };
+/// assert_eq!(
+///     error.to_string(),
+///     "cannot decode the argument of function \"area\": \
+///      invalid type: string \"6\", expected u32"
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -98,14 +134,24 @@ pub enum CallError {
     },
     /// The process does not know the function: it is not in the registry, or
     /// the process runs another program.
-    #[error("function {function:?} is not registered; the registry has {known:?}")]
+    #[error("function {function:?} is not registered in {program}, which has {known:?}")]
     Unknown {
         /// The name that was called.
         function: String,
-        /// The names that the process knows.
+        /// The program without it: this one, or that of a child process.
+        program: String,
+        /// The names that the program knows.
         known: Vec<String>,
     },
     /// The process could not be started.
     #[error("cannot start a child process: {0}")]
     Start(String),
+}
+
+#[cfg(feature = "process")]
+impl super::JoinError {
+    // No `From`: beside the one of std it would leave many a `?` ambiguous.
+    pub(crate) fn call(error: CallError) -> Self {
+        Self::Call(Box::new(error))
+    }
 }

@@ -209,7 +209,7 @@ fn call_there<A: Serialize, R: DeserializeOwned>(
 ) -> Result<R, JoinError> {
     let name = function.name();
     let bytes = encode(&argument).map_err(|cause| {
-        JoinError::Call(CallError::Encode {
+        JoinError::call(CallError::Encode {
             function: name.to_owned(),
             part: "argument",
             cause,
@@ -218,7 +218,7 @@ fn call_there<A: Serialize, R: DeserializeOwned>(
     drop(argument);
     let answer = route.call(name, &bytes, token)?;
     decode(&answer).map_err(|cause| {
-        JoinError::Call(CallError::Decode {
+        JoinError::call(CallError::Decode {
             function: name.to_owned(),
             part: "result",
             cause,

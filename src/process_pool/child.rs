@@ -103,7 +103,7 @@ impl Life {
 impl Child {
     pub(super) fn start(settings: &Settings) -> Result<Self, JoinError> {
         Self::try_start(settings)
-            .map_err(|error| JoinError::Call(CallError::Start(error.to_string())))
+            .map_err(|error| JoinError::call(CallError::Start(error.to_string())))
     }
 
     fn try_start(settings: &Settings) -> io::Result<Self> {
@@ -212,9 +212,7 @@ impl Child {
                 Err(match self.life.status() {
                     (_, Some(Cause::Cancelled)) => JoinError::Cancelled,
                     (_, Some(Cause::TimedOut(timeout))) => JoinError::TimedOut(timeout),
-                    (status, _) => {
-                        JoinError::Died(Died::new(self.life.pid, status.signal(), status.code()))
-                    }
+                    (status, _) => JoinError::Died(Died::new(self.life.pid, status, None)),
                 })
             }
         }
@@ -302,21 +300,25 @@ fn understand(function: &str, kind: u8, body: Vec<u8>) -> Result<Vec<u8>, JoinEr
                 decode::<frame::Panicked>(&body).unwrap_or_default();
             JoinError::Panicked(Panic::elsewhere(message, thread_name, location))
         }
-        frame::ARGUMENT => JoinError::Call(CallError::Decode {
+        frame::ARGUMENT => JoinError::call(CallError::Decode {
             function,
             part: "argument",
             cause: text(&body),
         }),
-        frame::RESULT => JoinError::Call(CallError::Encode {
+        frame::RESULT => JoinError::call(CallError::Encode {
             function,
             part: "result",
             cause: text(&body),
         }),
-        frame::UNKNOWN => JoinError::Call(CallError::Unknown {
-            function,
-            known: decode(&body).unwrap_or_default(),
-        }),
-        kind => JoinError::Call(CallError::Decode {
+        frame::UNKNOWN => {
+            let (program, known) = decode(&body).unwrap_or_default();
+            JoinError::call(CallError::Unknown {
+                function,
+                program,
+                known,
+            })
+        }
+        kind => JoinError::call(CallError::Decode {
             function,
             part: "result",
             cause: format!("an answer of the unknown kind {kind}: another version of this crate?"),

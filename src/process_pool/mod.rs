@@ -257,8 +257,9 @@ impl Route for Children {
             return Err(JoinError::Cancelled);
         }
         if self.functions.find(function).is_none() {
-            return Err(JoinError::Call(CallError::Unknown {
+            return Err(JoinError::call(CallError::Unknown {
                 function: function.to_owned(),
+                program: serve::this_program(),
                 known: self.functions.names().map(str::to_owned).collect(),
             }));
         }

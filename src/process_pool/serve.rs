@@ -111,7 +111,10 @@ impl Functions {
         };
         let Some(function) = self.find(name) else {
             let known: Vec<_> = self.names().collect();
-            return (frame::UNKNOWN, encode(&known).unwrap_or_default());
+            return (
+                frame::UNKNOWN,
+                encode(&(this_program(), known)).unwrap_or_default(),
+            );
         };
         match unwind::catch(|| function(argument)) {
             Ok(Ok(result)) => (frame::RETURNED, result),
@@ -148,6 +151,14 @@ fn socket_of_parent() -> Option<UnixStream> {
 /// Whether this process is a child that has not got to `init`.
 pub(super) fn is_unserved_child() -> bool {
     !init_reached() && std::env::var_os(frame::CHILD).is_some()
+}
+
+/// What an error calls the program of this process.
+pub(super) fn this_program() -> String {
+    std::env::current_exe().map_or_else(
+        |_| "this program".to_owned(),
+        |program| program.display().to_string(),
+    )
 }
 
 fn limit_memory(hello: &[u8]) {
