@@ -13,6 +13,7 @@ mod watch;
 
 mod cell;
 
+mod cancel_all;
 mod claim;
 
 mod erased;
@@ -22,6 +23,7 @@ mod refused;
 mod promise;
 
 pub use self::cancel::CancelToken;
+pub(crate) use self::cancel_all::cancel_all;
 #[cfg(feature = "process")]
 pub(crate) use self::cell::Fallible;
 pub(crate) use self::cell::{AnyCell, Cell, Member, Stop, Work};
