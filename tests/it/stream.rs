@@ -164,7 +164,7 @@ fn an_early_drop_lets_go_of_the_waker_though_tasks_go_on() {
         let mut context = Context::from_waker(&waker);
         assert!(Pin::new(&mut all).poll_next(&mut context).is_pending());
         if pending {
-            drop(all.into_pending());
+            drop(all.into_inner().into_pending());
         } else {
             drop(all);
         }
