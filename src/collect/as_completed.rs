@@ -494,11 +494,10 @@ mod tests {
     use crate::task::{Cell, JoinHandle};
     use crate::unwind;
 
-    fn pending() -> (
-        Arc<Cell<impl FnOnce() -> i32 + Send + 'static, i32, ()>>,
-        JoinHandle<i32>,
-    ) {
-        let cell = Arc::new(Cell::new(|| 1, ()));
+    type Pending = Arc<Cell<fn() -> i32, i32, ()>>;
+
+    fn pending() -> (Pending, JoinHandle<i32>) {
+        let cell = Arc::new(Cell::new((|| 1) as fn() -> i32, ()));
         let handle = JoinHandle::new(Arc::clone(&cell) as _);
         (cell, handle)
     }

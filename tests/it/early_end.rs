@@ -28,7 +28,7 @@ fn what_is_left_is_cancelled_when_the_iterator_is_dropped() {
 
 #[test]
 fn an_early_return_does_not_wait_for_what_has_not_started() {
-    fn sum(pool: &ThreadPool, gate: Gate) -> Result<u32, String> {
+    fn sum(pool: &ThreadPool, gate: &Gate) -> Result<u32, String> {
         let turnstile = gate.turnstile();
         let mut handles = vec![pool.submit(|| Err("no".to_owned()))];
         // Never opened before the drop of the gate, which is after the iterator's.
@@ -45,7 +45,7 @@ fn an_early_return_does_not_wait_for_what_has_not_started() {
     }
     let _alarm = alarm();
     let pool = ThreadPool::new(1);
-    assert_eq!(sum(&pool, Gate::new()), Err("no".to_owned()));
+    assert_eq!(sum(&pool, &Gate::new()), Err("no".to_owned()));
     pool.join();
 }
 
