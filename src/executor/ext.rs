@@ -1,9 +1,9 @@
 //! [`ExecutorExt`]: the ways to submit closures to an executor.
 
-use super::{Executor, launch, offer};
+use super::{Executor, hand_over};
 use crate::error::SubmitError;
 use crate::map::{Chunks, Map, MapUnordered};
-use crate::task::{CancelToken, JoinHandle, Task};
+use crate::task::{CancelToken, JoinHandle, Room, launch, offer};
 use std::fmt;
 
 /// The ways to submit closures to any [`Executor`].
@@ -48,9 +48,7 @@ pub trait ExecutorExt: Executor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        launch(closure, (), |task| {
-            self.execute(Task(task)).map_err(|rejected| rejected.0)
-        })
+        launch(closure, (), |task| hand_over(self, task, Room::Wait))
     }
 
     /// Submits a closure, or gives it back. Never waits for room.
@@ -86,9 +84,7 @@ pub trait ExecutorExt: Executor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        offer(closure, |task| {
-            self.try_execute(Task(task)).map_err(|rejected| rejected.0)
-        })
+        offer(closure, |task| hand_over(self, task, Room::Now))
     }
 
     /// Submits a closure that is given a [`CancelToken`], which
@@ -120,7 +116,7 @@ pub trait ExecutorExt: Executor {
         launch(
             move || closure(seen),
             token,
-            |task| self.execute(Task(task)).map_err(|rejected| rejected.0),
+            |task| hand_over(self, task, Room::Wait),
         )
     }
 
@@ -147,7 +143,9 @@ pub trait ExecutorExt: Executor {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        let chunks = Chunks::new(items.into_iter(), function, |task| self.submit(task));
+        let chunks = Chunks::new(items.into_iter(), function, |task, room| {
+            hand_over(self, task, room)
+        });
         Map::new(chunks)
     }
 
@@ -172,7 +170,9 @@ pub trait ExecutorExt: Executor {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        let chunks = Chunks::new(items.into_iter(), function, |task| self.submit(task));
+        let chunks = Chunks::new(items.into_iter(), function, |task, room| {
+            hand_over(self, task, room)
+        });
         MapUnordered::new(chunks)
     }
 }

@@ -7,10 +7,7 @@ pub use self::ext::ExecutorExt;
 pub(crate) use self::ext::submit_without_import;
 pub use self::inline::Inline;
 
-use crate::error::SubmitError;
-use crate::task::{
-    AnyCell, Cell, ErasedTask, Refused, RejectedTask, ScopedJoinHandle, Stop, Task, Work,
-};
+use crate::task::{ErasedTask, Refused, RejectedTask, Room, Task};
 use std::sync::Arc;
 
 /// What runs tasks: a [`ThreadPool`](crate::ThreadPool),
@@ -70,43 +67,17 @@ pub trait Executor: Send + Sync {
     }
 }
 
-/// Makes a cell, hands it to `execute` and returns its handle.
-pub(crate) fn launch<'scope, F, T, S>(
-    closure: F,
-    stop: S,
-    execute: impl FnOnce(ErasedTask<'scope>) -> Result<(), Refused<'scope>>,
-) -> ScopedJoinHandle<'scope, T>
-where
-    F: Work<T> + Send + 'scope,
-    T: Send + 'scope,
-    S: Stop + 'scope,
-{
-    let cell = Arc::new(Cell::new(closure, stop));
-    // The drop of a refused task resolves its handle.
-    drop(execute(ErasedTask::new(Arc::clone(&cell) as _)));
-    ScopedJoinHandle::new(cell)
-}
-
-/// As [`launch`], but a closure that is not taken comes back.
-pub(crate) fn offer<'scope, F, T>(
-    closure: F,
-    execute: impl FnOnce(ErasedTask<'scope>) -> Result<(), Refused<'scope>>,
-) -> Result<ScopedJoinHandle<'scope, T>, SubmitError<F>>
-where
-    F: FnOnce() -> T + Send + 'scope,
-    T: Send + 'scope,
-{
-    let cell = Arc::new(Cell::new(closure, ()));
-    if let Err(refused) = execute(ErasedTask::new(Arc::clone(&cell) as _)) {
-        // An executor may refuse another task in place of this one, which it
-        // then still holds; that other one learns of it as it is dropped.
-        if refused.task().id() == cell.id() {
-            if let Some(closure) = cell.take_back() {
-                return Err(SubmitError::new(closure, refused.reason().clone()));
-            }
-        }
-    }
-    Ok(ScopedJoinHandle::new(cell))
+/// Hands a task to an executor, which waits for room or not.
+pub(crate) fn hand_over<E: Executor + ?Sized>(
+    executor: &E,
+    task: ErasedTask<'static>,
+    room: Room,
+) -> Result<(), Refused<'static>> {
+    let taken = match room {
+        Room::Wait => executor.execute(Task(task)),
+        Room::Now => executor.try_execute(Task(task)),
+    };
+    taken.map_err(|rejected| rejected.0)
 }
 
 macro_rules! forward {

@@ -3,9 +3,9 @@
 use super::codec::{decode, encode};
 use super::registry::Function;
 use crate::error::{CallError, JoinError};
-use crate::executor::{Executor, ExecutorExt, launch};
+use crate::executor::{Executor, ExecutorExt, hand_over};
 use crate::map::{Chunks, Map, MapUnordered};
-use crate::task::{CancelToken, Fallible, JoinHandle, Task};
+use crate::task::{CancelToken, Fallible, JoinHandle, Room, launch};
 use crate::thread_pool::ThreadPool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -117,9 +117,7 @@ pub trait FunctionExecutorExt: FunctionExecutor {
                 let token = CancelToken::new();
                 let seen = token.clone();
                 let call = Fallible(move || call_there(&*route, function, argument, &seen));
-                launch(call, token, |task| {
-                    threads.execute(Task(task)).map_err(|rejected| rejected.0)
-                })
+                launch(call, token, |task| hand_over(threads, task, Room::Wait))
             }
         }
     }
@@ -191,12 +189,14 @@ where
     R: DeserializeOwned + Send + 'static,
 {
     match place {
-        Place::Here(executor) => {
-            Chunks::new(arguments, function.run, move |task| executor.submit(task))
-        }
+        Place::Here(executor) => Chunks::new(arguments, function.run, move |task, room| {
+            hand_over(&*executor, task, room)
+        }),
         Place::There(threads, route) => {
             let call = move |argument| call_there(&*route, function, argument, &CancelToken::new());
-            Chunks::fallible(arguments, call, move |task| threads.submit(task))
+            Chunks::fallible(arguments, call, move |task, room| {
+                hand_over(threads, task, room)
+            })
         }
     }
 }

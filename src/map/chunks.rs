@@ -1,46 +1,71 @@
 //! The input of a map, cut into chunks, and their results.
 
-use crate::error::{JoinError, Panic};
-use crate::task::ScopedJoinHandle;
+use super::input::{Input, Read};
+use super::settings::Settings;
+use crate::error::{JoinError, Panic, Rejected};
+use crate::task::{ErasedTask, Refused, Room, ScopedJoinHandle, Work, launch, offer};
 use crate::unwind;
-use std::iter::Fuse;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
-
-/// Tasks in flight unless [`buffer`](super::Map::buffer) says otherwise: enough
-/// for any pool of blocking work, and bounded, for endless input.
-const DEFAULT_BUFFER: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not zero");
 
 /// The results of one chunk.
 pub(super) type Results<R> = Vec<Result<R, JoinError>>;
 
-/// The work on one chunk, as a closure that can be submitted.
-pub(super) type ChunkTask<'a, R> = Box<dyn FnOnce() -> Results<R> + Send + 'a>;
-
 /// A chunk in flight, and how many items it holds.
 pub(super) type Chunk<'a, R> = (usize, ScopedJoinHandle<'a, Results<R>>);
 
-/// Submits one chunk.
-type Submit<'a, T, R> = Box<dyn Fn(Vec<T>) -> ScopedJoinHandle<'a, Results<R>> + Send + 'a>;
+/// Submits one chunk, or gives it back with the reason if it may not wait for
+/// room.
+type Submit<'a, T, R> = Box<
+    dyn Fn(Vec<T>, Room) -> Result<ScopedJoinHandle<'a, Results<R>>, (Vec<T>, Rejected)>
+        + Send
+        + 'a,
+>;
 
 /// Cuts the input into chunks and submits them.
 pub(crate) struct Chunks<'a, I: Iterator, R> {
-    pub(super) items: Fuse<I>,
-    /// The chunk that is being read; kept here so that an input that panics
-    /// loses nothing of it.
-    pub(super) read: Vec<I::Item>,
+    pub(super) input: Input<I>,
+    pub(super) settings: Settings,
+    /// The chunk that is being read; kept here so that neither an input that
+    /// panics nor a full queue loses anything of it.
+    read: Vec<I::Item>,
     submit: Submit<'a, I::Item, R>,
-    pub(super) chunk_size: NonZeroUsize,
-    pub(super) buffer: NonZeroUsize,
-    pub(super) submitted: usize,
+    submitted: usize,
+    /// Why the input could not be read; reported after the results.
+    failure: Option<JoinError>,
+}
+
+/// What came of submitting the chunk that has been read.
+pub(super) enum Submitted<'a, R> {
+    Chunk(Chunk<'a, R>),
+    /// The queue is full; the chunk is kept.
+    QueueFull,
+}
+
+/// The function of a map, and the chunk that it is to be applied to.
+struct ChunkWork<F, T> {
+    function: Arc<F>,
+    chunk: Vec<T>,
+}
+
+impl<F, T, R> Work<Results<R>> for ChunkWork<F, T>
+where
+    F: Fn(T) -> Result<R, JoinError>,
+{
+    /// Applies the function to each item; a panic costs its own item only.
+    fn work(self) -> Result<Results<R>, JoinError> {
+        let apply = |item| {
+            unwind::catch(|| (self.function)(item))
+                .unwrap_or_else(|payload| Err(JoinError::Panicked(Panic::new(payload))))
+        };
+        Ok(self.chunk.into_iter().map(apply).collect())
+    }
 }
 
 impl<'a, I: Iterator, R> Chunks<'a, I, R> {
     pub(crate) fn new<'task, F>(
         items: I,
         function: F,
-        submit: impl Fn(ChunkTask<'task, R>) -> ScopedJoinHandle<'task, Results<R>> + Send + 'a,
+        execute: impl Fn(ErasedTask<'task>, Room) -> Result<(), Refused<'task>> + Send + 'a,
     ) -> Self
     where
         'task: 'a,
@@ -48,7 +73,7 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
         F: Fn(I::Item) -> R + Send + Sync + 'task,
         R: Send + 'task,
     {
-        Self::fallible(items, move |item| Ok(function(item)), submit)
+        Self::fallible(items, move |item| Ok(function(item)), execute)
     }
 
     /// As [`new`](Self::new), of a function that may itself say why an item has
@@ -56,7 +81,7 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
     pub(crate) fn fallible<'task, F>(
         items: I,
         function: F,
-        submit: impl Fn(ChunkTask<'task, R>) -> ScopedJoinHandle<'task, Results<R>> + Send + 'a,
+        execute: impl Fn(ErasedTask<'task>, Room) -> Result<(), Refused<'task>> + Send + 'a,
     ) -> Self
     where
         'task: 'a,
@@ -66,83 +91,123 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
     {
         let function = Arc::new(function);
         Self {
-            items: items.fuse(),
+            input: Input::new(items),
+            settings: Settings::new(),
             read: Vec::new(),
-            submit: Box::new(move |chunk| {
+            submit: Box::new(move |chunk, room| {
                 let function = Arc::clone(&function);
-                submit(Box::new(move || work(&*function, chunk)))
+                let work = ChunkWork { function, chunk };
+                match room {
+                    Room::Wait => Ok(launch(work, (), |task| execute(task, room))),
+                    Room::Now => offer(work, |task| execute(task, room)).map_err(|error| {
+                        let reason = error.reason().clone();
+                        (error.into_closure().chunk, reason)
+                    }),
+                }
             }),
-            chunk_size: NonZeroUsize::MIN,
-            buffer: DEFAULT_BUFFER,
             submitted: 0,
+            failure: None,
         }
     }
 
-    /// Reads one item, and submits the chunk if it is complete with it or if
-    /// the input has ended.
-    pub(super) fn read_one(&mut self) -> Read<'a, R> {
-        if let Some(item) = self.items.next() {
-            self.read.push(item);
-            if self.read.len() < self.chunk_size.get() {
-                return Read::Item;
+    /// Reads one item into the chunk, if the input has it. An input that cannot be
+    /// read has ended.
+    pub(super) fn read_item(&mut self) -> Read<()> {
+        match self.input.read() {
+            Ok(Read::Item(item)) => {
+                self.read.push(item);
+                Read::Item(())
+            }
+            Ok(Read::NotYet) => Read::NotYet,
+            Ok(Read::End) => Read::End,
+            Err(error) => {
+                self.failure = Some(JoinError::Rejected(Rejected::Thread(error)));
+                Read::End
             }
         }
-        if self.read.is_empty() {
-            return Read::End;
-        }
+    }
+
+    /// Why the input could not be read, once.
+    pub(super) fn take_failure(&mut self) -> Option<JoinError> {
+        self.failure.take()
+    }
+
+    /// Has a thread of its own read the input from now on.
+    pub(super) fn read_in_background(&mut self)
+    where
+        I: Send + 'static,
+        I::Item: Send + 'static,
+    {
+        self.input.read_in_background();
+    }
+
+    /// How many items are read and not submitted.
+    pub(super) fn unsubmitted(&self) -> usize {
+        self.read.len()
+    }
+
+    /// Whether as many items are read as make a chunk.
+    pub(super) fn is_complete(&self) -> bool {
+        self.read.len() >= self.settings.chunk_size.get()
+    }
+
+    /// Submits what has been read.
+    pub(super) fn submit(&mut self, room: Room) -> Submitted<'a, R> {
         let chunk = std::mem::take(&mut self.read);
+        let items = chunk.len();
+        let handle = match (self.submit)(chunk, room) {
+            Ok(handle) => handle,
+            Err((chunk, Rejected::QueueFull)) => {
+                self.read = chunk;
+                return Submitted::QueueFull;
+            }
+            // Another attempt gives each item the reason.
+            Err((chunk, _)) => match (self.submit)(chunk, Room::Wait) {
+                Ok(handle) => handle,
+                Err(_) => unreachable!("a submission that waits gives nothing back"),
+            },
+        };
         self.submitted += 1;
-        Read::Chunk((chunk.len(), (self.submit)(chunk)))
+        Submitted::Chunk((items, handle))
+    }
+
+    /// How many chunks have been submitted.
+    pub(super) fn submitted(&self) -> usize {
+        self.submitted
     }
 
     /// Whether the input says that it has no more items, without reading it.
     pub(super) fn is_at_end(&self) -> bool {
-        self.read.is_empty() && self.items.size_hint().1 == Some(0)
+        self.read.is_empty() && self.failure.is_none() && self.input.size_hint().1 == Some(0)
     }
-}
-
-/// What came of reading one item.
-pub(super) enum Read<'a, R> {
-    /// A part of a chunk.
-    Item,
-    Chunk(Chunk<'a, R>),
-    /// There was none: everything is submitted.
-    End,
-}
-
-/// Whether a deadline, if there is one, has passed.
-pub(super) fn has_passed(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| Instant::now() >= deadline)
-}
-
-/// Applies `function` to each item; a panic costs its own item only.
-fn work<T, R>(function: impl Fn(T) -> Result<R, JoinError>, chunk: Vec<T>) -> Results<R> {
-    chunk
-        .into_iter()
-        .map(|item| {
-            unwind::catch(|| function(item))
-                .unwrap_or_else(|payload| Err(JoinError::Panicked(Panic::new(payload))))
-        })
-        .collect()
 }
 
 /// The results of a chunk that is final, in the order of its items.
 pub(super) struct Finished<R> {
-    pub(super) results: std::vec::IntoIter<Result<R, JoinError>>,
+    results: std::vec::IntoIter<Result<R, JoinError>>,
 }
 
 impl<R> Finished<R> {
     pub(super) fn none() -> Self {
+        Self::new(Vec::new())
+    }
+
+    pub(super) fn new(results: Results<R>) -> Self {
         Self {
-            results: Vec::new().into_iter(),
+            results: results.into_iter(),
         }
     }
 
     pub(super) fn of((items, handle): Chunk<'_, R>) -> Self {
-        let results = handle.join().unwrap_or_else(|error| spread(&error, items));
-        Self {
-            results: results.into_iter(),
-        }
+        Self::new(handle.join().unwrap_or_else(|error| spread(&error, items)))
+    }
+
+    pub(super) fn next(&mut self) -> Option<Result<R, JoinError>> {
+        self.results.next()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.results.len()
     }
 }
 
@@ -155,12 +220,4 @@ fn spread<R>(error: &JoinError, items: usize) -> Results<R> {
     })
     .take(items)
     .collect()
-}
-
-/// The bounds of what is here already and what the input still brings.
-pub(super) fn bounds(here: usize, input: (usize, Option<usize>)) -> (usize, Option<usize>) {
-    (
-        input.0.saturating_add(here),
-        input.1.and_then(|upper| upper.checked_add(here)),
-    )
 }

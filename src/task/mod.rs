@@ -13,24 +13,26 @@ mod watch;
 
 mod cell;
 
-mod cancel_all;
 mod claim;
 
 mod erased;
 mod handle;
 mod refused;
 
+mod launch;
 mod promise;
 
 pub use self::cancel::CancelToken;
-pub(crate) use self::cancel_all::cancel_all;
+#[cfg(all(test, not(as_completed_loom)))]
+pub(crate) use self::cell::Cell;
 #[cfg(feature = "process")]
 pub(crate) use self::cell::Fallible;
-pub(crate) use self::cell::{AnyCell, Cell, Member, Stop, Work};
+pub(crate) use self::cell::{AnyCell, Member, Work};
 pub(crate) use self::claim::{Claim, Claimer, Gauge, become_worker};
 pub(crate) use self::erased::{ErasedTask, WeakTask};
 pub use self::handle::{JoinHandle, ScopedJoinHandle};
 pub use self::id::TaskId;
+pub(crate) use self::launch::{Room, launch, offer};
 pub use self::promise::{Promise, promise};
 pub(crate) use self::refused::Refused;
 pub use self::refused::RejectedTask;

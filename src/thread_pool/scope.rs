@@ -4,9 +4,8 @@ use super::ThreadPool;
 use super::core::{Core, default_thread_name, next_id};
 use super::state::Settings;
 use crate::error::SubmitError;
-use crate::executor::{launch, offer};
 use crate::map::{Chunks, Map, MapUnordered};
-use crate::task::{CancelToken, ScopedJoinHandle};
+use crate::task::{CancelToken, ErasedTask, Refused, Room, ScopedJoinHandle, launch, offer};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -167,7 +166,7 @@ impl<'scope> ScopedPool<'scope, '_> {
         F: Fn(I::Item) -> R + Send + Sync + 'scope,
         R: Send + 'scope,
     {
-        let chunks = Chunks::new(items.into_iter(), function, |task| self.submit(task));
+        let chunks = Chunks::new(items.into_iter(), function, self.execute());
         Map::new(chunks)
     }
 
@@ -180,8 +179,16 @@ impl<'scope> ScopedPool<'scope, '_> {
         F: Fn(I::Item) -> R + Send + Sync + 'scope,
         R: Send + 'scope,
     {
-        let chunks = Chunks::new(items.into_iter(), function, |task| self.submit(task));
+        let chunks = Chunks::new(items.into_iter(), function, self.execute());
         MapUnordered::new(chunks)
+    }
+
+    /// How a map hands its tasks to the pool.
+    fn execute(&self) -> impl Fn(ErasedTask<'scope>, Room) -> Result<(), Refused<'scope>> + '_ {
+        |task, room| match room {
+            Room::Wait => self.core.submit(task),
+            Room::Now => self.core.try_submit(task),
+        }
     }
 
     /// Cancels all tasks that have not started, and returns how many; see

@@ -1,0 +1,98 @@
+//! The chunks of a map that have been submitted and not taken: in the order of
+//! the items, or in that of their completion.
+
+use super::chunks::Chunk;
+use crate::collect::{AsCompleted, NextBefore};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Chunks in flight, of which one is the next to be taken.
+pub(super) trait InFlight<'a, R: 'a> {
+    fn len(&self) -> usize;
+
+    fn push(&mut self, chunk: Chunk<'a, R>);
+
+    /// Takes the next one if it is final.
+    fn next_ready(&mut self) -> Option<Chunk<'a, R>>;
+
+    /// Takes the next one, for whoever joins it: that, or this, blocks until it
+    /// is final, and on a worker may run tasks of these. `None` if there is none.
+    fn next_to_join(&mut self) -> Option<Chunk<'a, R>>;
+
+    /// Takes the next one if it is final before the deadline, if there is one;
+    /// blocks until then and runs no tasks.
+    fn next_before(&mut self, deadline: Option<Instant>) -> Option<Chunk<'a, R>>;
+
+    fn iter<'s>(&'s self) -> impl Iterator<Item = &'s Chunk<'a, R>>
+    where
+        'a: 's;
+}
+
+impl<'a, R: 'a> InFlight<'a, R> for VecDeque<Chunk<'a, R>> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn push(&mut self, chunk: Chunk<'a, R>) {
+        self.push_back(chunk);
+    }
+
+    fn next_ready(&mut self) -> Option<Chunk<'a, R>> {
+        if self.front()?.1.is_finished() {
+            self.pop_front()
+        } else {
+            None
+        }
+    }
+
+    fn next_to_join(&mut self) -> Option<Chunk<'a, R>> {
+        self.pop_front()
+    }
+
+    fn next_before(&mut self, deadline: Option<Instant>) -> Option<Chunk<'a, R>> {
+        let left = deadline.map_or(Duration::MAX, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
+        if self.front()?.1.wait_timeout(left).is_ok() {
+            self.pop_front()
+        } else {
+            None
+        }
+    }
+
+    fn iter<'s>(&'s self) -> impl Iterator<Item = &'s Chunk<'a, R>>
+    where
+        'a: 's,
+    {
+        self.iter()
+    }
+}
+
+impl<'a, R: 'a> InFlight<'a, R> for AsCompleted<Chunk<'a, R>> {
+    fn len(&self) -> usize {
+        ExactSizeIterator::len(self)
+    }
+
+    fn push(&mut self, chunk: Chunk<'a, R>) {
+        self.push(chunk);
+    }
+
+    fn next_ready(&mut self) -> Option<Chunk<'a, R>> {
+        self.next_ready()
+    }
+
+    fn next_to_join(&mut self) -> Option<Chunk<'a, R>> {
+        self.next()
+    }
+
+    fn next_before(&mut self, deadline: Option<Instant>) -> Option<Chunk<'a, R>> {
+        NextBefore::next_before(self, deadline).ok().flatten()
+    }
+
+    fn iter<'s>(&'s self) -> impl Iterator<Item = &'s Chunk<'a, R>>
+    where
+        'a: 's,
+    {
+        self.handles()
+    }
+}

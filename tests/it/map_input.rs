@@ -1,0 +1,328 @@
+//! What stands between a finished result of a map and its taker: no slow input,
+//! no full queue, no input that waits for results.
+
+use crate::support::{Gate, PATIENCE, SHORT, alarm, eventually, expect_panics, occupy};
+use as_completed::{CancelToken, Inline, JoinError, ThreadPool, Unfinished};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+fn bounded(max_workers: usize) -> ThreadPool {
+    ThreadPool::builder()
+        .max_workers(max_workers)
+        .queue_capacity(1)
+        .build()
+        .unwrap()
+}
+
+type Boxed<'a, T> = Box<dyn Iterator<Item = T> + 'a>;
+
+#[test]
+fn a_full_queue_keeps_no_finished_result_back() {
+    let _alarm = alarm();
+    for unordered in [false, true] {
+        let pool = bounded(2);
+        let (read, gate) = (Gate::new(), Gate::new());
+        let (is_read, turnstile) = (read.turnstile(), gate.turnstile());
+        let filled = &pool;
+        let items = (0..2).inspect(move |&number| {
+            if number == 1 {
+                // Item 0 ends now. Two tasks occupy the workers and a third the queue.
+                read.open();
+                eventually(|| filled.active_count() == 0 && filled.queued_count() == 0);
+                for started in 1..=3 {
+                    let turnstile = turnstile.clone();
+                    filled.submit(move || turnstile.pass());
+                    eventually(|| filled.active_count() == started.min(2));
+                }
+            }
+        });
+        let work = move |number| {
+            is_read.pass();
+            number
+        };
+        let mut results: Boxed<'_, _> = if unordered {
+            Box::new(pool.map_unordered(items, work))
+        } else {
+            Box::new(pool.map(items, work))
+        };
+        assert_eq!(results.next().unwrap().unwrap(), 0);
+        gate.open();
+        assert_eq!(results.next().unwrap().unwrap(), 1);
+        assert!(results.next().is_none());
+    }
+}
+
+#[test]
+fn a_timeout_ends_the_wait_for_room_in_a_full_queue() {
+    let _alarm = alarm();
+    let pool = bounded(1);
+    let busy = occupy(&pool, 1);
+    let queued = pool.submit(|| ());
+    let nothing = Unfinished {
+        pending: 0,
+        total: 0,
+    };
+    let mut ordered = pool.map(0..3, |number| number).timeout(SHORT);
+    assert_eq!(ordered.next().unwrap().unwrap_err(), nothing);
+    let mut unordered = pool.map_unordered(0..3, |number| number).timeout(SHORT);
+    assert_eq!(unordered.next().unwrap().unwrap_err(), nothing);
+    assert!(queued.cancel());
+    busy.release();
+    // What was read and found no room is not lost.
+    let rest: Vec<_> = ordered.into_inner().map(Result::unwrap).collect();
+    assert_eq!(rest, [0, 1, 2]);
+    assert_eq!(unordered.into_inner().count(), 3);
+}
+
+#[test]
+fn a_map_on_a_worker_goes_through_the_full_queue_of_its_own_pool() {
+    let _alarm = alarm();
+    for max_workers in [1, 2] {
+        let pool = Arc::new(bounded(max_workers));
+        let inner = Arc::clone(&pool);
+        let sum = pool.submit(move || -> u64 {
+            let ordered: u64 = inner.map(0..100, |n: u64| n).map(Result::unwrap).sum();
+            let unordered = inner.map_unordered(0..100, |n: u64| n);
+            ordered + unordered.map(Result::unwrap).sum::<u64>()
+        });
+        assert_eq!(sum.join().unwrap(), 9900);
+    }
+}
+
+#[test]
+fn workers_go_on_while_results_are_taken_one_by_one() {
+    let _alarm = alarm();
+    for unordered in [false, true] {
+        let pool = ThreadPool::new(1);
+        let gate = Gate::new();
+        let turnstile = gate.turnstile();
+        let (sender, started) = mpsc::channel();
+        let work = move |number| {
+            sender.send(number).unwrap();
+            turnstile.pass();
+        };
+        // Item 0 ends when item 1 has been read, and fills the buffer.
+        let items = (0..3).inspect(move |&number| {
+            if number == 1 {
+                gate.open();
+            }
+        });
+        let mut results: Boxed<'_, _> = if unordered {
+            Box::new(pool.map_unordered(items, work).buffer(2))
+        } else {
+            Box::new(pool.map(items, work).buffer(2))
+        };
+        for number in 0..2 {
+            results.next().unwrap().unwrap();
+            assert_eq!(started.recv_timeout(PATIENCE), Ok(number));
+            eventually(|| pool.active_count() == 0 || number == 0);
+        }
+        // Nobody asks for it yet.
+        assert_eq!(started.recv_timeout(PATIENCE), Ok(2));
+        assert_eq!(results.count(), 1);
+    }
+}
+
+/// A channel whose next item comes when the result of the last is there.
+fn in_lockstep<R>(mut results: impl Iterator<Item = Result<R, JoinError>>, next: mpsc::Sender<u64>)
+where
+    R: Into<u64>,
+{
+    let mut next = Some(next);
+    let mut last = 0;
+    for result in results.by_ref() {
+        last = result.unwrap().into();
+        match &next {
+            Some(sender) if last < 64 => sender.send(last).unwrap(),
+            _ => drop(next.take()),
+        }
+    }
+    assert_eq!(last, 64);
+}
+
+fn lockstep_input() -> (mpsc::Sender<u64>, mpsc::Receiver<u64>) {
+    let (sender, items) = mpsc::channel();
+    sender.send(1).unwrap();
+    (sender, items)
+}
+
+#[test]
+fn an_input_read_in_the_background_may_wait_for_each_result() {
+    let _alarm = alarm();
+    for max_workers in [1, 4] {
+        let pool = ThreadPool::new(max_workers);
+        for chunk_size in [1, 5] {
+            let (sender, items) = lockstep_input();
+            let results = pool.map(items, |n| 2 * n).buffer(8).chunk_size(chunk_size);
+            in_lockstep(results.read_in_background(), sender);
+            let (sender, items) = lockstep_input();
+            let results = pool.map_unordered(items, |n| 2 * n).chunk_size(chunk_size);
+            in_lockstep(results.read_in_background(), sender);
+        }
+    }
+    let (sender, items) = lockstep_input();
+    in_lockstep(Inline.map(items, |n| 2 * n).read_in_background(), sender);
+}
+
+#[test]
+fn an_input_that_waits_for_results_read_here_needs_a_buffer_of_one() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(4);
+    let (sender, items) = lockstep_input();
+    in_lockstep(pool.map(items, |n| 2 * n).buffer(1), sender);
+    let (sender, items) = lockstep_input();
+    in_lockstep(pool.map_unordered(items, |n| 2 * n).buffer(1), sender);
+}
+
+#[test]
+fn an_input_that_waits_for_the_result_before_the_last_eight_needs_a_buffer_of_eight() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(2);
+    let (sender, items) = mpsc::channel();
+    for number in 0..8_u64 {
+        sender.send(number).unwrap();
+    }
+    let mut sender = Some(sender);
+    let mut seen = Vec::new();
+    for result in pool.map(items, |number| number).buffer(8) {
+        seen.push(result.unwrap());
+        match &sender {
+            Some(open) if seen.len() < 50 => open.send(seen.len() as u64 + 7).unwrap(),
+            _ => drop(sender.take()),
+        }
+    }
+    assert_eq!(seen, (0..57).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_worker_waits_for_the_background_and_runs_what_nobody_else_is_free_to() {
+    let _alarm = alarm();
+    for max_workers in [1, 2] {
+        let pool = Arc::new(ThreadPool::new(max_workers));
+        let inner = Arc::clone(&pool);
+        let outer = pool.submit(move || {
+            let (sender, items) = lockstep_input();
+            in_lockstep(inner.map(items, |n| 2 * n).read_in_background(), sender);
+            let (sender, items) = lockstep_input();
+            let results = inner.map_unordered(items, |n| 2 * n).read_in_background();
+            in_lockstep(results, sender);
+            let all = inner.map(0..500_u64, |n| n).read_in_background();
+            all.map(Result::unwrap).sum::<u64>()
+        });
+        assert_eq!(outer.join().unwrap(), 124_750);
+    }
+}
+
+#[test]
+fn the_background_reads_everything_in_order_and_within_the_buffer() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(2);
+    for (buffer, chunk_size) in [(1_usize, 1_usize), (4, 1), (3, 5), (2, usize::MAX)] {
+        let (read, given) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (counted, taken) = (Arc::clone(&read), Arc::clone(&given));
+        let items = (0..200_usize).inspect(move |_| {
+            let read = counted.fetch_add(1, Ordering::SeqCst) + 1;
+            let ahead = read - taken.load(Ordering::SeqCst);
+            let most = (buffer + 1).saturating_mul(chunk_size).saturating_add(1);
+            assert!(ahead <= most, "{ahead} items ahead");
+        });
+        let results = pool
+            .map(items, |number| number)
+            .buffer(buffer)
+            .chunk_size(chunk_size)
+            .read_in_background();
+        assert_eq!(read.load(Ordering::SeqCst), 0, "lazy");
+        let seen: Vec<_> = results
+            .inspect(|_| {
+                given.fetch_add(1, Ordering::SeqCst);
+            })
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(seen, (0..200).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_timeout_cuts_a_read_in_the_background_short() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let (sender, items) = mpsc::channel();
+    let mut results = pool
+        .map(items, |number: u32| number)
+        .read_in_background()
+        .timeout(SHORT);
+    assert!(results.next().unwrap().is_err());
+    let mut results = results.into_inner();
+    sender.send(1).unwrap();
+    assert_eq!(results.next().unwrap().unwrap(), 1);
+    drop(sender);
+    assert!(results.next().is_none() && results.next().is_none());
+}
+
+#[test]
+fn a_panic_of_an_input_in_the_background_reaches_the_taker_and_loses_nothing() {
+    let _alarm = alarm();
+    expect_panics();
+    let mut has_panicked = false;
+    let items = (0..6).inspect(move |&number| {
+        let is_fine = number != 4 || std::mem::replace(&mut has_panicked, true);
+        assert!(is_fine, "{}", crate::support::ON_PURPOSE);
+    });
+    let pool = ThreadPool::new(2);
+    let mut results = pool.map(items, |n| n).chunk_size(3).read_in_background();
+    let (mut seen, mut panics) = (Vec::new(), 0);
+    loop {
+        let next = std::panic::AssertUnwindSafe(|| results.next());
+        match std::panic::catch_unwind(next) {
+            Ok(Some(result)) => seen.push(result.unwrap()),
+            Ok(None) => break,
+            Err(_) => panics += 1,
+        }
+    }
+    assert_eq!((seen, panics), (vec![0, 1, 2, 3, 5], 1));
+}
+
+#[test]
+fn an_input_in_the_background_is_dropped_with_its_map() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let object = Arc::new(());
+    let held = Arc::clone(&object);
+    let items = (0..).inspect(move |_| drop(Arc::clone(&held)));
+    let mut results = pool.map(items, |n: u32| n).read_in_background();
+    assert_eq!(results.next().unwrap().unwrap(), 0);
+    drop(results);
+    eventually(|| Arc::strong_count(&object) == 1);
+}
+
+#[test]
+fn dropping_a_map_cancels_its_token_after_what_is_pending() {
+    let _alarm = alarm();
+    for unordered in [false, true] {
+        let pool = ThreadPool::new(1);
+        let token = CancelToken::new();
+        let (seen, ran) = (token.clone(), Arc::new(AtomicUsize::new(0)));
+        let (sender, started) = mpsc::channel();
+        let counted = Arc::clone(&ran);
+        let work = move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            sender.send(()).unwrap();
+            seen.sleep(Duration::MAX)
+        };
+        let mut results: Boxed<'_, _> = if unordered {
+            let results = pool.map_unordered(0..2, work).cancel_on_drop(token.clone());
+            Box::new(results.timeout(SHORT))
+        } else {
+            let results = pool.map(0..2, work).cancel_on_drop(token.clone());
+            Box::new(results.timeout(SHORT))
+        };
+        assert!(results.next().unwrap().is_err());
+        started.recv_timeout(PATIENCE).unwrap();
+        assert!(!token.is_cancelled());
+        drop(results);
+        assert!(token.is_cancelled());
+        pool.join();
+        assert_eq!(ran.load(Ordering::SeqCst), 1, "item 1 never starts");
+    }
+}
