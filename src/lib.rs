@@ -142,10 +142,26 @@
 //! ```
 //!
 //! Returning early from a loop over [`as_completed()`], by `?` or `break`,
-//! cancels nothing: dropping an [`AsCompleted`] detaches the tasks that are
-//! left. They still run, and dropping their pool waits for them. To end sooner,
-//! cancel the handles of [`into_pending`](AsCompleted::into_pending), or call
-//! [`ThreadPool::cancel_pending`].
+//! detaches the tasks that are left: they still run, and dropping their pool
+//! waits for them. [`cancel_on_drop`](AsCompleted::cancel_on_drop) cancels them
+//! instead. [`try_join_all()`] returns all results or the first error, and
+//! cancels the rest then.
+//!
+//! ```
+//! use as_completed::{JoinError, ThreadPool, as_completed};
+//!
+//! fn total(pool: &ThreadPool) -> Result<u32, JoinError> {
+//!     let numbers = (0..1000).map(|n| pool.submit(move || 10 / n));
+//!     let mut total = 0;
+//!     for number in as_completed(numbers).cancel_on_drop() {
+//!         total += number.join()?;
+//!     }
+//!     Ok(total)
+//! }
+//!
+//! let pool = ThreadPool::new(1);
+//! assert!(total(&pool).unwrap_err().is_panic()); // 10 / 0; the rest is cancelled
+//! ```
 //!
 //! # Timeouts
 //!
@@ -174,8 +190,8 @@
 //! # Async
 //!
 //! A handle is a [`Future`]: `handle.await` works on any runtime, and returns
-//! what `join` returns. With the feature `stream`, an [`AsCompleted`] is a
-//! `Stream`. Polling never blocks and never runs a task, so an executor that
+//! what `join` returns. With the feature `stream`, `AsCompleted::into_stream`
+//! returns a `Stream`. Polling never blocks and never runs a task, so an executor that
 //! blocks a pool's only worker until a task of the same pool is done waits for
 //! ever; use `join` there.
 //!
@@ -222,7 +238,7 @@
 //! - `serde`: serialization of the report of `download`.
 //! - `process`: the modules `function` and `process`, for named functions in
 //!   child processes. Unix only.
-//! - `stream`: `Stream` for [`AsCompleted`].
+//! - `stream`: `AsCompleted::into_stream`.
 //!
 //! With `default-features = false` only the executors remain.
 #![forbid(unsafe_code)]
@@ -271,7 +287,11 @@ pub mod process {
     pub use crate::process_pool::{ProcessBuildError, ProcessPool, ProcessPoolBuilder};
 }
 
-pub use collect::{AsCompleted, Awaited, ReturnWhen, Timed, Waited, as_completed, wait};
+#[cfg(feature = "stream")]
+pub use collect::AsCompletedStream;
+pub use collect::{
+    AsCompleted, Awaited, ReturnWhen, Timed, Waited, as_completed, try_join_all, wait,
+};
 pub use error::{
     BuildError, CallError, Died, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected,
     SpawnError, SubmitError, TryJoinError, Unfinished, WaitTimeoutError,

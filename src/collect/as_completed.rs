@@ -11,7 +11,7 @@ use super::slots::{Places, Slots};
 use super::timed::{NextBefore, Timed};
 use crate::error::Unfinished;
 use crate::sync::{Receiver, RecvTimeoutError, unbounded};
-use crate::task::{Claim, Claimer, Completions, Key, NUDGE, Watcher};
+use crate::task::{Claim, Claimer, Completions, Key, NUDGE, Watcher, cancel_all};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
@@ -50,6 +50,7 @@ where
     let completions = Arc::new(Completions::new(sender));
     let mut ready = Places::default();
     let mut total = 0;
+    let registering = Registering(&completions);
     let slots = Slots::collect(handles.into_iter(), |place, handle| {
         total += 1;
         if !register(handle, &completions, place) {
@@ -61,6 +62,7 @@ where
             }
         }
     });
+    std::mem::forget(registering);
     AsCompleted {
         slots,
         ready,
@@ -68,8 +70,19 @@ where
         total,
         claimable: Places::default(),
         claimer: 0,
+        cancels: false,
         completions,
         receiver,
+    }
+}
+
+/// Dropped if the input panics: the handles read so far are gone, and with them
+/// the way to the tasks that hold a watcher.
+struct Registering<'a>(&'a Completions);
+
+impl Drop for Registering<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 
@@ -90,9 +103,11 @@ fn register(handle: &impl Awaited, completions: &Arc<Completions>, place: u32) -
 ///
 /// `next` blocks until there is one; on a worker of a pool it runs those of its
 /// tasks that are this pool's and have not started, where no other worker is free
-/// to, so that it does not wait for a worker that waits for it. Dropping the iterator drops the
-/// handles that it still has, which detaches their tasks;
-/// [`into_pending`](Self::into_pending) keeps them. What has been yielded is
+/// to, so that it does not wait for a worker that waits for it.
+///
+/// Dropping the iterator drops the handles that it still has, which detaches
+/// their tasks; [`cancel_on_drop`](Self::cancel_on_drop) cancels them instead,
+/// and [`into_pending`](Self::into_pending) keeps them. What has been yielded is
 /// not kept alive.
 #[must_use = "it is an iterator of finished handles; dropping it detaches their tasks"]
 pub struct AsCompleted<H: Awaited> {
@@ -109,6 +124,8 @@ pub struct AsCompleted<H: Awaited> {
     claimable: Places,
     /// The pool whose worker looked last; 0 if none has.
     claimer: u32,
+    /// Whether its drop cancels what is left.
+    cancels: bool,
     completions: Arc<Completions>,
     receiver: Receiver<u32>,
 }
@@ -221,6 +238,54 @@ impl<H: Awaited> AsCompleted<H> {
         Timed::new(self, timeout)
     }
 
+    /// Cancels what is left when the iterator is dropped, so that an early return
+    /// ends early.
+    ///
+    /// Without it, tasks that have not started still run after a `break`, a `?`
+    /// or a panic in the loop, and the drop of their pool waits for them. With
+    /// it, the drop of the iterator [cancels](crate::ScopedJoinHandle::cancel)
+    /// each task that has not been yielded: one that has not started never runs,
+    /// and a running one is asked to stop if it was submitted by
+    /// `submit_cancellable`. All are cancelled before the first callback runs.
+    /// The drop does not wait for running tasks. Handles given back by
+    /// [`into_pending`](Self::into_pending) are not cancelled.
+    ///
+    /// # Examples
+    ///
+    /// The first success, the rest cancelled:
+    ///
+    /// ```
+    /// use as_completed::{as_completed, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(4);
+    /// let parsed = ["no", "7", "none"].map(|text| pool.submit(move || text.parse::<u32>()));
+    /// let first = as_completed(parsed)
+    ///     .cancel_on_drop()
+    ///     .find_map(|number| number.join().ok()?.ok());
+    /// assert_eq!(first, Some(7));
+    /// ```
+    ///
+    /// The first error ends the loop, and no task starts after it:
+    ///
+    /// ```
+    /// use as_completed::{as_completed, JoinError, ThreadPool};
+    ///
+    /// fn total(pool: &ThreadPool, count: u32) -> Result<u32, JoinError> {
+    ///     let numbers = (0..count).map(|n| pool.submit(move || 10 / n));
+    ///     let mut total = 0;
+    ///     for number in as_completed(numbers).cancel_on_drop() {
+    ///         total += number.join()?;
+    ///     }
+    ///     Ok(total)
+    /// }
+    ///
+    /// assert!(total(&ThreadPool::new(1), 1000).unwrap_err().is_panic()); // 10 / 0
+    /// ```
+    pub fn cancel_on_drop(mut self) -> Self {
+        self.cancels = true;
+        self
+    }
+
     /// Ends the iteration and returns the handles not yet yielded, in no
     /// particular order; nothing is cancelled. Never blocks.
     ///
@@ -240,6 +305,23 @@ impl<H: Awaited> AsCompleted<H> {
         self.slots.take_all().collect()
     }
 
+    /// Polls for the next handle; `waker` is woken when a task is final.
+    #[cfg(feature = "stream")]
+    pub(super) fn poll_ready(&mut self, waker: &std::task::Waker) -> std::task::Poll<Option<H>> {
+        use std::task::Poll;
+
+        if let Some(handle) = self.next_ready() {
+            return Poll::Ready(Some(handle));
+        }
+        if self.pending == 0 {
+            return Poll::Ready(None);
+        }
+        self.completions.wake_by(waker);
+        // Once more: a completion between the look and the waker woke nobody.
+        self.next_ready()
+            .map_or(Poll::Pending, |handle| Poll::Ready(Some(handle)))
+    }
+
     fn take(&mut self, place: u32) -> H {
         self.pending -= 1;
         let handle = self
@@ -252,7 +334,7 @@ impl<H: Awaited> AsCompleted<H> {
     }
 
     /// The handles not yet yielded.
-    pub(crate) fn handles(&self) -> impl Iterator<Item = &H> {
+    pub(crate) fn handles(&self) -> impl Iterator<Item = &H> + Clone {
         self.slots.iter_from(0).map(|(_, handle)| handle)
     }
 
@@ -297,7 +379,7 @@ impl<H: Awaited> AsCompleted<H> {
                     place => break Some(place),
                 }
             };
-            let claim = self.slots.get(place).map_or(Claim::Never, |handle| {
+            let claim = self.slots.at(place).map_or(Claim::Never, |handle| {
                 claimer.claim_or_watch(awaited(handle), || {
                     Watcher::Completion(Arc::clone(&self.completions), NUDGE)
                 })
@@ -349,6 +431,9 @@ impl<H: Awaited> ExactSizeIterator for AsCompleted<H> {}
 impl<H: Awaited> Drop for AsCompleted<H> {
     fn drop(&mut self) {
         self.unregister();
+        if self.cancels {
+            cancel_all(self.handles().map(awaited));
+        }
     }
 }
 
@@ -358,36 +443,6 @@ impl<H: Awaited> fmt::Debug for AsCompleted<H> {
             .field("pending", &self.pending)
             .field("total", &self.total)
             .finish_non_exhaustive()
-    }
-}
-
-/// Polls for the next handle; the waker is called when a task is final. Runs
-/// no tasks and never blocks.
-#[cfg(feature = "stream")]
-impl<H: Awaited + Unpin> futures_core::Stream for AsCompleted<H> {
-    type Item = H;
-
-    fn poll_next(
-        self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<H>> {
-        use std::task::Poll;
-
-        let this = self.get_mut();
-        if let Some(handle) = this.next_ready() {
-            return Poll::Ready(Some(handle));
-        }
-        if this.pending == 0 {
-            return Poll::Ready(None);
-        }
-        this.completions.wake_by(context.waker());
-        // Once more: a completion between the look and the waker woke nobody.
-        this.next_ready()
-            .map_or(Poll::Pending, |handle| Poll::Ready(Some(handle)))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.pending, Some(self.pending))
     }
 }
 
@@ -432,3 +487,61 @@ impl<H: Awaited> Iterator for Timed<AsCompleted<H>> {
 }
 
 impl<H: Awaited> FusedIterator for Timed<AsCompleted<H>> {}
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+    use crate::task::{Cell, JoinHandle};
+    use crate::unwind;
+
+    type Pending = Arc<Cell<fn() -> i32, i32, ()>>;
+
+    fn pending() -> (Pending, JoinHandle<i32>) {
+        let cell = Arc::new(Cell::new((|| 1) as fn() -> i32, ()));
+        let handle = JoinHandle::new(Arc::clone(&cell) as _);
+        (cell, handle)
+    }
+
+    #[test]
+    fn an_input_that_panics_leaves_no_pile_of_watchers() {
+        let (cell, handle) = pending();
+        let finished = crate::Inline.submit(|| 1);
+        for _ in 0..1_000 {
+            // Of no user's making, and so reported by no panic hook.
+            let input = [&handle, &handle, &finished]
+                .into_iter()
+                .chain(std::iter::once_with(|| {
+                    std::panic::resume_unwind(Box::new("input"))
+                }));
+            assert!(unwind::catch(|| as_completed(input)).is_err());
+            assert!(cell.watchers() <= 5);
+        }
+        let kept = as_completed([&handle]);
+        assert!(cell.watchers() <= 5);
+        drop(kept);
+    }
+
+    #[test]
+    fn no_watcher_is_left_by_a_timeout_or_an_early_end() {
+        let (cell, handle) = pending();
+        let mut all = as_completed([&handle, &handle]);
+        assert!(all.next_timeout(Duration::from_nanos(1)).is_err());
+        assert_eq!(cell.watchers(), 2);
+        drop(all);
+        assert_eq!(cell.watchers(), 0);
+        let pending = as_completed([&handle]).into_pending();
+        assert_eq!((pending.len(), cell.watchers()), (1, 0));
+        assert!(
+            as_completed([&handle])
+                .timeout(Duration::ZERO)
+                .all(|next| next.is_err())
+        );
+        assert_eq!(cell.watchers(), 0);
+        let waited = crate::wait(
+            [&handle],
+            crate::ReturnWhen::AllCompleted,
+            Some(Duration::ZERO),
+        );
+        assert_eq!((waited.pending.len(), cell.watchers()), (1, 0));
+    }
+}

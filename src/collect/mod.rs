@@ -8,10 +8,18 @@ mod slots;
 mod timed;
 
 mod as_completed;
+
+#[cfg(feature = "stream")]
+mod stream;
+
+mod try_join_all;
 mod wait;
 
 pub use self::as_completed::{AsCompleted, as_completed};
 pub use self::awaited::Awaited;
+#[cfg(feature = "stream")]
+pub use self::stream::AsCompletedStream;
 pub(crate) use self::timed::NextBefore;
 pub use self::timed::Timed;
+pub use self::try_join_all::try_join_all;
 pub use self::wait::{ReturnWhen, Waited, wait};

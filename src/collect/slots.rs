@@ -73,20 +73,12 @@ impl<H> Slots<H> {
     }
 
     /// The handles and their places, from `first` on.
-    pub(crate) fn iter_from(&self, first: u32) -> impl Iterator<Item = (u32, &H)> {
+    pub(crate) fn iter_from(&self, first: u32) -> impl Iterator<Item = (u32, &H)> + Clone {
         let slots = self.all.get(first as usize..).unwrap_or_default();
         (first..).zip(slots).filter_map(|(place, slot)| match slot {
             Slot::Held(handle) => Some((place, handle)),
             Slot::Free(_) => None,
         })
-    }
-
-    /// What is at the place, if there is anything.
-    pub(crate) fn get(&self, place: u32) -> Option<&H> {
-        match self.all.get(place as usize)? {
-            Slot::Held(handle) => Some(handle),
-            Slot::Free(_) => None,
-        }
     }
 
     /// Takes all handles out.

@@ -2,6 +2,7 @@
 
 use super::as_completed::{AsCompleted, as_completed};
 use super::awaited::{Awaited, awaited};
+use crate::task::cancel_all;
 use std::time::{Duration, Instant};
 
 /// When [`wait()`] returns.
@@ -27,7 +28,8 @@ pub enum ReturnWhen {
     AllCompleted,
 }
 
-/// The result of [`wait()`]. Dropping it detaches the tasks.
+/// The result of [`wait()`]. Dropping it detaches the tasks;
+/// [`cancel_pending`](Self::cancel_pending) cancels those that are not final.
 ///
 /// # Examples
 ///
@@ -39,9 +41,7 @@ pub enum ReturnWhen {
 /// let endless = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
 /// let waited = wait([endless], ReturnWhen::AllCompleted, Some(Duration::ZERO));
 /// assert!(waited.done.is_empty());
-/// for handle in waited.pending {
-///     handle.cancel();
-/// }
+/// waited.cancel_pending();
 /// ```
 #[derive(Debug)]
 #[must_use = "it holds all the handles; dropping it detaches their tasks"]
@@ -51,6 +51,33 @@ pub struct Waited<H> {
     pub done: Vec<H>,
     /// The other handles, in no particular order.
     pub pending: Vec<H>,
+}
+
+impl<H: Awaited> Waited<H> {
+    /// Cancels the tasks of `pending`: those that have not started never run,
+    /// and running ones are asked to stop if they were submitted by
+    /// `submit_cancellable`.
+    ///
+    /// All are cancelled before the first callback runs. Never waits for a
+    /// running task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{wait, Inline, ReturnWhen, ThreadPool};
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let sleeper = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+    /// let quick = Inline.submit(|| true);
+    /// let waited = wait([sleeper, quick], ReturnWhen::FirstCompleted, None);
+    /// waited.cancel_pending();
+    /// assert_eq!(waited.done.len(), 1);
+    /// pool.join(); // ends, for the sleeper does
+    /// ```
+    pub fn cancel_pending(&self) {
+        cancel_all(self.pending.iter().map(awaited));
+    }
 }
 
 /// Blocks until `return_when` holds, or for `timeout` at most, and returns the

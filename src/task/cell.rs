@@ -147,6 +147,11 @@ impl<F, T, S> Cell<F, T, S> {
         }
     }
 
+    #[cfg(all(test, not(as_completed_loom)))]
+    pub(crate) fn watchers(&self) -> usize {
+        self.slot.lock().watchers.as_slice().len()
+    }
+
     /// Makes the state final; the watchers are still to be notified.
     fn finish(&self, state: u8, outcome: Result<T, JoinError>) -> Watchers {
         let mut slot = self.slot.lock();
@@ -413,20 +418,5 @@ where
             Stage::Outcome(outcome) => Some(outcome),
             _ => None,
         }
-    }
-}
-
-#[cfg(all(test, not(as_completed_loom)))]
-mod tests {
-    use super::*;
-    use crate::sync::Parker;
-
-    #[test]
-    fn a_wait_that_has_ended_leaves_no_watcher() {
-        let cell = Cell::new(|| 1, ());
-        let parker = Parker::new();
-        assert!(cell.watch(Watcher::Thread(parker.unparker())).is_ok());
-        cell.unwatch(&Key::of_thread(&parker));
-        assert!(matches!(cell.slot.lock().watchers, Watchers::None));
     }
 }

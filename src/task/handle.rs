@@ -457,3 +457,35 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
             .finish()
     }
 }
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::super::cell::Cell;
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn a_wait_that_has_ended_leaves_no_watcher() {
+        let cell = Arc::new(Cell::new(|| 1, ()));
+        let handle = JoinHandle::new(Arc::clone(&cell) as _);
+        for timeout in [
+            Duration::ZERO,
+            Duration::from_nanos(1),
+            Duration::from_millis(1),
+        ] {
+            assert_eq!(handle.wait_timeout(timeout), Err(WaitTimeoutError));
+            assert_eq!(cell.watchers(), 0);
+        }
+    }
+
+    #[test]
+    fn a_polled_handle_that_is_dropped_leaves_no_waker() {
+        let cell = Arc::new(Cell::new(|| 1, ()));
+        let mut handle = JoinHandle::new(Arc::clone(&cell) as _);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut handle).poll(&mut context).is_pending());
+        assert_eq!(cell.watchers(), 1);
+        drop(handle);
+        assert_eq!(cell.watchers(), 0);
+    }
+}

@@ -13,6 +13,7 @@ mod watch;
 
 mod cell;
 
+mod cancel_all;
 mod claim;
 
 mod erased;
@@ -23,6 +24,7 @@ mod launch;
 mod promise;
 
 pub use self::cancel::CancelToken;
+pub(crate) use self::cancel_all::cancel_all;
 #[cfg(all(test, not(as_completed_loom)))]
 pub(crate) use self::cell::Cell;
 #[cfg(feature = "process")]

@@ -251,14 +251,19 @@ impl<T> PromiseCell<T> {
             return;
         };
         let on_cancel = std::mem::take(&mut slot.on_cancel);
-        self.finish(slot, state, result);
+        self.finish(slot, state, result).notify(self.id);
         for callback in on_cancel {
             unwind::discard(callback);
         }
     }
 
-    /// Makes the state final and notifies the watchers.
-    fn finish(&self, mut slot: MutexGuard<'_, Slot<T>>, state: u8, result: Result<T, JoinError>) {
+    /// Makes the state final; the watchers are still to be notified.
+    fn finish(
+        &self,
+        mut slot: MutexGuard<'_, Slot<T>>,
+        state: u8,
+        result: Result<T, JoinError>,
+    ) -> Watchers {
         slot.outcome = Some(result);
         let watchers = std::mem::take(&mut slot.watchers);
         // Before anybody can see the state: whoever does, and looks at an
@@ -266,7 +271,7 @@ impl<T> PromiseCell<T> {
         watchers.announce();
         self.state.store(state, Ordering::Release);
         drop(slot);
-        watchers.notify(self.id);
+        watchers
     }
 
     /// The lock, if the state is not final.
@@ -336,19 +341,10 @@ impl<T: Send> AnyCell for PromiseCell<T> {
     }
 
     fn cancel_pending(&self) -> bool {
-        let Some(mut slot) = self.unless_final() else {
-            return false;
-        };
-        if self.state() != PENDING {
-            return false;
-        }
-        slot.asked = true;
-        let on_cancel = std::mem::take(&mut slot.on_cancel);
-        self.finish(slot, CANCELLED, Err(JoinError::Cancelled));
-        for callback in on_cancel {
-            report(callback);
-        }
-        true
+        let withdrawn = self.withdraw(None);
+        let cancelled = withdrawn.is_some();
+        withdrawn.unwrap_or_default().notify(self.id);
+        cancelled
     }
 
     fn cancel(&self) -> bool {
@@ -367,9 +363,22 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         self.is_cancelled()
     }
 
-    fn withdraw(&self, _: Option<Rejected>) -> Option<Watchers> {
-        // No executor holds a promise.
-        None
+    fn withdraw(&self, reason: Option<Rejected>) -> Option<Watchers> {
+        let mut slot = self.unless_final()?;
+        if self.state() != PENDING {
+            return None;
+        }
+        slot.asked = true;
+        let on_cancel = std::mem::take(&mut slot.on_cancel);
+        let (state, error) = match reason {
+            None => (CANCELLED, JoinError::Cancelled),
+            Some(reason) => (REJECTED, JoinError::Rejected(reason)),
+        };
+        let mut foreign = self.finish(slot, state, Err(error)).notify_waiting(self.id);
+        for callback in on_cancel {
+            foreign.add(Watcher::Callback(Box::new(Box::new(|_| callback()))));
+        }
+        Some(foreign)
     }
 
     fn reject(&self, reason: Rejected) {
@@ -391,7 +400,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         let watcher = self
             .unless_final()
             .and_then(|mut slot| slot.watchers.remove(key));
-        drop(watcher);
+        unwind::discard(watcher);
     }
 
     fn watch_by_waker(&self, waker: &Waker) -> bool {

@@ -26,6 +26,8 @@ pub(crate) struct Completions {
     /// Whether `waker` may hold one; spares the lock where nobody polls.
     polled: AtomicBool,
     waker: Mutex<Option<Waker>>,
+    /// Whether the iterator is gone and could not take its watchers back.
+    abandoned: AtomicBool,
 }
 
 impl Completions {
@@ -34,7 +36,14 @@ impl Completions {
             sender,
             polled: AtomicBool::new(false),
             waker: Mutex::new(None),
+            abandoned: AtomicBool::new(false),
         }
+    }
+
+    /// Leaves the watchers of this iterator, which nobody has polled, to be
+    /// dropped by the tasks.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
     }
 
     /// Leaves `waker` to be woken by the next completion, once.
@@ -122,6 +131,13 @@ impl Watcher {
         matches!(self, Self::Callback(_) | Self::Waker(_))
     }
 
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Completion(completions, _) => completions.abandoned.load(Ordering::Relaxed),
+            _ => false,
+        }
+    }
+
     fn notify(self, id: TaskId) {
         match self {
             Self::Thread(unparker) => unparker.unpark(),
@@ -159,17 +175,31 @@ impl Watchers {
     pub(crate) fn add(&mut self, watcher: Watcher) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(watcher),
+            Self::One(first) if first.is_abandoned() => Self::One(watcher),
             Self::One(first) => Self::Many(Box::new(vec![first, watcher])),
             Self::Many(mut all) => {
+                if all.len() == all.capacity() {
+                    all.retain(|watcher| !watcher.is_abandoned());
+                    // Room for as many more, so that the next look at all of
+                    // them is paid for by those that come before it.
+                    all.reserve(all.len() + 1);
+                }
                 all.push(watcher);
                 Self::Many(all)
             }
         };
     }
 
-    /// Takes out one watcher of that name.
+    /// Takes out the watchers of an iterator, or one watcher of another name: a
+    /// thread may wait for the same task several times, nested. Returns one, to
+    /// be dropped outside of the lock.
     pub(crate) fn remove(&mut self, key: &Key<'_>) -> Option<Watcher> {
-        self.take_first(|watcher| key.names(watcher))
+        let first = self.take_first(|watcher| key.names(watcher));
+        if let (Self::Many(all), Some(_), Key::Completion(_)) = (self, &first, key) {
+            // Not the last of the iterator, which is returned: no foreign drop.
+            all.retain(|watcher| !key.names(watcher));
+        }
+        first
     }
 
     /// Puts `waker` in the place of the one there was: a handle is polled by
@@ -221,7 +251,7 @@ impl Watchers {
         foreign
     }
 
-    fn as_slice(&self) -> &[Watcher] {
+    pub(super) fn as_slice(&self) -> &[Watcher] {
         match self {
             Self::None => &[],
             Self::One(watcher) => std::slice::from_ref(watcher),
@@ -301,6 +331,47 @@ mod tests {
         assert!(watchers.will_wake(&waker) && !watchers.will_wake(&other));
         assert!(watchers.remove(&Key::Waker).is_some());
         assert!(!watchers.will_wake(&waker));
+    }
+
+    #[test]
+    fn all_watchers_of_an_iterator_are_taken_out_at_once_and_others_stay() {
+        let (mine, other) = (completions(), completions());
+        let mut watchers = Watchers::default();
+        for place in 0..5 {
+            watchers.add(Watcher::Completion(Arc::clone(&mine), place));
+            watchers.add(Watcher::Completion(Arc::clone(&other), place));
+        }
+        assert!(watchers.remove(&Key::Completion(&mine)).is_some());
+        assert_eq!(Arc::strong_count(&mine), 1);
+        assert_eq!(watchers.as_slice().len(), 5);
+        assert!(watchers.remove(&Key::Completion(&mine)).is_none());
+    }
+
+    #[test]
+    fn a_thread_that_waits_twice_keeps_one_watcher() {
+        let parker = Parker::new();
+        let mut watchers = Watchers::default();
+        for _ in 0..2 {
+            watchers.add(Watcher::Thread(parker.unparker()));
+        }
+        assert!(watchers.remove(&Key::of_thread(&parker)).is_some());
+        assert_eq!(watchers.as_slice().len(), 1);
+    }
+
+    #[test]
+    fn abandoned_watchers_make_room_for_new_ones() {
+        let kept = completions();
+        let mut watchers = Watchers::default();
+        for place in 0..100 {
+            let abandoned = completions();
+            watchers.add(Watcher::Completion(Arc::clone(&abandoned), 0));
+            abandoned.abandon();
+            if place % 10 == 0 {
+                watchers.add(Watcher::Completion(Arc::clone(&kept), place));
+            }
+        }
+        assert_eq!(Arc::strong_count(&kept), 11);
+        assert!(watchers.as_slice().len() <= 22, "half are kept at least");
     }
 
     #[test]

@@ -186,16 +186,165 @@ fn retry_after_holds_for_all_jobs_of_the_host() {
         }
     });
     let other = Server::start(|exchange| exchange.ok(b"flag"));
-    let downloader = builder(&folder).build().unwrap();
+    let downloader = builder(&folder).retry(soon()).build().unwrap();
     let jobs = [
         Job::new(0, server.url("/"), "0"),
         Job::new(1, other.url("/"), "1"),
         Job::new(2, server.url("/"), "2"),
     ];
     let report = downloader.download_many(&Inline, jobs, ()).unwrap();
-    assert_eq!(report.count(DownloadStatus::Ok), 2);
+    assert_eq!(report.count(DownloadStatus::Ok), 3);
     let asked = asked.lock().unwrap();
     assert!(asked[1] - asked[0] >= Duration::from_millis(990));
+}
+
+/// Long enough that whoever waits for it is noticed.
+const PAUSE: Duration = Duration::from_secs(30);
+const LATER: &str = "Retry-After: 30\r\n";
+
+/// A policy under which that is waited for in full.
+fn patient() -> RetryPolicy {
+    soon().longest_retry_after(Duration::MAX)
+}
+
+/// Runs both jobs one after the other and looks that the second did not wait
+/// for the host that the first was refused by.
+fn assert_not_paused(policy: RetryPolicy, first: &str, second: &str) {
+    let folder = Folder::new();
+    let downloader = builder(&folder).retry(policy).build().unwrap();
+    let started = Instant::now();
+    let jobs = [Job::new(0, first, "0"), Job::new(1, second, "1")];
+    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
+    assert!(started.elapsed() < PAUSE, "it waited");
+    assert_eq!(report.count(DownloadStatus::Ok), 1, "{report:?}");
+}
+
+#[test]
+fn retry_after_pauses_nobody_where_nothing_is_retried() {
+    let busy = || first(|exchange| exchange.answer("503 Busy", LATER, b""));
+    for policy in [
+        RetryPolicy::never().longest_retry_after(Duration::MAX),
+        patient().budget(0),
+    ] {
+        let server = busy();
+        assert_not_paused(policy, &server.url("/"), &server.url("/"));
+    }
+}
+
+#[test]
+fn retry_after_of_a_final_status_pauses_nobody() {
+    let server = first(|exchange| exchange.answer("404 Not Found", LATER, b""));
+    assert_not_paused(patient(), &server.url("/"), &server.url("/"));
+}
+
+#[test]
+fn pause_of_one_run_holds_up_no_other() {
+    let folder = Folder::new();
+    let server = first(|exchange| exchange.answer("503 Busy", LATER, b""));
+    let token = as_completed::CancelToken::new();
+    let downloader = builder(&folder)
+        .retry(patient())
+        .cancel_token(token.clone())
+        .build()
+        .unwrap();
+    let (paused, is_paused) = std::sync::mpsc::channel();
+    let observer = move |event: &Event<'_, &str>| {
+        if matches!(event, Event::Retrying { .. }) {
+            let _ = paused.send(());
+        }
+    };
+    std::thread::scope(|scope| {
+        let jobs = [Job::new("key", server.url("/"), "paused")];
+        let held_up = scope.spawn(|| downloader.download_many(&Inline, jobs, observer).unwrap());
+        is_paused.recv_timeout(LONG).unwrap();
+        let other = scope.spawn(|| download_one(&downloader, server.url("/")));
+        let deadline = Instant::now() + PAUSE * 9 / 10;
+        while !other.is_finished() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        token.cancel();
+        assert_ok(&other.join().unwrap());
+        let report = held_up.join().unwrap();
+        assert_eq!(report.count(DownloadStatus::Cancelled), 1);
+    });
+}
+
+#[test]
+fn retry_after_holds_for_the_host_that_a_redirect_led_to() {
+    let folder = Folder::new();
+    let there = first(|exchange| exchange.answer("503 Busy", "Retry-After: 1\r\n", b""));
+    let to = there.url("/");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let times = Arc::clone(&asked);
+    let here = Server::start(move |exchange| {
+        times
+            .lock()
+            .unwrap()
+            .push((exchange.path.clone(), Instant::now()));
+        match exchange.path.as_str() {
+            "/moved" => exchange.answer("302 Found", &format!("Location: {to}\r\n"), b""),
+            _ => exchange.ok(b"flag"),
+        }
+    });
+    // The second is asked for while the first waits for the other host.
+    let (started, is_waiting) = std::sync::mpsc::channel();
+    let observer = move |event: &Event<'_, i32>| {
+        if matches!(event, Event::Retrying { .. }) {
+            let _ = started.send(Instant::now());
+        }
+    };
+    let (moved, still_here) = (here.url("/moved"), here.url("/"));
+    let jobs = [0, 1].into_iter().map(move |n| {
+        if n == 0 {
+            return Job::new(n, moved.clone(), "0");
+        }
+        is_waiting.recv_timeout(LONG).unwrap();
+        Job::new(n, still_here.clone(), "1")
+    });
+    let downloader = builder(&folder).retry(soon()).build().unwrap();
+    let report = downloader
+        .download_many(&ThreadPool::new(2), jobs, observer)
+        .unwrap();
+    assert_ok(&report);
+    let asked = asked.lock().unwrap();
+    let paths: Vec<&str> = asked.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["/moved", "/", "/moved"]);
+    assert!(asked[2].1 - asked[0].1 >= Duration::from_millis(990));
+}
+
+#[test]
+fn pause_holds_for_all_spellings_of_a_host() {
+    let folder = Folder::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let times = Arc::clone(&asked);
+    let server = Server::start(move |exchange| {
+        times.lock().unwrap().push(Instant::now());
+        match exchange.number {
+            0 => exchange.answer("503 Busy", "Retry-After: 1\r\n", b""),
+            _ => exchange.ok(b"flag"),
+        }
+    });
+    let port = server.address().port();
+    let (paused, is_paused) = std::sync::mpsc::channel();
+    let observer = move |event: &Event<'_, i32>| {
+        if matches!(event, Event::Retrying { .. }) {
+            let _ = paused.send(());
+        }
+    };
+    let jobs = (0..2).map(move |n| {
+        if n == 0 {
+            return Job::new(n, format!("http://localhost:{port}/"), "0");
+        }
+        is_paused.recv_timeout(LONG).unwrap();
+        Job::new(n, format!("http://LOCALHOST:{port}/"), "1")
+    });
+    let downloader = builder(&folder).retry(soon()).build().unwrap();
+    let report = downloader
+        .download_many(&ThreadPool::new(2), jobs, observer)
+        .unwrap();
+    assert_ok(&report);
+    let asked = asked.lock().unwrap();
+    assert!(asked[1] - asked[0] >= Duration::from_millis(900));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod await_;
 mod bombs;
 mod cancel;
 mod compile_fail;
+mod early_end;
 mod errors;
 mod executor;
 mod faults;

@@ -1,11 +1,11 @@
-//! `AsCompleted` as a `Stream`.
+//! `AsCompleted` turned into a `Stream`.
 //!
 //! Behaviours ported from dask's `distributed/tests/test_as_completed.py` where it
 //! iterates asynchronously, and from tokio's `task_join_set.rs`.
 
 use crate::bombs::{self as drops, Counted};
 use crate::support::{Gate, alarm, eventually, occupy};
-use as_completed::{AsCompleted, Inline, JoinHandle, ThreadPool, as_completed};
+use as_completed::{AsCompletedStream, Awaited, Inline, JoinHandle, ThreadPool};
 use futures_core::Stream;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,11 +13,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-async fn next<T>(all: &mut AsCompleted<JoinHandle<T>>) -> Option<JoinHandle<T>> {
+fn as_completed<I>(handles: I) -> AsCompletedStream<I::Item>
+where
+    I: IntoIterator<Item: Awaited>,
+{
+    as_completed::as_completed(handles).into_stream()
+}
+
+async fn next<T>(all: &mut AsCompletedStream<JoinHandle<T>>) -> Option<JoinHandle<T>> {
     poll_fn(|context| Pin::new(&mut *all).poll_next(context)).await
 }
 
-fn poll<T>(all: &mut AsCompleted<JoinHandle<T>>, waker: &Waker) -> Poll<Option<JoinHandle<T>>> {
+fn poll<T>(
+    all: &mut AsCompletedStream<JoinHandle<T>>,
+    waker: &Waker,
+) -> Poll<Option<JoinHandle<T>>> {
     Pin::new(all).poll_next(&mut Context::from_waker(waker))
 }
 
@@ -30,7 +40,7 @@ impl Wake for Count {
     }
 }
 
-async fn sum_of(mut all: AsCompleted<JoinHandle<u64>>) -> u64 {
+async fn sum_of(mut all: AsCompletedStream<JoinHandle<u64>>) -> u64 {
     let mut sum = 0;
     while let Some(handle) = next(&mut all).await {
         sum += handle.join().unwrap();
@@ -138,7 +148,7 @@ fn iterating_goes_on_where_streaming_stopped() {
     pollster::block_on(next(&mut all)).unwrap().join().unwrap();
     assert!(poll(&mut all, Waker::noop()).is_pending());
     gate.open();
-    assert_eq!(all.count(), 1);
+    assert_eq!(all.into_inner().count(), 1);
 }
 
 #[test]
@@ -154,7 +164,7 @@ fn an_early_drop_lets_go_of_the_waker_though_tasks_go_on() {
         let mut context = Context::from_waker(&waker);
         assert!(Pin::new(&mut all).poll_next(&mut context).is_pending());
         if pending {
-            drop(all.into_pending());
+            drop(all.into_inner().into_pending());
         } else {
             drop(all);
         }
@@ -169,7 +179,7 @@ fn an_early_drop_lets_go_of_the_waker_though_tasks_go_on() {
 /// When woken, takes the handle that is there, asks for the next one with
 /// another waker, and drops the iterator.
 struct LastPoll {
-    all: Mutex<Option<AsCompleted<JoinHandle<u32>>>>,
+    all: Mutex<Option<AsCompletedStream<JoinHandle<u32>>>>,
     bomb: Mutex<Option<Waker>>,
 }
 

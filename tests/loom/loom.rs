@@ -507,7 +507,7 @@ fn stream_polled_while_finishing_is_ready_or_woken() {
     explore(3, || {
         let (task, handle) = by_hand(|| 42);
         let runner = thread::spawn(move || task.run());
-        let mut all = as_completed([handle]);
+        let mut all = as_completed([handle]).into_stream();
         let woken = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);

@@ -1,7 +1,7 @@
 //! The request for a file, the redirects, and what an answer says.
 
 use super::body;
-use super::failure::{Failure, before_answer};
+use super::failure::{Failure, RetryAfter, before_answer};
 use super::resume::Offer;
 use super::shared::Shared;
 use crate::download::error::{DownloadErrorKind, RedirectError, TimeoutKind};
@@ -23,27 +23,33 @@ pub(crate) enum Condition<'a> {
     ModifiedSince(SystemTime),
 }
 
+/// An answer that is no redirect, and where it came from.
+pub(crate) struct Answer {
+    pub(crate) response: Response<ureq::Body>,
+    pub(crate) location: Location,
+}
+
 /// Makes the request, and those to which it is redirected.
 pub(crate) fn ask(
     shared: &Shared,
     first: &Location,
     condition: Condition<'_>,
     deadline: Option<Instant>,
-) -> Result<Response<ureq::Body>, Failure> {
+) -> Result<Answer, Failure> {
     let settings = &shared.settings;
     let mut location = first.clone();
     for redirects in 0.. {
         let is_own = redirects == 0 || location.same_origin(first);
         let timeout = time_left(shared, deadline, redirects == 0)?;
-        let answer = ask_once(shared, &location, condition, is_own, timeout)?;
-        if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Ok(answer);
+        let response = ask_once(shared, &location, condition, is_own, timeout)?;
+        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            return Ok(Answer { response, location });
         }
-        let next = match answer.headers().get(LOCATION) {
+        let next = match response.headers().get(LOCATION) {
             None => Err(RedirectError::NoLocation),
             Some(value) => location.follow(&String::from_utf8_lossy(value.as_bytes())),
         };
-        body::drain(answer.into_body());
+        body::drain(response.into_body());
         let next = next.map_err(DownloadErrorKind::Redirect)?;
         if location.is_secure() && !next.is_secure() && !settings.allow_downgrade {
             let to = next.uri().to_string();
@@ -106,13 +112,17 @@ fn ask_once(
 }
 
 /// What an answer that carries no file says.
-pub(crate) fn refusal(answer: &Response<ureq::Body>) -> Failure {
-    let retry_after = text(answer.headers(), &RETRY_AFTER)
-        .and_then(|value| parse_retry_after(value, SystemTime::now()));
+pub(crate) fn refusal(answer: &Answer) -> Failure {
+    let retry_after = text(answer.response.headers(), &RETRY_AFTER)
+        .and_then(|value| parse_retry_after(value, SystemTime::now()))
+        .map(|delay| RetryAfter {
+            authority: answer.location.authority().to_owned(),
+            delay,
+        });
     Failure {
         retry_after,
         ..DownloadErrorKind::Status {
-            code: answer.status().as_u16(),
+            code: answer.response.status().as_u16(),
         }
         .into()
     }

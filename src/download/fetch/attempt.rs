@@ -63,41 +63,42 @@ impl Fetch<'_> {
             (None, None) => Condition::None,
         };
         let answer = ask(self.shared, self.location, condition, self.deadline)?;
-        let headers = answer.headers();
-        let verdict = match (answer.status().as_u16(), &offer) {
+        let headers = answer.response.headers();
+        let status = answer.response.status().as_u16();
+        let verdict = match (status, &offer) {
             (200, _) => None,
             (206, Some(offer)) => Some((offer, offer.judge_partial(headers))),
             (416, Some(offer)) => Some((offer, offer.judge_unsatisfiable(headers))),
             (304, _) if known.is_some() => return Ok(Fetched::Skipped),
             _ => {
                 let failure = refusal(&answer);
-                if let (404 | 410, Some(part)) = (answer.status().as_u16(), &part) {
+                if let (404 | 410, Some(part)) = (status, &part) {
                     part.discard();
                 }
-                body::drain(answer.into_body());
+                body::drain(answer.response.into_body());
                 return Err(failure);
             }
         };
         match (verdict, part) {
-            (None, None) => self.save_whole(answer, progress),
+            (None, None) => self.save_whole(answer.response, progress),
             (None, Some(part)) => {
                 let Some(validator) = Validator::of(headers) else {
                     // Nothing would tell the versions of the file apart.
                     part.discard();
-                    return self.save_whole(answer, progress);
+                    return self.save_whole(answer.response, progress);
                 };
-                self.save_part(answer, part, &Begin::Anew(validator), progress)
+                self.save_part(answer.response, part, &Begin::Anew(validator), progress)
             }
             (Some((offer, Verdict::GoesOn(total))), Some(part)) => {
                 let begin = Begin::GoesOn {
                     offset: offer.length,
                     total,
                 };
-                self.save_part(answer, part, &begin, progress)
+                self.save_part(answer.response, part, &begin, progress)
             }
             (Some((offer, Verdict::IsWhole)), Some(part)) => {
                 let modified = self.modified_there(headers);
-                body::drain(answer.into_body());
+                body::drain(answer.response.into_body());
                 self.finish_part(&part, offer.length, modified)
             }
             (Some((_, Verdict::BeginAnew)), part) => {

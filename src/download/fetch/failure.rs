@@ -11,9 +11,17 @@ use ureq::Timeout;
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: DownloadErrorKind,
-    /// How long the server wants to be left alone.
-    pub(crate) retry_after: Option<Duration>,
+    /// Which host wants to be left alone, and for how long.
+    pub(crate) retry_after: Option<RetryAfter>,
     pub(crate) again: Again,
+}
+
+/// What a server said that answered with an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RetryAfter {
+    /// The host that answered, which a redirect may have led to.
+    pub(crate) authority: String,
+    pub(crate) delay: Duration,
 }
 
 /// Whether there is to be another attempt, whatever the policy says.

@@ -1,7 +1,6 @@
 //! [`Shared`]: what all jobs of a downloader share.
 
 use super::pace::RateLimit;
-use super::pauses::Pauses;
 use crate::download::error::DownloaderBuildError;
 use crate::download::net::agent::build_agent;
 use crate::download::settings::Settings;
@@ -14,7 +13,6 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) agent: ureq::Agent,
     pub(crate) rate_limit: Option<RateLimit>,
-    pub(crate) pauses: Pauses,
     /// Buffers for bodies that no job is using.
     buffers: Mutex<Vec<Box<[u8]>>>,
 }
@@ -25,7 +23,6 @@ impl Shared {
         Ok(Self {
             agent,
             rate_limit: settings.bytes_per_second.map(RateLimit::new),
-            pauses: Pauses::default(),
             buffers: Mutex::new(Vec::new()),
             settings,
         })

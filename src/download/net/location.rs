@@ -2,12 +2,17 @@
 //! there.
 
 use crate::download::error::{DownloadErrorKind, RedirectError};
+use std::fmt::Write;
 use ureq::http::Uri;
 use ureq::http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
 /// An absolute URL of http or https.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Location(Uri);
+pub(crate) struct Location {
+    uri: Uri,
+    /// The authority in its one spelling, where the URL has another.
+    authority: Option<Box<str>>,
+}
 
 impl Location {
     /// Reads the URL of a job. What no URL may contain, such as a space or a
@@ -35,37 +40,35 @@ impl Location {
         if Some(authority) != uri.host() && uri.port_u16().is_none() {
             return refused("port is not a number below 65536");
         }
-        Ok(Self(uri))
+        Ok(Self::new(uri))
+    }
+
+    fn new(uri: Uri) -> Self {
+        let authority = one_spelling(&uri);
+        Self { uri, authority }
     }
 
     pub(crate) fn uri(&self) -> &Uri {
-        &self.0
+        &self.uri
     }
 
-    pub(crate) fn host(&self) -> &str {
-        self.0.host().unwrap_or_default()
-    }
-
-    /// What bounds and pauses are kept by: the host and its port.
+    /// What limits and pauses are kept by: the host and its port, which are the
+    /// same text for all ways to write them.
     pub(crate) fn authority(&self) -> &str {
-        self.0.authority().map_or("", Authority::as_str)
+        match &self.authority {
+            Some(authority) => authority,
+            None => self.uri.authority().map_or("", Authority::as_str),
+        }
     }
 
     pub(crate) fn is_secure(&self) -> bool {
-        self.0.scheme() == Some(&Scheme::HTTPS)
-    }
-
-    fn port(&self) -> u16 {
-        let default = if self.is_secure() { 443 } else { 80 };
-        self.0.port_u16().unwrap_or(default)
+        self.uri.scheme() == Some(&Scheme::HTTPS)
     }
 
     /// Whether both are of one server, so that what is secret to one is no
     /// secret to the other.
     pub(crate) fn same_origin(&self, other: &Self) -> bool {
-        self.0.scheme() == other.0.scheme()
-            && self.host().eq_ignore_ascii_case(other.host())
-            && self.port() == other.port()
+        self.uri.scheme() == other.uri.scheme() && self.authority() == other.authority()
     }
 
     /// Follows the `Location` header of an answer from here (RFC 3986, 5.2).
@@ -75,20 +78,20 @@ impl Location {
         if has_scheme(&cleaned) {
             return Self::parse(&cleaned).map_err(|_| refused());
         }
-        let scheme = self.0.scheme_str().unwrap_or("http");
+        let scheme = self.uri.scheme_str().unwrap_or("http");
         if cleaned.starts_with("//") {
             return Self::parse(&format!("{scheme}:{cleaned}")).map_err(|_| refused());
         }
         let path_and_query = self.resolve(&cleaned);
         let mut parts = Parts::default();
-        parts.scheme = self.0.scheme().cloned();
-        parts.authority = self.0.authority().cloned();
+        parts.scheme = self.uri.scheme().cloned();
+        parts.authority = self.uri.authority().cloned();
         parts.path_and_query = Some(
             path_and_query
                 .parse::<PathAndQuery>()
                 .map_err(|_| refused())?,
         );
-        Uri::from_parts(parts).map(Self).map_err(|_| refused())
+        Uri::from_parts(parts).map(Self::new).map_err(|_| refused())
     }
 
     /// Merges a reference that has neither scheme nor host with the path here.
@@ -98,12 +101,12 @@ impl Location {
             None => (reference, None),
         };
         let (path, query) = if path.is_empty() {
-            (self.0.path().to_owned(), query.or(self.0.query()))
+            (self.uri.path().to_owned(), query.or(self.uri.query()))
         } else if path.starts_with('/') {
             (without_dots(path), query)
         } else {
             let folder = self
-                .0
+                .uri
                 .path()
                 .rsplit_once('/')
                 .map_or("", |(folder, _)| folder);
@@ -114,6 +117,24 @@ impl Location {
             None => path,
         }
     }
+}
+
+/// Writes the authority of a URL in lower case, without the port of its scheme
+/// and without the dot at the end of a host; `None` if it is so already.
+fn one_spelling(uri: &Uri) -> Option<Box<str>> {
+    let written = uri.authority()?.as_str();
+    let host = uri.host()?;
+    let default = if uri.scheme() == Some(&Scheme::HTTPS) {
+        443
+    } else {
+        80
+    };
+    let mut spelled = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    if let Some(port) = uri.port_u16().filter(|port| *port != default) {
+        // Writing to a string never fails.
+        let _ = write!(spelled, ":{port}");
+    }
+    (spelled != written).then(|| spelled.into_boxed_str())
 }
 
 /// Percent-encodes what no URL may contain, and drops the fragment, which is
@@ -181,10 +202,26 @@ mod tests {
     #[test]
     fn urls_of_http_are_taken() {
         assert_eq!(at("http://a/b").uri().to_string(), "http://a/b");
-        assert_eq!(at("HTTPS://A:8443").authority(), "A:8443");
+        assert_eq!(at("HTTPS://A:8443").authority(), "a:8443");
         assert_eq!(at("http://a/x y#z").uri().to_string(), "http://a/x%20y");
         assert_eq!(at("http://a/é").uri().to_string(), "http://a/%C3%A9");
-        assert_eq!(at("http://[::1]:80/").host(), "[::1]");
+        assert_eq!(at("http://[::1]:81/").authority(), "[::1]:81");
+    }
+
+    #[test]
+    fn host_has_one_spelling() {
+        for url in [
+            "http://a",
+            "http://A/x",
+            "http://a:80/",
+            "http://a./",
+            "https://A.:443/",
+        ] {
+            assert_eq!(at(url).authority(), "a", "{url}");
+        }
+        assert_eq!(at("http://a:443").authority(), "a:443");
+        assert_eq!(at("https://a:80").authority(), "a:80");
+        assert_eq!(at("http://[::1]:80").authority(), "[::1]");
     }
 
     #[test]
@@ -237,6 +274,7 @@ mod tests {
     fn origins_differ_by_scheme_host_and_port() {
         let here = at("http://a/x");
         assert!(here.same_origin(&at("http://A:80/y")));
+        assert!(here.same_origin(&at("http://a./y")));
         assert!(!here.same_origin(&at("http://a:81/x")));
         assert!(!here.same_origin(&at("https://a/x")));
         assert!(!here.same_origin(&at("http://b/x")));

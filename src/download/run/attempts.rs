@@ -62,7 +62,7 @@ fn try_all<K: Send + Sync + 'static>(
     let mut stale = 0;
     let mut began_anew = false;
     loop {
-        if !run.shared.pauses.wait(authority, deadline, &settings.token) {
+        if !run.pauses.wait(authority, deadline, &settings.token) {
             return Err(run.why_not_waited());
         }
         let attempted = fetch.attempt(&mut |received, total, expected| {
@@ -96,21 +96,22 @@ fn try_all<K: Send + Sync + 'static>(
             }
             _ => {}
         }
-        if let Some(retry_after) = failure.retry_after {
-            run.shared
-                .pauses
-                .pause(authority, policy.capped(retry_after));
-        }
         if !policy.allows(&failure.kind, outcome.retries) {
             return Err(failure.kind);
         }
-        let delay = policy
-            .delay_before(outcome.retries + 1)
-            .max(run.shared.pauses.left(authority));
+        let own_delay = policy.delay_before(outcome.retries + 1);
+        let delay = failure
+            .retry_after
+            .as_ref()
+            .map_or(own_delay, |after| policy.capped(after.delay).max(own_delay));
         let is_too_late = deadline
             .is_some_and(|deadline| delay >= deadline.saturating_duration_since(Instant::now()));
         if is_too_late || !run.budget.take() {
             return Err(failure.kind);
+        }
+        if let Some(after) = failure.retry_after {
+            run.pauses
+                .pause(&after.authority, policy.capped(after.delay));
         }
         outcome.retries += 1;
         run.observe(&Event::Retrying {

@@ -3,6 +3,7 @@
 use super::budget::Budget;
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
 use crate::download::event::{Event, Observer};
+use crate::download::fetch::pauses::Pauses;
 use crate::download::fetch::shared::Shared;
 use crate::unwind;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Run<K> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) budget: Budget,
+    pub(crate) pauses: Pauses,
     observer: Arc<dyn Observer<K>>,
     observer_panics: AtomicU64,
 }
@@ -21,6 +23,7 @@ impl<K: Send + Sync + 'static> Run<K> {
         Self {
             shared: Arc::clone(shared),
             budget: Budget::of(&shared.settings.retry),
+            pauses: Pauses::default(),
             observer,
             observer_panics: AtomicU64::new(0),
         }
