@@ -299,7 +299,8 @@ pub use error::{
 pub use executor::{Executor, ExecutorExt, Inline};
 pub use map::{Map, MapUnordered};
 pub use task::{
-    CancelToken, JoinHandle, Promise, RejectedTask, ScopedJoinHandle, Task, TaskId, promise,
+    CancelToken, JoinHandle, OnCancel, Promise, RejectedTask, ScopedJoinHandle, Task, TaskId,
+    promise,
 };
 pub use thread_pool::{ScopedPool, ThreadPool, ThreadPoolBuilder};
 

@@ -9,6 +9,8 @@ pub use self::panic::Panic;
 pub use self::rejected::{InitializerError, Rejected, SpawnError, SubmitError};
 pub use self::remote::{CallError, Died};
 
+use std::io;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Why a task ended without a result.
@@ -41,14 +43,15 @@ pub enum JoinError {
     #[error("task was cancelled")]
     Cancelled,
     /// The executor did not accept the task, or dropped it without running it.
-    #[error("task was rejected: {0}")]
+    #[error(transparent)]
     Rejected(Rejected),
     /// The child process that ran the task died.
     #[error(transparent)]
     Died(Died),
-    /// The task ran for longer than it may, and was killed.
-    #[error("task was killed because it ran for longer than {0:?}")]
-    TimedOut(std::time::Duration),
+    /// The task ran for longer than it may: it was asked to stop, or the process
+    /// that ran it was killed.
+    #[error("task ran for longer than {0:?}")]
+    TimedOut(Duration),
     /// A call of a named function did not get there, or its result not back.
     #[error(transparent)]
     Call(Box<CallError>),
@@ -101,6 +104,33 @@ impl JoinError {
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
+    }
+}
+
+/// For functions that return [`io::Result`]: of the kind
+/// [`TimedOut`](io::ErrorKind::TimedOut) where the task was, else of the kind
+/// [`Other`](io::ErrorKind::Other).
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::ThreadPool;
+/// use std::{fs, io};
+///
+/// fn size(pool: &ThreadPool, path: &'static str) -> io::Result<usize> {
+///     Ok(pool.submit(move || fs::read(path)).join()??.len())
+/// }
+///
+/// assert!(size(&ThreadPool::new(1), "Cargo.toml")? > 0);
+/// # Ok::<(), io::Error>(())
+/// ```
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        let kind = match error {
+            JoinError::TimedOut(_) => io::ErrorKind::TimedOut,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -162,6 +192,20 @@ impl<H> TryJoinError<H> {
     }
 
     /// Returns the handle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let (sender, receiver) = mpsc::channel();
+    /// let unfinished = pool.submit(move || receiver.recv()).try_join().unwrap_err();
+    /// sender.send(4).unwrap();
+    /// assert_eq!(unfinished.into_handle().join()?, Ok(4));
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     #[must_use]
     pub fn into_handle(self) -> H {
         self.handle

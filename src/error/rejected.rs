@@ -35,57 +35,70 @@ pub enum Rejected {
     /// The executor dropped the task without running it.
     #[error("executor dropped the task without running it")]
     Lost,
-    /// The initializer of a worker failed, so the pool runs no more tasks.
-    #[error("initializer of a worker failed: {0}")]
+    /// The initializer of a worker failed, so the pool runs no more tasks; or it
+    /// submitted a task to its own pool, which is not ready yet.
+    #[error(transparent)]
     Initializer(InitializerError),
     /// No worker is running and none could be started.
-    #[error("cannot start a worker thread: {0}")]
+    #[error(transparent)]
     Thread(SpawnError),
 }
 
-/// What the initializer of a pool's worker returned or panicked with.
+/// The initializer of a pool's worker failed.
 ///
-/// Its message and source are those of the cause, which all rejected tasks
-/// share.
+/// Its [source](Error::source) is what the initializer returned, or the
+/// [`Panic`](crate::Panic) that it panicked with. All rejected tasks share it.
 ///
 /// # Examples
 ///
 /// ```
-/// use as_completed::{JoinError, Rejected, ThreadPool};
+/// use as_completed::ThreadPool;
+/// use std::error::Error;
 ///
 /// let pool = ThreadPool::builder()
 ///     .initializer(|| Err("no database".into()))
 ///     .build()?;
-/// match pool.submit(|| 1).join() {
-///     Err(JoinError::Rejected(Rejected::Initializer(cause))) => {
-///         assert_eq!(cause.to_string(), "no database");
-///     }
-///     other => unreachable!("{other:?}"),
-/// }
+/// let error = pool.submit(|| 1).join().unwrap_err();
+/// assert_eq!(error.to_string(), "initializer of a worker failed");
+/// assert_eq!(error.source().unwrap().to_string(), "no database");
 /// # Ok::<(), as_completed::BuildError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct InitializerError(Arc<Box<dyn Error + Send + Sync>>);
+pub struct InitializerError(
+    /// `None` if the initializer has not failed, but submitted a task to the pool
+    /// that it initializes.
+    Option<Arc<Box<dyn Error + Send + Sync>>>,
+);
 
 impl InitializerError {
     pub(crate) fn new(cause: Box<dyn Error + Send + Sync>) -> Self {
-        Self(Arc::new(cause))
+        Self(Some(Arc::new(cause)))
+    }
+
+    /// For what an initializer submits to its own pool.
+    pub(crate) fn own_pool() -> Self {
+        Self(None)
     }
 }
 
 impl fmt::Display for InitializerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        f.write_str(match self.0 {
+            Some(_) => "initializer of a worker failed",
+            None => "an initializer cannot submit tasks to its own pool",
+        })
     }
 }
 
 impl Error for InitializerError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        self.0.as_ref().map(|cause| &***cause as _)
     }
 }
 
-/// The operating system's error when a thread could not be started.
+/// A worker's thread could not be started.
+///
+/// Its [source](Error::source) is the [`io::Error`] of the operating system.
 ///
 /// # Examples
 ///
@@ -96,7 +109,7 @@ impl Error for InitializerError {
 /// let pool = ThreadPool::builder().stack_size(1 << 46).build()?;
 /// match pool.submit(|| 1).join() {
 ///     Err(JoinError::Rejected(Rejected::Thread(error))) => {
-///         println!("{error}, which is {:?}", error.kind());
+///         assert_eq!(error.to_string(), "cannot start a worker thread");
 ///     }
 ///     other => unreachable!("{other:?}"),
 /// }
@@ -112,6 +125,23 @@ impl SpawnError {
 
     /// Returns the kind of the operating system's error: on most systems
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there are too many threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{JoinError, Rejected, ThreadPool};
+    /// use std::io;
+    ///
+    /// // No machine has a stack of 64 TiB.
+    /// let pool = ThreadPool::builder().stack_size(1 << 46).build()?;
+    /// match pool.submit(|| 1).join() {
+    ///     Err(JoinError::Rejected(Rejected::Thread(error))) => {
+    ///         assert_ne!(error.kind(), io::ErrorKind::NotFound);
+    ///     }
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.0.kind()
@@ -120,11 +150,15 @@ impl SpawnError {
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        f.write_str("cannot start a worker thread")
     }
 }
 
-impl Error for SpawnError {}
+impl Error for SpawnError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
 
 /// The error of `try_submit`: the closure and why it was not accepted.
 ///
@@ -141,8 +175,6 @@ impl Error for SpawnError {}
 /// assert!(matches!(error.reason(), Rejected::ShutDown));
 /// assert_eq!(Inline.submit(error.into_closure()).join().unwrap(), 42);
 /// ```
-#[derive(Error)]
-#[error("{reason}")]
 pub struct SubmitError<F> {
     closure: F,
     reason: Rejected,
@@ -154,12 +186,34 @@ impl<F> SubmitError<F> {
     }
 
     /// Returns why the task was not accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{Rejected, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// pool.shutdown();
+    /// let error = pool.try_submit(|| 42).unwrap_err();
+    /// assert!(matches!(error.reason(), Rejected::ShutDown));
+    /// ```
     #[must_use]
     pub fn reason(&self) -> &Rejected {
         &self.reason
     }
 
     /// Gives the closure back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// pool.shutdown();
+    /// let closure = pool.try_submit(|| 42).unwrap_err().into_closure();
+    /// assert_eq!(closure(), 42);
+    /// ```
     #[must_use]
     pub fn into_closure(self) -> F {
         self.closure
@@ -171,5 +225,18 @@ impl<F> fmt::Debug for SubmitError<F> {
         f.debug_struct("SubmitError")
             .field("reason", &self.reason)
             .finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Display for SubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.reason, f)
+    }
+}
+
+/// Its message and source are those of the reason.
+impl<F> Error for SubmitError<F> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.reason.source()
     }
 }

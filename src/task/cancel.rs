@@ -1,6 +1,8 @@
 //! [`CancelToken`]: asks a running task to stop.
 
+use super::watch::report;
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
+use crate::unwind;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,8 +11,8 @@ use std::time::{Duration, Instant};
 ///
 /// A task submitted by `submit_cancellable` receives one, and
 /// `JoinHandle::cancel` cancels it while the task runs. The task checks it where
-/// it can stop. A cancelled token stays cancelled. Cloning is cheap, and dropping
-/// a token does nothing.
+/// it can stop, or leaves a callback by [`on_cancel`](Self::on_cancel). A cancelled
+/// token stays cancelled. Cloning is cheap, and dropping a token does nothing.
 ///
 /// # Examples
 ///
@@ -37,35 +39,74 @@ struct Shared {
     wake: Condvar,
 }
 
-/// What is to be run when the token is cancelled.
+/// What is to be run when the token is cancelled, in the order in which it came.
 #[derive(Default)]
 struct Callbacks {
-    #[cfg_attr(
-        not(any(feature = "download", feature = "process")),
-        expect(dead_code, reason = "only downloads and processes add any")
-    )]
     next_name: u64,
     all: Vec<(u64, Box<dyn FnOnce() + Send>)>,
 }
 
-/// A callback that waits for a token to be cancelled. Drop takes it back.
-#[cfg(any(feature = "download", feature = "process"))]
-pub(crate) struct OnCancel {
-    token: CancelToken,
+/// A callback of [`CancelToken::on_cancel`], which takes it back when dropped.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::CancelToken;
+/// use std::sync::Arc;
+///
+/// let (token, captured) = (CancelToken::new(), Arc::new(()));
+/// let held = Arc::clone(&captured);
+/// let registered = token.on_cancel(move || drop(held));
+/// drop(registered);
+/// assert_eq!(Arc::strong_count(&captured), 1);
+/// ```
+#[must_use = "dropping it takes the callback back; call `detach` to leave it"]
+pub struct OnCancel {
+    /// `None` once it is detached.
+    token: Option<CancelToken>,
     name: u64,
 }
 
-#[cfg(any(feature = "download", feature = "process"))]
+impl OnCancel {
+    /// Leaves the callback to the token, for as long as that exists.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::CancelToken;
+    /// use std::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// let token = CancelToken::new();
+    /// token.on_cancel(move || sender.send("stop").unwrap()).detach();
+    /// token.cancel();
+    /// assert_eq!(receiver.recv(), Ok("stop"));
+    /// ```
+    pub fn detach(mut self) {
+        self.token = None;
+    }
+}
+
 impl Drop for OnCancel {
     fn drop(&mut self) {
-        let mut callbacks = self.token.0.callbacks.lock();
+        let Some(token) = &self.token else {
+            return;
+        };
+        let mut callbacks = token.0.callbacks.lock();
         let place = callbacks
             .all
-            .iter()
-            .position(|(name, _)| *name == self.name);
-        let callback = place.map(|place| callbacks.all.swap_remove(place));
+            .binary_search_by_key(&self.name, |(name, _)| *name);
+        let callback = place.ok().map(|place| callbacks.all.remove(place));
         drop(callbacks);
-        drop(callback);
+        unwind::discard(callback);
+    }
+}
+
+impl fmt::Debug for OnCancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnCancel")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,25 +171,52 @@ impl CancelToken {
         drop(guard);
         self.0.wake.notify_all();
         for (_, callback) in callbacks {
-            callback();
+            report(callback);
         }
     }
 
-    /// Runs `callback`, which must not panic, when the token is cancelled: on
-    /// the thread that cancels it, or here if it is cancelled already.
-    #[cfg(any(feature = "download", feature = "process"))]
-    pub(crate) fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
+    /// Runs `callback` once when the token is cancelled: on the thread that
+    /// cancels it, or at once on this one if it is cancelled already.
+    ///
+    /// For work that cannot look at the token, such as a child process to kill
+    /// or a socket to close. The callback runs outside of all locks and should be
+    /// short, for it holds up the thread that cancels. Its panic is reported by
+    /// the panic hook and goes no further. Callbacks run in the order in which
+    /// they were added. Dropping what this returns takes the callback back; if
+    /// it runs at that moment, the drop does not wait for its end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let (sender, receiver) = mpsc::channel();
+    /// let (started, start) = mpsc::channel();
+    /// let waiting = pool.submit_cancellable(move |token| {
+    ///     let (stop, messages) = (sender.clone(), receiver);
+    ///     let _on_cancel = token.on_cancel(move || stop.send("cancelled").unwrap());
+    ///     started.send(sender).unwrap();
+    ///     messages.recv() // knows nothing of the token
+    /// });
+    /// let _sender = start.recv().unwrap();
+    /// waiting.cancel();
+    /// assert_eq!(waiting.join()?, Ok("cancelled"));
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
+    pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
         let mut guard = self.0.callbacks.lock();
         let name = guard.next_name;
         guard.next_name += 1;
         if self.is_cancelled() {
             drop(guard);
-            callback();
+            report(callback);
         } else {
             guard.all.push((name, Box::new(callback)));
         }
         OnCancel {
-            token: self.clone(),
+            token: Some(self.clone()),
             name,
         }
     }
@@ -169,7 +237,6 @@ impl CancelToken {
     /// token.cancel();
     /// assert!(!token.sleep(Duration::MAX));
     /// ```
-    #[must_use = "a sleep that was cut short returns false"]
     pub fn sleep(&self, duration: Duration) -> bool {
         let deadline = Instant::now().checked_add(duration);
         let mut guard = self.0.callbacks.lock();

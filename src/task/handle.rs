@@ -297,8 +297,10 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// It runs outside of all locks, after everyone who waits was notified, may
     /// use the pool and its handles, and should be short, for it holds up its
     /// thread. Its panic is reported by the panic hook and harms nobody.
-    /// Callbacks run in the order in which they were added. The counterpart of
-    /// Python's `add_done_callback`.
+    /// Callbacks that were added before the task was final run one after the
+    /// other, in the order in which they were added; one that is added later runs
+    /// at once, and may run before or beside them. [`on_result`](JoinHandle::on_result)
+    /// hands on the result too. The counterpart of Python's `add_done_callback`.
     ///
     /// # Examples
     ///
@@ -340,11 +342,60 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     }
 
     fn take(&self) -> Result<T, JoinError> {
-        self.cell
-            .take_outcome()
-            .expect("the task is final, and its result was not taken by a poll before")
+        self.cell.take_outcome().expect(FINAL_AND_THERE)
     }
 }
+
+impl<T: Send + 'static> JoinHandle<T> {
+    /// Hands what [`join`](Self::join) would return to `callback` when the task
+    /// is final: at once on this thread if it is, else on the thread that finishes
+    /// or cancels it.
+    ///
+    /// For pipelines and event loops: the result moves on without a lock and
+    /// without a thread that waits for it. The callback runs as one of
+    /// [`on_done`](Self::on_done) does. Never blocks.
+    ///
+    /// # Panics
+    ///
+    /// If the result has been taken before by polling the handle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPool::new(2);
+    /// let (events, event_loop) = mpsc::channel();
+    /// for path in ["Cargo.toml", "no such file"] {
+    ///     let events = events.clone();
+    ///     let size = pool.submit(move || std::fs::read(path).map(|text| text.len()));
+    ///     size.on_result(move |size| events.send((path, size)).unwrap());
+    /// }
+    /// drop(events);
+    /// for (path, size) in event_loop {
+    ///     assert_eq!(size?.is_ok(), path == "Cargo.toml");
+    /// }
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
+    #[doc(alias = "then")]
+    pub fn on_result(self, callback: impl FnOnce(Result<T, JoinError>) + Send + 'static) {
+        if self.is_finished() {
+            let result = self.take();
+            report(|| callback(result));
+            return;
+        }
+        // The task holds the callback, which holds the task, until it is final.
+        // It will be: an executor that drops a task settles it.
+        let cell = Arc::clone(&self.cell);
+        self.on_done(move |_| {
+            let result = cell.take_outcome().expect(FINAL_AND_THERE);
+            callback(result);
+        });
+    }
+}
+
+const FINAL_AND_THERE: &str = "the task is final, and its result was not taken by a poll before";
 
 /// Blocks until the task is final; a worker of its pool runs it, if it has not
 /// started and nobody else is free to.
@@ -416,6 +467,11 @@ fn block(cell: &(dyn AnyCell + '_), deadline: Option<Instant>) -> bool {
 ///
 /// Polling never runs the task and never blocks; only the last waker is called.
 /// Dropping the handle detaches the task.
+///
+/// Do not block a worker until a task of the same pool can be polled ready, as a
+/// `block_on(handle)` inside a task does: a pool whose workers all do that has
+/// nobody left to run what they wait for. [`join`](ScopedJoinHandle::join) ends
+/// there, because the worker runs the task itself.
 ///
 /// # Examples
 ///

@@ -8,8 +8,9 @@
 
 mod id;
 
-mod cancel;
 mod watch;
+
+mod cancel;
 
 mod cell;
 
@@ -23,7 +24,7 @@ mod refused;
 mod launch;
 mod promise;
 
-pub use self::cancel::CancelToken;
+pub use self::cancel::{CancelToken, OnCancel};
 pub(crate) use self::cancel_all::cancel_all;
 #[cfg(all(test, not(as_completed_loom)))]
 pub(crate) use self::cell::Cell;

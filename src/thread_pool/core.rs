@@ -130,8 +130,7 @@ impl<'scope> Core<'scope> {
     fn check_open(&self, state: &State<'scope>) -> Result<(), Rejected> {
         state.check_open()?;
         if thread_of() == self.id && worker_of() != self.id {
-            let cause = "an initializer cannot submit tasks to its own pool";
-            return Err(Rejected::Initializer(InitializerError::new(cause.into())));
+            return Err(Rejected::Initializer(InitializerError::own_pool()));
         }
         Ok(())
     }

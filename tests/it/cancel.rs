@@ -4,7 +4,7 @@
 //! and tokio-util's `task_join_map.rs` (`abort_by_key`). A running thread cannot
 //! be aborted, so a running task sees a token instead.
 
-use crate::support::{PATIENCE, SHORT, alarm, occupy};
+use crate::support::{ON_PURPOSE, PATIENCE, SHORT, alarm, expect_panics, occupy};
 use as_completed::{CancelToken, Inline, JoinError, JoinHandle, ThreadPool, as_completed};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -274,4 +274,81 @@ fn cancel_all_stops_all_of_many_running_tasks() {
     assert_eq!(pool.cancel_all(), 0);
     // `sleep` says that it was cut short.
     assert!(handles.into_iter().all(|handle| !handle.join().unwrap()));
+}
+
+#[test]
+fn callbacks_of_a_token_run_once_in_their_order_on_the_thread_that_cancels() {
+    let token = CancelToken::new();
+    let (sender, calls) = mpsc::channel();
+    let registered: Vec<_> = (0..4)
+        .map(|number| {
+            let sender = sender.clone();
+            token.on_cancel(move || sender.send((number, thread::current().id())).unwrap())
+        })
+        .collect();
+    let mut registered = registered.into_iter();
+    registered.next().unwrap().detach();
+    drop(registered.next());
+    let canceller = token.clone();
+    let on = thread::spawn(move || {
+        canceller.cancel();
+        canceller.cancel();
+        thread::current().id()
+    });
+    let on = on.join().unwrap();
+    let here = thread::current().id();
+    token
+        .on_cancel(move || sender.send((4, thread::current().id())).unwrap())
+        .detach();
+    let calls: Vec<_> = calls.iter().collect();
+    assert_eq!(calls, [(0, on), (2, on), (3, on), (4, here)]);
+    assert!(format!("{:?}", registered.next()).contains("OnCancel"));
+}
+
+#[test]
+fn a_callback_of_a_token_may_panic_and_may_use_the_token() {
+    let _alarm = alarm();
+    expect_panics();
+    let token = CancelToken::new();
+    let (sender, calls) = mpsc::channel();
+    let _panics = token.on_cancel(|| panic!("{ON_PURPOSE}"));
+    let again = token.clone();
+    let _uses = token.on_cancel(move || {
+        again.cancel();
+        let at_once = sender.clone();
+        drop(again.on_cancel(move || at_once.send("at once").unwrap()));
+        sender.send("later").unwrap();
+        panic!("{ON_PURPOSE}");
+    });
+    token.cancel();
+    assert_eq!(calls.iter().collect::<Vec<_>>(), ["at once", "later"]);
+    token.on_cancel(|| panic!("{ON_PURPOSE}")).detach();
+}
+
+#[test]
+fn a_callback_of_a_token_may_take_itself_back_while_it_runs() {
+    let _alarm = alarm();
+    let token = CancelToken::new();
+    let (sender, receiver) = mpsc::channel::<as_completed::OnCancel>();
+    let own = token.on_cancel(move || drop(receiver.recv_timeout(PATIENCE).unwrap()));
+    sender.send(own).unwrap();
+    token.cancel();
+}
+
+#[test]
+fn cancelling_a_running_task_runs_the_callbacks_of_its_token() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let (killed, kill) = mpsc::channel();
+    let (started, start) = mpsc::channel();
+    let handle = pool.submit_cancellable(move |token| {
+        let on_cancel = token.on_cancel(move || killed.send(()).unwrap());
+        started.send(()).unwrap();
+        kill.recv_timeout(PATIENCE).unwrap();
+        drop(on_cancel);
+        4
+    });
+    start.recv_timeout(PATIENCE).unwrap();
+    assert!(!handle.cancel());
+    assert_eq!(handle.join().unwrap(), 4);
 }

@@ -24,15 +24,12 @@ fn all_errors() -> Vec<Box<dyn Error + Send + Sync>> {
         running: 1,
         queued: 2,
     };
-    let submit = shut.try_submit(|| 1).unwrap_err().reason().clone();
     vec![
         Box::new(Inline.submit(|| panic!("{ON_PURPOSE}")).join().unwrap_err()),
         Box::new(JoinError::Cancelled),
-        Box::new(JoinError::Rejected(Rejected::QueueFull)),
         Box::new(shut.submit(|| ()).join().unwrap_err()),
         Box::new(broken.submit(|| ()).join().unwrap_err()),
         Box::new(threadless.submit(|| ()).join().unwrap_err()),
-        Box::new(submit),
         Box::new(Rejected::QueueFull),
         Box::new(Rejected::Lost),
         Box::new(BuildError::NoWorkers),
@@ -96,4 +93,58 @@ fn the_question_mark_works_on_every_wait() {
     }
     let _alarm = alarm();
     assert_eq!(all(&ThreadPool::new(1)).unwrap(), 7);
+}
+
+/// What a report that follows the sources prints.
+fn chain(error: &dyn Error) -> Vec<String> {
+    let mut messages = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        messages.push(cause.to_string());
+        source = cause.source();
+    }
+    messages
+}
+
+#[derive(Debug)]
+struct NoDatabase;
+
+impl std::fmt::Display for NoDatabase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no database")
+    }
+}
+
+impl Error for NoDatabase {}
+
+#[test]
+fn the_cause_of_a_failed_initializer_is_found_along_the_sources() {
+    let _alarm = alarm();
+    let pool = ThreadPool::builder()
+        .initializer(|| Err(NoDatabase.into()))
+        .build()
+        .unwrap();
+    let expected = ["initializer of a worker failed", "no database"];
+    let error = pool.submit(|| ()).join().unwrap_err();
+    assert_eq!(chain(&error), expected);
+    let cause = error.source().and_then(<dyn Error>::downcast_ref);
+    assert!(matches!(cause, Some(NoDatabase)));
+    let error = pool.try_submit(|| ()).unwrap_err();
+    assert_eq!(chain(&error), expected);
+}
+
+#[test]
+fn the_error_of_the_operating_system_is_found_along_the_sources() {
+    let _alarm = alarm();
+    let pool = ThreadPool::builder().stack_size(1 << 46).build().unwrap();
+    let error = pool.submit(|| ()).join().unwrap_err();
+    let cause: &std::io::Error = error.source().unwrap().downcast_ref().unwrap();
+    let expected = ["cannot start a worker thread".to_owned(), cause.to_string()];
+    assert_eq!(chain(&error), expected);
+}
+
+#[test]
+fn a_rejection_says_its_reason_and_nothing_twice() {
+    let error = JoinError::Rejected(Rejected::ShutDown);
+    assert_eq!(chain(&error), ["cannot schedule new tasks after shutdown"]);
 }

@@ -87,7 +87,7 @@ fn submit_after_shutdown_resolves_to_rejected() {
     assert!(error.is_rejected());
     assert_eq!(
         error.to_string(),
-        "task was rejected: cannot schedule new tasks after shutdown"
+        "cannot schedule new tasks after shutdown"
     );
     let token = pool.submit_cancellable(|_| ());
     assert!(token.join().unwrap_err().is_rejected());

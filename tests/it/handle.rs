@@ -8,8 +8,8 @@ use crate::support::{
     Gate, ON_PURPOSE, PATIENCE, SHORT, alarm, eventually, expect_panics, occupy, reports_of,
 };
 use as_completed::{
-    Inline, JoinError, JoinHandle, Rejected, TaskId, ThreadPool, TryJoinError, WaitTimeoutError,
-    as_completed,
+    Executor, ExecutorExt, Inline, JoinError, JoinHandle, Rejected, RejectedTask, Task, TaskId,
+    ThreadPool, TryJoinError, WaitTimeoutError, as_completed, promise,
 };
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -569,4 +569,91 @@ fn whoever_is_told_that_a_task_is_cancelled_sees_it_cancelled() {
         Arc::into_inner(handle).unwrap().join(),
         Err(JoinError::Cancelled)
     ));
+}
+
+struct NotClone(u32);
+
+/// What `on_result` hands on, after `end` has brought it about.
+fn handed_on(handle: JoinHandle<NotClone>, end: impl FnOnce()) -> Result<u32, JoinError> {
+    let (sender, result) = mpsc::channel();
+    handle.on_result(move |outcome| sender.send(outcome).unwrap());
+    end();
+    let outcome = result.recv_timeout(PATIENCE).unwrap();
+    outcome.map(|NotClone(number)| number)
+}
+
+#[test]
+fn result_of_a_finished_task_is_handed_on_here() {
+    expect_panics();
+    let pool = ThreadPool::new(1);
+    pool.shutdown();
+    assert_eq!(handed_on(Inline.submit(|| NotClone(4)), || ()).unwrap(), 4);
+    let panicked = handed_on(Inline.submit(|| panic!("{ON_PURPOSE}")), || ());
+    assert!(panicked.unwrap_err().is_panic());
+    let rejected = handed_on(pool.submit(|| NotClone(4)), || ());
+    assert!(rejected.unwrap_err().is_rejected());
+}
+
+// The callback takes the lock of its task: called under it, it would wait for
+// itself.
+#[test]
+fn result_of_each_end_of_a_pending_task_is_handed_on_outside_of_its_lock() {
+    let _alarm = alarm();
+    expect_panics();
+    let pool = ThreadPool::new(1);
+
+    let busy = occupy(&pool, 1);
+    let returned = pool.submit(|| NotClone(4));
+    assert_eq!(handed_on(returned, || busy.release()).unwrap(), 4);
+
+    let busy = occupy(&pool, 1);
+    let panicked = pool.submit(|| panic!("{ON_PURPOSE}"));
+    let panicked = handed_on(panicked, || busy.release());
+    assert!(panicked.unwrap_err().is_panic());
+
+    let busy = occupy(&pool, 1);
+    let cancelled = pool.submit(|| NotClone(4));
+    let cancelled = handed_on(cancelled, || assert_eq!(pool.cancel_pending(), 1));
+    assert!(cancelled.unwrap_err().is_cancelled());
+    busy.release();
+
+    let (promise, promised) = promise();
+    let settled = handed_on(promised, || promise.settle(Ok(NotClone(5))));
+    assert_eq!(settled.unwrap(), 5);
+
+    let hand = Hand::default();
+    let lost = hand.submit(|| NotClone(6));
+    let lost = handed_on(lost, || drop(hand.0.lock().unwrap().take()));
+    assert!(matches!(lost, Err(JoinError::Rejected(Rejected::Lost))));
+}
+
+/// Keeps a task until it is taken.
+#[derive(Default)]
+struct Hand(Mutex<Option<Task>>);
+
+impl Executor for Hand {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+        *self.0.lock().unwrap() = Some(task);
+        Ok(())
+    }
+}
+
+// The task holds the callback, which holds the task.
+#[test]
+fn task_whose_result_is_handed_on_is_let_go() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    for cancelled in [false, true] {
+        let busy = occupy(&pool, 1);
+        let captured = Arc::new(());
+        let (in_task, in_callback) = (Arc::clone(&captured), Arc::clone(&captured));
+        pool.submit(move || in_task)
+            .on_result(move |_| drop(in_callback));
+        if cancelled {
+            pool.cancel_pending();
+        }
+        busy.release();
+        pool.submit(|| ()).join().unwrap();
+        assert_eq!(Arc::strong_count(&captured), 1);
+    }
 }
