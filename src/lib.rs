@@ -294,7 +294,7 @@ pub use collect::{
 };
 pub use error::{
     BuildError, CallError, Died, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected,
-    SpawnError, SubmitError, TryJoinError, Unfinished, WaitTimeoutError,
+    SpawnError, SubmitError, TryCallError, TryJoinError, Unfinished, WaitTimeoutError,
 };
 pub use executor::{Executor, ExecutorExt, Inline};
 pub use map::{Map, MapUnordered};

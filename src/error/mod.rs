@@ -7,7 +7,7 @@ mod remote;
 
 pub use self::panic::Panic;
 pub use self::rejected::{InitializerError, Rejected, SpawnError, SubmitError};
-pub use self::remote::{CallError, Died};
+pub use self::remote::{CallError, Died, TryCallError};
 
 use std::io;
 use std::time::Duration;

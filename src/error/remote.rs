@@ -1,6 +1,7 @@
 //! Why a call of a named function has no result: its process died, or what
 //! crosses between processes could not be encoded or decoded.
 
+use super::Rejected;
 use std::fmt;
 use thiserror::Error;
 
@@ -153,5 +154,42 @@ impl super::JoinError {
     // No `From`: beside the one of std it would leave many a `?` ambiguous.
     pub(crate) fn call(error: CallError) -> Self {
         Self::Call(Box::new(error))
+    }
+}
+
+/// The error of `try_call`: the argument, and why the call was not accepted.
+///
+/// Dropping it drops the argument.
+#[derive(Error)]
+#[error("{reason}")]
+pub struct TryCallError<A> {
+    argument: A,
+    reason: Rejected,
+}
+
+impl<A> TryCallError<A> {
+    #[cfg(feature = "process")]
+    pub(crate) fn new(argument: A, reason: Rejected) -> Self {
+        Self { argument, reason }
+    }
+
+    /// Returns why the call was not accepted.
+    #[must_use]
+    pub fn reason(&self) -> &Rejected {
+        &self.reason
+    }
+
+    /// Gives the argument back.
+    #[must_use]
+    pub fn into_argument(self) -> A {
+        self.argument
+    }
+}
+
+impl<A> fmt::Debug for TryCallError<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryCallError")
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
     }
 }

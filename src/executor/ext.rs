@@ -84,7 +84,7 @@ pub trait ExecutorExt: Executor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        offer(closure, |task| hand_over(self, task, Room::Now))
+        offer(closure, (), |task| hand_over(self, task, Room::Now))
     }
 
     /// Submits a closure that is given a [`CancelToken`], which

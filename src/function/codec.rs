@@ -9,6 +9,11 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
     rmp_serde::to_vec_named(value).map_err(|error| error.to_string())
 }
 
+/// Writes the value behind what is there; a failure leaves a part of it.
+pub(super) fn encode_onto<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<(), String> {
+    rmp_serde::encode::write_named(bytes, value).map_err(|error| error.to_string())
+}
+
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     rmp_serde::from_slice(bytes).map_err(|error| error.to_string())
 }

@@ -1,12 +1,14 @@
 //! [`FunctionExecutor`]: what calls named functions.
 
-use super::codec::{decode, encode};
+use super::codec::{decode, encode, encode_onto};
 use super::registry::Function;
-use crate::error::{CallError, JoinError};
-use crate::executor::{Executor, ExecutorExt, hand_over};
+use super::values::Values;
+use crate::error::{CallError, JoinError, Panic, TryCallError};
+use crate::executor::{Executor, hand_over};
 use crate::map::{Chunks, Map, MapUnordered};
-use crate::task::{CancelToken, Fallible, JoinHandle, Room, launch};
+use crate::task::{CancelToken, JoinHandle, Room, Work, launch, offer};
 use crate::thread_pool::ThreadPool;
+use crate::unwind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -21,6 +23,9 @@ pub enum Place<'a> {
     There(&'a ThreadPool, Arc<dyn Route>),
 }
 
+/// Takes the next answer.
+pub(crate) type OnAnswer<'a> = dyn FnMut(Result<&[u8], JoinError>) + 'a;
+
 /// The way to functions that run elsewhere, and back.
 pub trait Route: Send + Sync {
     /// Calls the function and blocks until its result is here, or it is clear
@@ -31,6 +36,10 @@ pub trait Route: Send + Sync {
         argument: &[u8],
         token: &CancelToken,
     ) -> Result<Vec<u8>, JoinError>;
+
+    /// Calls the function with one argument after the other, and gives out as
+    /// many answers, in their order; blocks meanwhile.
+    fn call_each(&self, function: &'static str, arguments: &Values, answer: &mut OnAnswer<'_>);
 }
 
 /// Seals [`FunctionExecutor`], whose inside is not settled yet.
@@ -112,12 +121,61 @@ pub trait FunctionExecutorExt: FunctionExecutor {
         R: DeserializeOwned + Send + 'static,
     {
         match self.place() {
-            Place::Here(executor) => executor.submit(move || (function.run)(argument)),
+            Place::Here(executor) => launch(Here { function, argument }, (), |task| {
+                hand_over(&*executor, task, Room::Wait)
+            }),
             Place::There(threads, route) => {
-                let token = CancelToken::new();
-                let seen = token.clone();
-                let call = Fallible(move || call_there(&*route, function, argument, &seen));
+                let (call, token) = There::new(route, function, argument);
                 launch(call, token, |task| hand_over(threads, task, Room::Wait))
+            }
+        }
+    }
+
+    /// Calls a function, or gives its argument back. Never waits for room.
+    ///
+    /// # Errors
+    ///
+    /// [`TryCallError`] with the argument if the executor does not take the
+    /// call: it is shut down, or its queue is full.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::function::{Function, FunctionExecutorExt};
+    /// use as_completed::{Rejected, ThreadPool};
+    ///
+    /// const LENGTH: Function<String, usize> = Function::new("length", |text| text.len());
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// assert_eq!(pool.try_call(LENGTH, "four".to_owned()).unwrap().join().unwrap(), 4);
+    /// pool.shutdown();
+    /// let error = pool.try_call(LENGTH, "four".to_owned()).unwrap_err();
+    /// assert!(matches!(error.reason(), Rejected::ShutDown));
+    /// assert_eq!(error.into_argument(), "four");
+    /// ```
+    fn try_call<A, R>(
+        &self,
+        function: Function<A, R>,
+        argument: A,
+    ) -> Result<JoinHandle<R>, TryCallError<A>>
+    where
+        A: Serialize + Send + 'static,
+        R: DeserializeOwned + Send + 'static,
+    {
+        match self.place() {
+            Place::Here(executor) => {
+                let call = Here { function, argument };
+                offer(call, (), |task| hand_over(&*executor, task, Room::Now)).map_err(|error| {
+                    let reason = error.reason().clone();
+                    TryCallError::new(error.into_closure().argument, reason)
+                })
+            }
+            Place::There(threads, route) => {
+                let (call, token) = There::new(route, function, argument);
+                offer(call, token, |task| hand_over(threads, task, Room::Now)).map_err(|error| {
+                    let reason = error.reason().clone();
+                    TryCallError::new(error.into_closure().argument, reason)
+                })
             }
         }
     }
@@ -125,9 +183,15 @@ pub trait FunctionExecutorExt: FunctionExecutor {
     /// Calls a function for each argument, and returns the results in the
     /// order of the arguments.
     ///
-    /// Lazy and bounded as [`map`](ExecutorExt::map): see [`Map`], whose
-    /// `chunk_size` is here how many calls one worker makes in a row. A call
-    /// that fails, its process's death included, costs its own result only.
+    /// Lazy and bounded as [`map`](crate::ExecutorExt::map): see [`Map`]. A
+    /// call that fails costs its own result only, also where it kills its
+    /// process.
+    ///
+    /// With a [`chunk_size`](Map::chunk_size), a process is sent so many
+    /// arguments at once, which is much faster where calls are short. It returns
+    /// results every millisecond or so. If it dies and it is not clear which
+    /// call it died of, those of that millisecond are made again, one by one;
+    /// without a chunk size no call is ever made twice.
     ///
     /// # Examples
     ///
@@ -192,12 +256,51 @@ where
         Place::Here(executor) => Chunks::new(arguments, function.run, move |task, room| {
             hand_over(&*executor, task, room)
         }),
-        Place::There(threads, route) => {
-            let call = move |argument| call_there(&*route, function, argument, &CancelToken::new());
-            Chunks::fallible(arguments, call, move |task, room| {
-                hand_over(threads, task, room)
-            })
-        }
+        Place::There(threads, route) => Chunks::by_chunk(
+            arguments,
+            move |chunk| call_chunk(&*route, function, chunk),
+            move |task, room| hand_over(threads, task, room),
+        ),
+    }
+}
+
+/// A call in this process, as a closure whose argument can be taken back.
+struct Here<A, R> {
+    function: Function<A, R>,
+    argument: A,
+}
+
+impl<A, R> Work<R> for Here<A, R> {
+    fn work(self) -> Result<R, JoinError> {
+        Ok((self.function.run)(self.argument))
+    }
+}
+
+/// A call elsewhere.
+struct There<A, R> {
+    route: Arc<dyn Route>,
+    function: Function<A, R>,
+    argument: A,
+    token: CancelToken,
+}
+
+impl<A, R> There<A, R> {
+    /// The token is for the cell of the call.
+    fn new(route: Arc<dyn Route>, function: Function<A, R>, argument: A) -> (Self, CancelToken) {
+        let token = CancelToken::new();
+        let call = Self {
+            route,
+            function,
+            argument,
+            token: token.clone(),
+        };
+        (call, token)
+    }
+}
+
+impl<A: Serialize, R: DeserializeOwned> Work<R> for There<A, R> {
+    fn work(self) -> Result<R, JoinError> {
+        call_there(&*self.route, self.function, self.argument, &self.token)
     }
 }
 
@@ -208,21 +311,72 @@ fn call_there<A: Serialize, R: DeserializeOwned>(
     token: &CancelToken,
 ) -> Result<R, JoinError> {
     let name = function.name();
-    let bytes = encode(&argument).map_err(|cause| {
-        JoinError::call(CallError::Encode {
-            function: name.to_owned(),
-            part: "argument",
-            cause,
-        })
-    })?;
+    let bytes = encode(&argument).map_err(|cause| argument_error(name, cause))?;
     drop(argument);
     let answer = route.call(name, &bytes, token)?;
-    decode(&answer).map_err(|cause| {
-        JoinError::call(CallError::Decode {
-            function: name.to_owned(),
-            part: "result",
-            cause,
-        })
+    decode(&answer).map_err(|cause| result_error(name, cause))
+}
+
+/// The results are in the order of the arguments, whose own code may fail or
+/// panic for each of them.
+fn call_chunk<A: Serialize, R: DeserializeOwned>(
+    route: &dyn Route,
+    function: Function<A, R>,
+    chunk: Vec<A>,
+) -> Vec<Result<R, JoinError>> {
+    let name = function.name();
+    let panicked = |payload| JoinError::Panicked(Panic::new(payload));
+    let items = chunk.len();
+    let mut results = Vec::with_capacity(items);
+    if items == 1 {
+        results.extend(chunk.into_iter().map(|argument| {
+            unwind::catch(|| call_there(route, function, argument, &CancelToken::new()))
+                .unwrap_or_else(|payload| Err(panicked(payload)))
+        }));
+        return results;
+    }
+    let mut arguments = Values::default();
+    // Those that could not be sent, by their place in the chunk.
+    let mut unsent = Vec::new();
+    for (place, argument) in chunk.into_iter().enumerate() {
+        let pushed = unwind::catch(|| arguments.push(|bytes| encode_onto(&argument, bytes)));
+        match pushed {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) => unsent.push((place, argument_error(name, cause))),
+            Err(payload) => unsent.push((place, panicked(payload))),
+        }
+        unwind::discard(argument);
+    }
+    let mut unsent = unsent.into_iter().peekable();
+    let mut fill = |results: &mut Vec<_>| {
+        while let Some((_, error)) = unsent.next_if(|(place, _)| *place == results.len()) {
+            results.push(Err(error));
+        }
+    };
+    route.call_each(name, &arguments, &mut |answer| {
+        fill(&mut results);
+        results.push(answer.and_then(|bytes| {
+            unwind::catch(|| decode(bytes).map_err(|cause| result_error(name, cause)))
+                .unwrap_or_else(|payload| Err(panicked(payload)))
+        }));
+    });
+    fill(&mut results);
+    results
+}
+
+fn argument_error(function: &str, cause: String) -> JoinError {
+    JoinError::call(CallError::Encode {
+        function: function.to_owned(),
+        part: "argument",
+        cause,
+    })
+}
+
+fn result_error(function: &str, cause: String) -> JoinError {
+    JoinError::call(CallError::Decode {
+        function: function.to_owned(),
+        part: "result",
+        cause,
     })
 }
 
@@ -241,6 +395,25 @@ macro_rules! call_without_import {
             R: serde::de::DeserializeOwned + Send + 'static,
         {
             crate::function::FunctionExecutorExt::call(self, function, argument)
+        }
+
+        /// Calls a function, or gives its argument back; see
+        /// [`FunctionExecutorExt::try_call`](crate::function::FunctionExecutorExt::try_call).
+        ///
+        /// # Errors
+        ///
+        /// [`TryCallError`](crate::TryCallError) with the argument if the call
+        /// is not taken: shut down, or the queue is full.
+        pub fn try_call<A, R>(
+            &self,
+            function: crate::function::Function<A, R>,
+            argument: A,
+        ) -> Result<crate::JoinHandle<R>, crate::TryCallError<A>>
+        where
+            A: serde::Serialize + Send + 'static,
+            R: serde::de::DeserializeOwned + Send + 'static,
+        {
+            crate::function::FunctionExecutorExt::try_call(self, function, argument)
         }
 
         /// Calls a function for each argument, results in the order of the

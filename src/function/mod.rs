@@ -28,12 +28,15 @@
 //! ```
 
 mod codec;
+mod values;
+
 mod registry;
 
 mod executor;
 
 pub(crate) use self::codec::{decode, encode};
 pub use self::executor::{FunctionExecutor, FunctionExecutorExt};
-pub(crate) use self::executor::{Place, Places, Route, call_without_import};
+pub(crate) use self::executor::{OnAnswer, Place, Places, Route, call_without_import};
 pub(crate) use self::registry::Failure;
 pub use self::registry::{Function, Functions};
+pub(crate) use self::values::{Values, take_value};

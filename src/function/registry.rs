@@ -1,6 +1,6 @@
 //! [`Function`], and the registry of [`Functions`] that a child process knows.
 
-use super::codec::{decode, encode};
+use super::codec::{decode, encode_onto};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -68,7 +68,8 @@ pub(crate) enum Failure {
     Result(String),
 }
 
-type OnBytes = dyn Fn(&[u8]) -> Result<Vec<u8>, Failure> + Send + Sync;
+/// Decodes the argument, and writes the result behind what is there.
+type OnBytes = dyn Fn(&[u8], &mut Vec<u8>) -> Result<(), Failure> + Send + Sync;
 
 /// The functions that a child process can be asked to run.
 ///
@@ -109,9 +110,9 @@ impl Functions {
         R: Serialize + 'static,
     {
         let run = function.run;
-        let on_bytes = Arc::new(move |argument: &[u8]| {
+        let on_bytes = Arc::new(move |argument: &[u8], result: &mut Vec<u8>| {
             let argument = decode(argument).map_err(Failure::Argument)?;
-            encode(&run(argument)).map_err(Failure::Result)
+            encode_onto(&run(argument), result).map_err(Failure::Result)
         });
         let before = self.by_name.insert(function.name, on_bytes);
         assert!(

@@ -41,7 +41,7 @@ pub(super) enum Submitted<'a, R> {
     QueueFull,
 }
 
-/// The function of a map, and the chunk that it is to be applied to.
+/// What a map does with a chunk, and the chunk.
 struct ChunkWork<F, T> {
     function: Arc<F>,
     chunk: Vec<T>,
@@ -49,16 +49,19 @@ struct ChunkWork<F, T> {
 
 impl<F, T, R> Work<Results<R>> for ChunkWork<F, T>
 where
-    F: Fn(T) -> Result<R, JoinError>,
+    F: Fn(Vec<T>) -> Results<R>,
 {
-    /// Applies the function to each item; a panic costs its own item only.
     fn work(self) -> Result<Results<R>, JoinError> {
-        let apply = |item| {
-            unwind::catch(|| (self.function)(item))
-                .unwrap_or_else(|payload| Err(JoinError::Panicked(Panic::new(payload))))
-        };
-        Ok(self.chunk.into_iter().map(apply).collect())
+        Ok((self.function)(self.chunk))
     }
+}
+
+/// Applies the function to each item; a panic costs its own item only.
+fn apply_to_each<T, R>(function: impl Fn(T) -> R, chunk: Vec<T>) -> Results<R> {
+    let apply = |item| {
+        unwind::catch(|| function(item)).map_err(|payload| JoinError::Panicked(Panic::new(payload)))
+    };
+    chunk.into_iter().map(apply).collect()
 }
 
 impl<'a, I: Iterator, R> Chunks<'a, I, R> {
@@ -73,12 +76,12 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
         F: Fn(I::Item) -> R + Send + Sync + 'task,
         R: Send + 'task,
     {
-        Self::fallible(items, move |item| Ok(function(item)), execute)
+        Self::by_chunk(items, move |chunk| apply_to_each(&function, chunk), execute)
     }
 
-    /// As [`new`](Self::new), of a function that may itself say why an item has
-    /// no result.
-    pub(crate) fn fallible<'task, F>(
+    /// As [`new`](Self::new), of a function that is given whole chunks, and
+    /// returns as many results as it was given items.
+    pub(crate) fn by_chunk<'task, F>(
         items: I,
         function: F,
         execute: impl Fn(ErasedTask<'task>, Room) -> Result<(), Refused<'task>> + Send + 'a,
@@ -86,7 +89,7 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
     where
         'task: 'a,
         I::Item: Send + 'task,
-        F: Fn(I::Item) -> Result<R, JoinError> + Send + Sync + 'task,
+        F: Fn(Vec<I::Item>) -> Results<R> + Send + Sync + 'task,
         R: Send + 'task,
     {
         let function = Arc::new(function);
@@ -99,7 +102,7 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
                 let work = ChunkWork { function, chunk };
                 match room {
                     Room::Wait => Ok(launch(work, (), |task| execute(task, room))),
-                    Room::Now => offer(work, |task| execute(task, room)).map_err(|error| {
+                    Room::Now => offer(work, (), |task| execute(task, room)).map_err(|error| {
                         let reason = error.reason().clone();
                         (error.into_closure().chunk, reason)
                     }),

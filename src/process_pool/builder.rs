@@ -1,11 +1,12 @@
 //! [`ProcessPoolBuilder`]: what can be set about a process pool.
 
-use super::{Children, ProcessPool, serve};
-use crate::error::BuildError;
-use crate::function::Functions;
+use super::workers::Workers;
+use super::{ProcessPool, serve};
+use crate::error::{BuildError, CallError};
+use crate::function::{Function, Functions, encode};
 use crate::sync::processors;
 use crate::thread_pool::ThreadPool;
-use std::collections::BTreeMap;
+use serde::Serialize;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -28,6 +29,10 @@ pub enum ProcessBuildError {
     /// to [`Functions::init`].
     #[error("a child process builds a pool before its main has called functions.init()")]
     ChildBeforeInit,
+    /// The initializer is not in the registry, or its argument cannot be
+    /// encoded.
+    #[error("cannot use the initializer: {0}")]
+    Initializer(CallError),
 }
 
 /// What does not change about a pool's children.
@@ -40,6 +45,14 @@ pub(super) struct Settings {
     pub(super) call_timeout: Option<Duration>,
     pub(super) max_tasks_per_child: Option<usize>,
     pub(super) stop_grace: Duration,
+    pub(super) capture_stderr: bool,
+    pub(super) initializer: Option<Initializer>,
+}
+
+/// A function that each child runs first.
+pub(super) struct Initializer {
+    pub(super) function: &'static str,
+    pub(super) argument: Vec<u8>,
 }
 
 /// Sets up a [`ProcessPool`]; made by [`ProcessPool::builder`].
@@ -69,6 +82,9 @@ pub struct ProcessPoolBuilder {
     functions: Functions,
     max_workers: usize,
     queue_capacity: Option<usize>,
+    keep_alive: Option<Duration>,
+    /// Kept for `build` to tell.
+    unusable: Option<CallError>,
     settings: Settings,
 }
 
@@ -78,6 +94,8 @@ impl ProcessPoolBuilder {
             functions,
             max_workers: processors(),
             queue_capacity: None,
+            keep_alive: None,
+            unusable: None,
             settings: Settings {
                 program: None,
                 args: Vec::new(),
@@ -87,6 +105,8 @@ impl ProcessPoolBuilder {
                 call_timeout: None,
                 max_tasks_per_child: None,
                 stop_grace: Duration::from_secs(1),
+                capture_stderr: false,
+                initializer: None,
             },
         }
     }
@@ -100,8 +120,8 @@ impl ProcessPoolBuilder {
 
     /// Bounds the queue to `calls` that have not started; unbounded by default.
     ///
-    /// While it is full, `call` waits for room. 0 makes [`build`](Self::build)
-    /// fail.
+    /// While it is full, `call` waits for room and `try_call` gives the argument
+    /// back. 0 makes [`build`](Self::build) fail.
     pub fn queue_capacity(mut self, calls: usize) -> Self {
         self.queue_capacity = Some(calls);
         self
@@ -109,7 +129,8 @@ impl ProcessPoolBuilder {
 
     /// Kills a call that runs for longer than this, child and all: it resolves
     /// to [`JoinError::TimedOut`](crate::JoinError::TimedOut). No limit by
-    /// default. The start of the child counts as part of its first call.
+    /// default. What a child does before its first call counts as part of it;
+    /// the initializer has the same time for itself.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.settings.call_timeout = Some(timeout);
         self
@@ -162,6 +183,77 @@ impl ProcessPoolBuilder {
         self
     }
 
+    /// Sets a function that each child runs before its first call, with
+    /// `argument`.
+    ///
+    /// If it returns an error or panics the pool is broken: pending and later
+    /// calls resolve to [`Rejected::Initializer`](crate::Rejected::Initializer).
+    /// If its process dies, the call that the child was started for fails, and
+    /// the next one starts another child.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::function::{Function, Functions};
+    /// use as_completed::process::ProcessPool;
+    /// use std::sync::OnceLock;
+    ///
+    /// static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+    ///
+    /// const LOAD: Function<String, Result<(), String>> = Function::new("load", |text| {
+    ///     let words = text.split(' ').map(str::to_owned).collect();
+    ///     WORDS.set(words).map_err(|_| "loaded twice".to_owned())
+    /// });
+    /// const WORD: Function<usize, Option<String>> =
+    ///     Function::new("word", |n| WORDS.get()?.get(n).cloned());
+    ///
+    /// let functions = Functions::new().with(LOAD).with(WORD);
+    /// functions.init();
+    /// let pool = ProcessPool::builder(functions).initializer(LOAD, "one two".to_owned()).build()?;
+    /// assert_eq!(pool.call(WORD, 1).join().unwrap().as_deref(), Some("two"));
+    /// # Ok::<(), as_completed::process::ProcessBuildError>(())
+    /// ```
+    pub fn initializer<A: Serialize>(
+        mut self,
+        function: Function<A, Result<(), String>>,
+        argument: A,
+    ) -> Self {
+        let name = function.name();
+        match encode(&argument) {
+            Ok(argument) => {
+                self.settings.initializer = Some(Initializer {
+                    function: name,
+                    argument,
+                });
+            }
+            Err(cause) => {
+                self.unusable = Some(CallError::Encode {
+                    function: name.to_owned(),
+                    part: "argument",
+                    cause,
+                });
+            }
+        }
+        self
+    }
+
+    /// Ends children that have been idle for this long; they are started again
+    /// when needed. By default children stay.
+    pub fn keep_alive(mut self, idle: Duration) -> Self {
+        self.keep_alive = Some(idle);
+        self
+    }
+
+    /// Keeps what each child writes to its standard error last, for
+    /// [`Died::stderr`](crate::Died::stderr); false by default.
+    ///
+    /// All of it is still copied to the standard error of this process. It is
+    /// then a pipe for the child, and not a terminal.
+    pub fn capture_stderr(mut self, capture: bool) -> Self {
+        self.settings.capture_stderr = capture;
+        self
+    }
+
     /// Sets how long a child that is no more needed has to exit before it is
     /// killed; a second by default.
     pub fn stop_grace(mut self, grace: Duration) -> Self {
@@ -182,20 +274,25 @@ impl ProcessPoolBuilder {
         if !serve::init_reached() {
             return Err(ProcessBuildError::InitNotReached);
         }
+        if let Some(error) = self.unusable {
+            return Err(ProcessBuildError::Initializer(error));
+        }
+        if let Some(initializer) = &self.settings.initializer {
+            serve::check_known(&self.functions, initializer.function)
+                .map_err(ProcessBuildError::Initializer)?;
+        }
         let mut threads = ThreadPool::builder()
             .max_workers(self.max_workers)
             .thread_name("process");
         if let Some(calls) = self.queue_capacity {
             threads = threads.queue_capacity(calls);
         }
+        if let Some(idle) = self.keep_alive {
+            threads = threads.keep_alive(idle);
+        }
         Ok(ProcessPool {
             threads: threads.build()?,
-            children: Arc::new(Children {
-                functions: self.functions,
-                settings: self.settings,
-                idle: crate::sync::Mutex::new(Vec::new()),
-                alive: crate::sync::Mutex::new(BTreeMap::new()),
-            }),
+            workers: Arc::new(Workers::new(self.functions, self.settings)),
         })
     }
 }

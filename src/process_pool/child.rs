@@ -1,112 +1,56 @@
-//! The parent's side of one child: starting it, talking to it, killing it, and
-//! learning how it died.
+//! [`Child`]: the parent's side of one child: starting it, calling it, and
+//! parting with it.
 
 use super::builder::Settings;
 use super::frame;
-use crate::error::{CallError, Died, JoinError, Panic};
-use crate::function::{decode, encode};
-use crate::sync::{Condvar, Mutex};
+use super::life::{Cause, Life, Lives};
+use super::stderr::Stderr;
+use super::stream::Stream;
+use crate::error::{CallError, JoinError, Panic};
+use crate::function::{OnAnswer, Values, decode, encode, take_value};
 use crate::task::CancelToken;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader};
 use std::net::Shutdown;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// A child process that serves calls, one at a time.
+///
+/// Dropping it blocks until the process has ended: it is asked to exit, and
+/// killed if it has not after the grace of the settings.
 pub(super) struct Child {
-    pub(super) life: Arc<Life>,
-    socket: UnixStream,
-    /// Calls made so far.
-    pub(super) calls: usize,
+    life: Arc<Life>,
+    socket: Arc<UnixStream>,
+    reader: BufReader<Stream>,
+    /// Counts the calls; a message of many is one.
+    call: u64,
+    /// How many functions it has run.
+    tasks: usize,
+    /// Whether it has been asked to exit.
+    is_dismissed: bool,
+    grace: Duration,
 }
 
-/// Whether a child lives, and what it does: shared with all who may kill it.
-pub(super) struct Life {
-    pub(super) pid: u32,
-    state: Mutex<State>,
-    ended: Condvar,
-}
-
-struct State {
-    /// Set once the process has been waited for; it is never killed after that,
-    /// for its id may be another's.
-    status: Option<ExitStatus>,
-    /// Whether a call is running, and which: a cancel that comes late must not
-    /// kill the child under the next one.
-    call: Option<usize>,
-    /// Why this pool killed it.
-    cause: Option<Cause>,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Cause {
-    Cancelled,
-    TimedOut(Duration),
-    /// The pool has no more use for it.
-    Retired,
-}
-
-impl Life {
-    /// Kills the child and all that it has started, if it runs that call, or
-    /// whatever it does.
-    pub(super) fn kill(&self, call: Option<usize>, cause: Cause) {
-        let mut state = self.state.lock();
-        if state.status.is_some() || (call.is_some() && state.call != call) {
-            return;
-        }
-        state.cause.get_or_insert(cause);
-        self.kill_group();
-    }
-
-    /// Called while the process has not been waited for, so the id is its own.
-    fn kill_group(&self) {
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            // There may be nobody left in it.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-    }
-
-    /// Blocks until the process has ended and been waited for.
-    fn status(&self) -> (ExitStatus, Option<Cause>) {
-        let mut state = self.state.lock();
-        loop {
-            if let Some(status) = state.status {
-                return (status, state.cause);
-            }
-            self.ended.wait(&mut state);
-        }
-    }
-
-    /// Blocks until then, for `grace` at most; says whether it has ended.
-    fn ends_within(&self, grace: Duration) -> bool {
-        let deadline = Instant::now().checked_add(grace);
-        let mut state = self.state.lock();
-        while state.status.is_none() {
-            match deadline {
-                None => self.ended.wait(&mut state),
-                Some(deadline) if Instant::now() >= deadline => return false,
-                Some(deadline) => {
-                    self.ended.wait_until(&mut state, deadline);
-                }
-            }
-        }
-        true
-    }
+/// Why a child has not answered.
+pub(super) enum Unanswered {
+    /// It was dead before it had read the call.
+    NotStarted,
+    /// It has ended while it ran the call.
+    Ended(JoinError),
 }
 
 impl Child {
-    pub(super) fn start(settings: &Settings) -> Result<Self, JoinError> {
-        Self::try_start(settings)
+    pub(super) fn start(settings: &Settings, lives: &Arc<Lives>) -> Result<Self, JoinError> {
+        Self::try_start(settings, lives)
             .map_err(|error| JoinError::call(CallError::Start(error.to_string())))
     }
 
-    fn try_start(settings: &Settings) -> io::Result<Self> {
+    fn try_start(settings: &Settings, lives: &Arc<Lives>) -> io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
         let hello = encode(&settings.memory_limit).map_err(io::Error::other)?;
         let program = match &settings.program {
@@ -125,61 +69,52 @@ impl Child {
         if let Some(directory) = &settings.current_dir {
             command.current_dir(directory);
         }
+        if settings.capture_stderr {
+            command.stderr(Stdio::piped());
+        }
         let mut process = command.spawn()?;
         // It holds the child's end of the socket.
         drop(command);
-        let life = Arc::new(Life {
-            pid: process.id(),
-            state: Mutex::new(State {
-                status: None,
-                call: None,
-                cause: None,
-            }),
-            ended: Condvar::new(),
-        });
-        let waiting = (Arc::clone(&life), socket.try_clone());
-        let waiter = thread::Builder::new()
-            .name(format!("wait-{}", life.pid))
-            .spawn(move || {
-                let (life, socket) = waiting;
-                if let Some(pid) = i32::try_from(life.pid).ok().and_then(Pid::from_raw) {
-                    // Leaves the process waitable, so that its id stays its own
-                    // until nobody can kill it any more.
-                    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-                    while matches!(
-                        waitid(WaitId::Pid(pid), options),
-                        Err(rustix::io::Errno::INTR)
-                    ) {}
-                }
-                let mut state = life.state.lock();
-                // What it has started ends with it.
-                life.kill_group();
-                state.status = Some(process.wait().unwrap_or_else(|_| ExitStatus::from_raw(0)));
-                drop(state);
-                life.ended.notify_all();
-                // A descendant may still hold the other end.
-                if let Ok(socket) = socket {
-                    let _ = socket.shutdown(Shutdown::Both);
-                }
-            });
-        if let Err(error) = waiter {
-            // The socket ends with this, and the child with it.
-            life.kill_group();
-            return Err(error);
-        }
-        let mut child = Self {
-            life,
+        let stderr = process.stderr.take().map(Stderr::capture).transpose();
+        let stderr = stderr.inspect_err(|_| {
+            let _ = process.kill().and_then(|()| process.wait());
+        })?;
+        let socket = Arc::new(socket);
+        let child = Self {
+            life: Life::watch(process, stderr, &socket, lives)?,
+            reader: Stream::buffered(Arc::clone(&socket)),
             socket,
-            calls: 0,
+            call: 0,
+            tasks: 0,
+            is_dismissed: false,
+            grace: settings.stop_grace,
         };
         // A child that is dead already is noticed by the first call.
-        let _ = frame::write(&mut child.socket, frame::HELLO, &hello, &[]);
+        let _ = frame::write(&mut &*child.socket, frame::HELLO, &hello, &[]);
         Ok(child)
     }
 
-    pub(super) fn is_alive(&self) -> bool {
-        let state = self.life.state.lock();
-        state.status.is_none() && state.cause.is_none()
+    /// Whether it can be given a call, as far as is known.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.is_dismissed && self.life.is_alive()
+    }
+
+    /// How many functions it has run.
+    pub(super) fn tasks(&self) -> usize {
+        self.tasks
+    }
+
+    /// What it has run so far was not a task.
+    pub(super) fn is_initialized(&mut self) {
+        self.tasks = 0;
+    }
+
+    /// Asks it to exit. Does not wait for that.
+    pub(super) fn dismiss(&mut self) {
+        if !self.is_dismissed {
+            self.is_dismissed = true;
+            let _ = frame::write(&mut &*self.socket, frame::EXIT, &[], &[]);
+        }
     }
 
     /// Calls a function, and blocks until the child has answered or is dead.
@@ -189,129 +124,164 @@ impl Child {
         argument: &[u8],
         token: &CancelToken,
         timeout: Option<Duration>,
-    ) -> Result<Vec<u8>, JoinError> {
-        self.calls += 1;
-        let call = self.calls;
-        self.life.state.lock().call = Some(call);
-        let life = Arc::clone(&self.life);
+    ) -> Result<Result<Vec<u8>, JoinError>, Unanswered> {
+        self.tasks += 1;
+        self.begin();
+        let (life, call) = (Arc::clone(&self.life), self.call);
         let on_cancel = token.on_cancel(move || life.kill(Some(call), Cause::Cancelled));
-        let answer = self.exchange(function, argument, timeout);
-        self.life.state.lock().call = None;
+        self.set_deadline(timeout);
+        let answer = self.exchange(function, argument);
+        self.life.set_call(None);
         drop(on_cancel);
         match answer {
-            Ok((kind, body)) => understand(function, kind, body),
-            Err(error) => {
-                match (error.kind(), timeout) {
-                    (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(timeout)) => {
-                        self.life.kill(None, Cause::TimedOut(timeout));
-                    }
-                    // The socket is at its end, and a child without it is of no
-                    // use; most often it is dead already, and this does nothing.
-                    _ => drop(self.socket.shutdown(Shutdown::Both)),
-                }
-                Err(match self.life.status() {
-                    (_, Some(Cause::Cancelled)) => JoinError::Cancelled,
-                    (_, Some(Cause::TimedOut(timeout))) => JoinError::TimedOut(timeout),
-                    (status, _) => JoinError::Died(Died::new(self.life.pid, status, None)),
-                })
-            }
+            Ok((frame::RETURNED, body)) => Ok(Ok(body)),
+            Ok((kind, body)) => Ok(Err(failure(function, kind, &body))),
+            Err(error) => Err(self.unanswered(&error, timeout, true)),
         }
     }
 
-    fn exchange(
+    fn begin(&mut self) {
+        self.call += 1;
+        self.life.set_call(Some(self.call));
+    }
+
+    fn set_deadline(&mut self, timeout: Option<Duration>) {
+        self.reader.get_mut().deadline =
+            timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    }
+
+    fn exchange(&mut self, function: &str, argument: &[u8]) -> io::Result<(u8, Vec<u8>)> {
+        let name = frame::name_of(function);
+        frame::write(self.reader.get_mut(), frame::CALL, &name, argument)?;
+        frame::read(&mut self.reader)
+    }
+
+    /// Why there is no answer, or no more of it.
+    fn unanswered(
         &self,
-        function: &str,
-        argument: &[u8],
+        error: &io::Error,
         timeout: Option<Duration>,
-    ) -> io::Result<(u8, Vec<u8>)> {
-        let mut socket = Timed {
-            socket: &self.socket,
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+        is_whole: bool,
+    ) -> Unanswered {
+        match (error.kind(), timeout) {
+            (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(timeout)) => {
+                self.life.kill(None, Cause::TimedOut(timeout));
+            }
+            // The call could not be sent, or it was not read: the system tells
+            // of what is left unread at the end of a socket. A child that has
+            // never run anything is not given the benefit of the doubt, for the
+            // next one would not run it either.
+            (io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset, _)
+                if is_whole && self.call > 1 && !self.life.is_killed() =>
+            {
+                return Unanswered::NotStarted;
+            }
+            // The socket is at its end, and a child without it is of no use;
+            // most often it is dead already, and this does nothing.
+            _ => drop(self.socket.shutdown(Shutdown::Both)),
+        }
+        Unanswered::Ended(self.life.end())
+    }
+
+    /// Calls a function with each of those arguments, and gives
+    /// the answers out as they come; blocks until all are there or the child is
+    /// dead.
+    ///
+    /// A `careful` one answers each before it starts the next. Otherwise they
+    /// come together, every millisecond or so.
+    pub(super) fn call_each(
+        &mut self,
+        function: &str,
+        arguments: &Values,
+        those: Range<usize>,
+        careful: bool,
+        timeout: Option<Duration>,
+        answer: &mut OnAnswer<'_>,
+    ) -> Result<(), Stopped> {
+        let count = those.len();
+        self.begin();
+        self.set_deadline(timeout);
+        let mut answered = 0;
+        // Whether the first that is unanswered is known to have been started.
+        let mut is_running = careful;
+        let receive = || {
+            let mut name = vec![u8::from(careful)];
+            name.extend_from_slice(&frame::name_of(function));
+            let values = arguments.bytes(those);
+            frame::write(self.reader.get_mut(), frame::CALL_EACH, &name, values)?;
+            while answered < count {
+                let (kind, body) = frame::read(&mut self.reader)?;
+                // The timeout is that of each call.
+                self.set_deadline(timeout);
+                if kind == frame::RUNNING {
+                    is_running = true;
+                    continue;
+                }
+                is_running = careful;
+                let mut answers = &body[..];
+                while let Some(value) = take_value(&mut answers) {
+                    let (kind, value) = value.split_last().ok_or(io::ErrorKind::InvalidData)?;
+                    answered += 1;
+                    self.tasks += 1;
+                    answer(match *kind {
+                        frame::RETURNED => Ok(value),
+                        kind => Err(failure(function, kind, value)),
+                    });
+                }
+                if kind != frame::ANSWERS || !answers.is_empty() {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+            }
+            Ok(())
         };
-        frame::write(
-            &mut socket,
-            frame::CALL,
-            &frame::name_of(function),
-            argument,
-        )?;
-        frame::read(&mut socket)
-    }
-
-    /// Asks the child to exit, and kills it if it has not after `grace`.
-    pub(super) fn retire(mut self, grace: Duration) {
-        let _ = frame::write(&mut self.socket, frame::EXIT, &[], &[]);
-        if !self.life.ends_within(grace) {
-            self.life.kill(None, Cause::Retired);
-            self.life.status();
-        }
+        let received: io::Result<()> = receive();
+        self.life.set_call(None);
+        received.map_err(|error| Stopped {
+            answered,
+            is_running,
+            why: self.unanswered(&error, timeout, answered == 0 && !is_running),
+        })
     }
 }
 
-/// A socket whose reads and writes end by a deadline.
-struct Timed<'a> {
-    socket: &'a UnixStream,
-    deadline: Option<Instant>,
+/// A message of many calls was not answered to its end.
+pub(super) struct Stopped {
+    /// How many were answered.
+    pub(super) answered: usize,
+    /// Whether the next one is known to be the one that ran.
+    pub(super) is_running: bool,
+    pub(super) why: Unanswered,
 }
 
-impl Timed<'_> {
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let Some(deadline) = self.deadline else {
-            return Ok(None);
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        Ok(Some(left))
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.dismiss();
+        self.life.end_within(self.grace);
     }
 }
 
-impl Read for Timed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(left) = self.left()? {
-            self.socket.set_read_timeout(Some(left))?;
-        }
-        let mut socket = self.socket;
-        socket.read(buffer)
-    }
-}
-
-impl Write for Timed<'_> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        if let Some(left) = self.left()? {
-            self.socket.set_write_timeout(Some(left))?;
-        }
-        let mut socket = self.socket;
-        socket.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn understand(function: &str, kind: u8, body: Vec<u8>) -> Result<Vec<u8>, JoinError> {
+/// What an answer says that is not a result.
+fn failure(function: &str, kind: u8, body: &[u8]) -> JoinError {
     let function = function.to_owned();
-    let text = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
-    Err(match kind {
-        frame::RETURNED => return Ok(body),
+    let text = || String::from_utf8_lossy(body).into_owned();
+    match kind {
         frame::PANICKED => {
             let (message, thread_name, location) =
-                decode::<frame::Panicked>(&body).unwrap_or_default();
+                decode::<frame::Panicked>(body).unwrap_or_default();
             JoinError::Panicked(Panic::elsewhere(message, thread_name, location))
         }
         frame::ARGUMENT => JoinError::call(CallError::Decode {
             function,
             part: "argument",
-            cause: text(&body),
+            cause: text(),
         }),
         frame::RESULT => JoinError::call(CallError::Encode {
             function,
             part: "result",
-            cause: text(&body),
+            cause: text(),
         }),
         frame::UNKNOWN => {
-            let (program, known) = decode(&body).unwrap_or_default();
+            let (program, known) = decode(body).unwrap_or_default();
             JoinError::call(CallError::Unknown {
                 function,
                 program,
@@ -323,5 +293,5 @@ fn understand(function: &str, kind: u8, body: Vec<u8>) -> Result<Vec<u8>, JoinEr
             part: "result",
             cause: format!("an answer of the unknown kind {kind}: another version of this crate?"),
         }),
-    })
+    }
 }

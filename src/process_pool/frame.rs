@@ -12,6 +12,10 @@ pub(super) const HELLO: u8 = 1;
 pub(super) const CALL: u8 = 2;
 /// To the child: exit.
 pub(super) const EXIT: u8 = 3;
+/// To the child: run a function with each of several arguments. A byte, 1 to
+/// answer each before the next is started; the function's name; the arguments,
+/// each behind its length.
+pub(super) const CALL_EACH: u8 = 4;
 
 /// From the child: the encoded result.
 pub(super) const RETURNED: u8 = 11;
@@ -23,6 +27,12 @@ pub(super) const ARGUMENT: u8 = 13;
 pub(super) const RESULT: u8 = 14;
 /// From the child: there is no such function; the names there are.
 pub(super) const UNKNOWN: u8 = 15;
+
+/// From the child: the next answers to a [`CALL_EACH`], each behind its length,
+/// and each ending with its kind.
+pub(super) const ANSWERS: u8 = 16;
+/// From the child: all is answered up to the call that runs now.
+pub(super) const RUNNING: u8 = 17;
 
 /// Message, name of the thread, location.
 pub(super) type Panicked = (String, Option<String>, Option<String>);
@@ -59,7 +69,7 @@ pub(super) fn read(from: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     Ok((kind[0], body))
 }
 
-/// The body of a [`CALL`] before the argument: the function's name.
+/// How a function's name stands before its arguments.
 pub(super) fn name_of(function: &str) -> Vec<u8> {
     let length = u32::try_from(function.len()).unwrap_or(u32::MAX);
     let mut name = length.to_le_bytes().to_vec();
@@ -67,7 +77,7 @@ pub(super) fn name_of(function: &str) -> Vec<u8> {
     name
 }
 
-/// Splits the body of a [`CALL`] into name and argument.
+/// Splits what follows into the function's name and its arguments.
 pub(super) fn split_call(body: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = body.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;

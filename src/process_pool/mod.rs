@@ -1,29 +1,34 @@
 //! [`ProcessPool`]: the executor with child processes.
 //!
 //! A thread pool of the crate's own does the queueing, the cancelling of what is
-//! queued, and the shutting down. Each of its threads takes an idle [`child`],
-//! or starts one, and waits for its answer; so there are never more children at
-//! work than threads. [`serve`] is the other end, [`frame`] what crosses.
+//! queued, and the shutting down. Each of its threads owns one [`child`], which
+//! it starts for its first call and parts with at its own end, and waits for its
+//! answers; so there are never more children than threads. [`serve`] is the
+//! other end, [`frame`] what crosses.
 
 mod frame;
+mod stream;
 
+mod stderr;
+
+mod life;
+
+// One machine: answers, serve.
+mod answers;
 mod serve;
 
 // A child is started by the settings, and a pool made of them.
-// One machine: builder, child.
+// One machine: builder, child, workers.
 mod builder;
 mod child;
+mod workers;
 
 pub use self::builder::{ProcessBuildError, ProcessPoolBuilder};
 
-use self::builder::Settings;
-use self::child::{Cause, Child, Life};
-use crate::error::{CallError, JoinError, JoinTimeoutError};
-use crate::function::{Functions, Place, Places, Route, call_without_import};
-use crate::sync::Mutex;
-use crate::task::CancelToken;
+use self::workers::Workers;
+use crate::error::JoinTimeoutError;
+use crate::function::{Functions, Place, Places, call_without_import};
 use crate::thread_pool::ThreadPool;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +72,7 @@ use std::time::Duration;
 #[doc(alias = "ProcessPoolExecutor")]
 pub struct ProcessPool {
     threads: ThreadPool,
-    children: Arc<Children>,
+    workers: Arc<Workers>,
 }
 
 impl ProcessPool {
@@ -93,18 +98,24 @@ impl ProcessPool {
         self.threads.shutdown();
     }
 
-    /// Cancels all calls that have not started, and asks those of `call` that
-    /// run to stop, which kills their children; returns how many had not
-    /// started. Never waits for a running call.
+    /// Cancels all calls that have not started, and returns how many. Those that
+    /// run go on. Never waits for a running call.
     pub fn cancel_pending(&self) -> usize {
         self.threads.cancel_pending()
+    }
+
+    /// Cancels all calls: those that have not started, whose number it returns,
+    /// and those of [`call`](Self::call) that run, by killing their children.
+    /// Those of [`call_map`](Self::call_map) that run go on. Never waits for a
+    /// running call; the pool stays open.
+    pub fn cancel_all(&self) -> usize {
+        self.threads.cancel_all()
     }
 
     /// Shuts the pool down and blocks until all its calls are final and its
     /// children have ended. The counterpart of Python's `shutdown(wait=True)`.
     pub fn join(&self) {
         self.threads.join();
-        self.children.retire_idle();
     }
 
     /// Shuts the pool down and blocks until all its calls are final, for
@@ -114,25 +125,21 @@ impl ProcessPool {
     ///
     /// [`JoinTimeoutError`] with what still runs and waits.
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinTimeoutError> {
-        self.threads.join_timeout(timeout)?;
-        self.children.retire_idle();
-        Ok(())
+        self.threads.join_timeout(timeout)
     }
 
     /// Shuts the pool down, cancels what is queued and kills all children:
-    /// calls that run resolve as cancelled. The counterpart of Python's
-    /// `kill_workers`.
+    /// calls that run resolve as cancelled. Waits for nothing. The counterpart of
+    /// Python's `kill_workers`.
     pub fn kill(&self) {
         self.threads.shutdown();
         self.threads.cancel_pending();
-        for life in self.children.lives() {
-            life.kill(None, Cause::Cancelled);
-        }
+        self.workers.lives.kill_all();
     }
 
     /// Returns the ids of the children that live now, idle ones included.
     pub fn pids(&self) -> Vec<u32> {
-        self.children.alive.lock().keys().copied().collect()
+        self.workers.lives.pids()
     }
 
     /// Returns how many children the pool has at most.
@@ -144,7 +151,7 @@ impl ProcessPool {
     /// Returns how many children there are now, idle ones included.
     #[must_use]
     pub fn worker_count(&self) -> usize {
-        self.children.alive.lock().len()
+        self.workers.lives.len()
     }
 
     /// Returns how many calls run now.
@@ -162,13 +169,7 @@ impl ProcessPool {
 
 impl Places for ProcessPool {
     fn place(&self) -> Place<'_> {
-        Place::There(&self.threads, Arc::clone(&self.children) as _)
-    }
-}
-
-impl Drop for ProcessPool {
-    fn drop(&mut self) {
-        self.join();
+        Place::There(&self.threads, Arc::clone(&self.workers) as _)
     }
 }
 
@@ -180,92 +181,5 @@ impl fmt::Debug for ProcessPool {
             .field("active_count", &self.active_count())
             .field("queued_count", &self.queued_count())
             .finish_non_exhaustive()
-    }
-}
-
-/// The children of a pool.
-struct Children {
-    functions: Functions,
-    settings: Settings,
-    /// The last one used is the next to be used.
-    idle: Mutex<Vec<Child>>,
-    /// By process id, those at work too.
-    alive: Mutex<BTreeMap<u32, Arc<Life>>>,
-}
-
-impl Children {
-    fn lives(&self) -> Vec<Arc<Life>> {
-        self.alive.lock().values().cloned().collect()
-    }
-
-    /// An idle child that lives, or a new one.
-    fn take(&self) -> Result<Child, JoinError> {
-        loop {
-            let Some(child) = self.idle.lock().pop() else {
-                let child = Child::start(&self.settings)?;
-                let life = Arc::clone(&child.life);
-                self.alive.lock().insert(life.pid, life);
-                return Ok(child);
-            };
-            if child.is_alive() {
-                return Ok(child);
-            }
-            self.retire(child);
-        }
-    }
-
-    /// Keeps the child for the next call, unless it is dead or worn out.
-    fn give_back(&self, child: Child) {
-        let most = self.settings.max_tasks_per_child;
-        if child.is_alive() && most.is_none_or(|most| child.calls < most) {
-            self.idle.lock().push(child);
-        } else {
-            self.retire(child);
-        }
-    }
-
-    fn retire(&self, child: Child) {
-        let life = Arc::clone(&child.life);
-        child.retire(self.settings.stop_grace);
-        let mut alive = self.alive.lock();
-        // Its id may be that of a new child already.
-        if alive
-            .get(&life.pid)
-            .is_some_and(|other| Arc::ptr_eq(other, &life))
-        {
-            alive.remove(&life.pid);
-        }
-    }
-
-    fn retire_idle(&self) {
-        let idle = std::mem::take(&mut *self.idle.lock());
-        for child in idle {
-            self.retire(child);
-        }
-    }
-}
-
-impl Route for Children {
-    fn call(
-        &self,
-        function: &'static str,
-        argument: &[u8],
-        token: &CancelToken,
-    ) -> Result<Vec<u8>, JoinError> {
-        // Before a child is started for it.
-        if token.is_cancelled() {
-            return Err(JoinError::Cancelled);
-        }
-        if self.functions.find(function).is_none() {
-            return Err(JoinError::call(CallError::Unknown {
-                function: function.to_owned(),
-                program: serve::this_program(),
-                known: self.functions.names().map(str::to_owned).collect(),
-            }));
-        }
-        let mut child = self.take()?;
-        let answer = child.call(function, argument, token, self.settings.call_timeout);
-        self.give_back(child);
-        answer
     }
 }

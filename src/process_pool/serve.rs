@@ -1,20 +1,25 @@
 //! The child's side: a program that finds itself a child serves calls, and
 //! never returns.
 
+use super::answers::Answers;
 use super::frame;
-use crate::function::{Failure, Functions, decode, encode};
+use super::stream::Stream;
+use crate::error::CallError;
+use crate::function::{Failure, Functions, decode, encode, take_value};
 use crate::unwind;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::panic::PanicHookInfo;
 use std::process;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 /// Whether this process has got as far as `init`.
 static INIT_REACHED: AtomicBool = AtomicBool::new(false);
@@ -55,71 +60,66 @@ impl Functions {
         }
     }
 
-    fn serve(&self, mut socket: UnixStream) -> ! {
-        let Ok(reader) = socket.try_clone() else {
-            process::exit(1);
-        };
-        let mut reader = BufReader::with_capacity(64 * 1024, reader);
+    fn serve(&self, socket: UnixStream) -> ! {
+        let socket = Arc::new(socket);
+        let mut reader = Stream::buffered(Arc::clone(&socket));
         match frame::read(&mut reader) {
             Ok((frame::HELLO, body)) => limit_memory(&body),
             _ => process::exit(1),
         }
-        let (calls, to_run) = mpsc::channel();
-        // Reads all the time, so that the end of the parent is noticed whatever
-        // a function does, and the parent can always write its whole call.
-        let reading = thread::Builder::new()
-            .name("reader".to_owned())
-            .spawn(move || {
-                loop {
-                    match frame::read(&mut reader) {
-                        Ok(frame) => {
-                            if calls.send(frame).is_err() {
-                                return;
-                            }
-                        }
-                        Err(_) => end_group(),
-                    }
+        watch(&socket);
+        note_locations();
+        let mut answers = Answers::new(Arc::clone(&socket));
+        let mut answer = Vec::new();
+        while let Ok((kind, body)) = frame::read(&mut reader) {
+            let sent = match kind {
+                frame::CALL => {
+                    let kind = match frame::split_call(&body) {
+                        Some((name, argument)) => self.answer(name, argument, &mut answer),
+                        None => cut_short(&mut answer),
+                    };
+                    drop(body);
+                    let sent = frame::write(&mut &*socket, kind, &[], &answer);
+                    forget(&mut answer);
+                    sent
                 }
-            });
-        if reading.is_err() {
-            process::exit(1);
-        }
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-            let location = info.location().map(ToString::to_string);
-            // Not there any more while the thread ends.
-            let _ = LOCATION.try_with(|slot| slot.replace(location));
-            usual(info);
-        }));
-        for (kind, body) in to_run {
-            if kind != frame::CALL {
+                frame::CALL_EACH => self.answer_each(&body, &mut answers),
+                // The pool has no more use for this process.
+                _ => {
+                    let _ = std::io::stdout().flush();
+                    process::exit(0);
+                }
+            };
+            if sent.is_err() {
                 break;
             }
-            let (kind, answer) = self.answer(&body);
-            drop(body);
-            if frame::write(&mut socket, kind, &[], &answer).is_err() {
-                end_group();
-            }
         }
-        let _ = std::io::stdout().flush();
-        process::exit(0);
+        end_group();
     }
 
-    fn answer(&self, body: &[u8]) -> (u8, Vec<u8>) {
-        let Some((name, argument)) = frame::split_call(body) else {
-            return (frame::ARGUMENT, b"the call is cut short".to_vec());
-        };
+    /// Runs a function; puts the answer, in place of what was there, and returns
+    /// its kind.
+    fn answer(&self, name: &str, argument: &[u8], answer: &mut Vec<u8>) -> u8 {
+        answer.clear();
         let Some(function) = self.find(name) else {
             let known: Vec<_> = self.names().collect();
-            return (
-                frame::UNKNOWN,
-                encode(&(this_program(), known)).unwrap_or_default(),
-            );
+            let program = format!("child process {} ({})", process::id(), this_program());
+            *answer = encode(&(program, known)).unwrap_or_default();
+            return frame::UNKNOWN;
         };
-        match unwind::catch(|| function(argument)) {
-            Ok(Ok(result)) => (frame::RETURNED, result),
-            Ok(Err(Failure::Argument(cause))) => (frame::ARGUMENT, cause.into_bytes()),
-            Ok(Err(Failure::Result(cause))) => (frame::RESULT, cause.into_bytes()),
+        let outcome = unwind::catch(|| function(argument, answer));
+        // What has been printed is there before the result.
+        let _ = std::io::stdout().flush();
+        match outcome {
+            Ok(Ok(())) => frame::RETURNED,
+            Ok(Err(Failure::Argument(cause))) => {
+                *answer = cause.into_bytes();
+                frame::ARGUMENT
+            }
+            Ok(Err(Failure::Result(cause))) => {
+                *answer = cause.into_bytes();
+                frame::RESULT
+            }
             Err(payload) => {
                 let panic = crate::Panic::new(payload);
                 let texts: frame::Panicked = (
@@ -128,10 +128,77 @@ impl Functions {
                     LOCATION.take(),
                 );
                 unwind::discard(panic);
-                (frame::PANICKED, encode(&texts).unwrap_or_default())
+                *answer = encode(&texts).unwrap_or_default();
+                frame::PANICKED
             }
         }
     }
+
+    fn answer_each(&self, body: &[u8], answers: &mut Answers) -> std::io::Result<()> {
+        let Some((&careful, call)) = body.split_first() else {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        };
+        let Some((name, mut arguments)) = frame::split_call(call) else {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        };
+        answers.begin(careful != 0);
+        let mut answer = Vec::new();
+        while let Some(argument) = take_value(&mut arguments) {
+            let kind = self.answer(name, argument, &mut answer);
+            answers.push(kind, &answer)?;
+            forget(&mut answer);
+        }
+        answers.end()
+    }
+}
+
+/// Answers up to this size are kept room for.
+const KEPT: usize = 64 * 1024;
+
+fn forget(answer: &mut Vec<u8>) {
+    answer.clear();
+    answer.shrink_to(KEPT);
+}
+
+fn cut_short(answer: &mut Vec<u8>) -> u8 {
+    *answer = b"the call is cut short".to_vec();
+    frame::ARGUMENT
+}
+
+/// Ends this process when its parent ends, whatever a function does meanwhile.
+fn watch(socket: &Arc<UnixStream>) {
+    let socket = Arc::clone(socket);
+    let watcher = thread::Builder::new()
+        .name("watcher".to_owned())
+        // Of the memory that may be limited.
+        .stack_size(64 * 1024)
+        .spawn(move || {
+            loop {
+                // No events are asked for: the end of the socket is always told.
+                let mut end = [PollFd::new(&*socket, PollFlags::empty())];
+                if poll(&mut end, None).is_ok() {
+                    if !end[0].revents().is_empty() {
+                        end_group();
+                    }
+                    // Not expected.
+                    thread::sleep(Duration::from_millis(100));
+                }
+            }
+        });
+    if watcher.is_err() {
+        process::exit(1);
+    }
+}
+
+/// Makes the panic hook note where a function panicked.
+fn note_locations() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        let location = info.location().map(ToString::to_string);
+        // Not there any more while the thread ends.
+        let _ = LOCATION.try_with(|slot| slot.replace(location));
+        usual(info);
+    }));
 }
 
 /// The socket on descriptor 0, if this is a child of a pool; `/dev/null` takes
@@ -151,6 +218,18 @@ fn socket_of_parent() -> Option<UnixStream> {
 /// Whether this process is a child that has not got to `init`.
 pub(super) fn is_unserved_child() -> bool {
     !init_reached() && std::env::var_os(frame::CHILD).is_some()
+}
+
+/// Whether the registry has a function of that name.
+pub(super) fn check_known(functions: &Functions, function: &str) -> Result<(), CallError> {
+    if functions.find(function).is_some() {
+        return Ok(());
+    }
+    Err(CallError::Unknown {
+        function: function.to_owned(),
+        program: this_program(),
+        known: functions.names().map(str::to_owned).collect(),
+    })
 }
 
 /// What an error calls the program of this process.
@@ -175,7 +254,7 @@ fn limit_memory(hello: &[u8]) {
 }
 
 /// Ends this process and all that it started.
-fn end_group() -> ! {
+pub(super) fn end_group() -> ! {
     let _ = kill_current_process_group(Signal::KILL);
     process::exit(1);
 }

@@ -248,7 +248,7 @@ pub(crate) fn become_worker_of(pool: u32) {
     WORKER_OF.with(|worker_of| worker_of.set(pool));
 }
 
-pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
     done()
 }
 

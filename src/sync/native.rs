@@ -121,7 +121,7 @@ const YIELDS: u32 = 16;
 
 /// Waits a few microseconds for `done`, about what going to sleep and being
 /// woken would cost; says whether it became true.
-pub(crate) fn spin_until(done: impl Fn() -> bool) -> bool {
+pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
     if done() {
         return true;
     }

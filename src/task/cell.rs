@@ -59,17 +59,6 @@ impl<F: FnOnce() -> T, T> Work<T> for F {
     }
 }
 
-/// A closure that may end as cancelled or failed.
-#[cfg(feature = "process")]
-pub(crate) struct Fallible<F>(pub(crate) F);
-
-#[cfg(feature = "process")]
-impl<F: FnOnce() -> Result<T, JoinError>, T> Work<T> for Fallible<F> {
-    fn work(self) -> Result<T, JoinError> {
-        (self.0)()
-    }
-}
-
 struct Slot<F, T> {
     stage: Stage<F, T>,
     watchers: Watchers,

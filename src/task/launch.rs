@@ -33,15 +33,17 @@ where
 }
 
 /// As [`launch`], but a closure that is not taken comes back.
-pub(crate) fn offer<'scope, F, T>(
+pub(crate) fn offer<'scope, F, T, S>(
     closure: F,
+    stop: S,
     execute: impl FnOnce(ErasedTask<'scope>) -> Result<(), Refused<'scope>>,
 ) -> Result<ScopedJoinHandle<'scope, T>, SubmitError<F>>
 where
     F: Work<T> + Send + 'scope,
     T: Send + 'scope,
+    S: Stop + 'scope,
 {
-    let cell = Arc::new(Cell::new(closure, ()));
+    let cell = Arc::new(Cell::new(closure, stop));
     if let Err(refused) = execute(ErasedTask::new(Arc::clone(&cell) as _)) {
         // An executor may refuse another task in place of this one, which it
         // then still holds; that other one learns of it as it is dropped.

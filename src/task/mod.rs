@@ -28,8 +28,6 @@ pub use self::cancel::{CancelToken, OnCancel};
 pub(crate) use self::cancel_all::cancel_all;
 #[cfg(all(test, not(as_completed_loom)))]
 pub(crate) use self::cell::Cell;
-#[cfg(feature = "process")]
-pub(crate) use self::cell::Fallible;
 pub(crate) use self::cell::{AnyCell, Member, Work};
 pub(crate) use self::claim::{Claim, Claimer, Gauge, become_worker};
 pub(crate) use self::erased::{ErasedTask, WeakTask};

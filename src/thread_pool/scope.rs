@@ -142,7 +142,7 @@ impl<'scope> ScopedPool<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        offer(closure, |task| self.core.try_submit(task))
+        offer(closure, (), |task| self.core.try_submit(task))
     }
 
     /// Submits a closure that is given a token; see

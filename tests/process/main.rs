@@ -10,6 +10,11 @@
 mod support;
 
 mod alike;
+mod campaign;
 mod children;
+mod chunks;
 mod functions;
+mod guards;
+mod paths;
+mod settings;
 mod worker;
