@@ -41,6 +41,8 @@ impl DownloaderBuilder {
                 overwrite: Overwrite::default(),
                 durability: Durability::default(),
                 resume: false,
+                segments: 1,
+                segments_above: 16 * 1024 * 1024,
                 keep: Keep::default(),
                 remember_names: true,
                 headers: Vec::new(),
@@ -158,6 +160,33 @@ impl DownloaderBuilder {
         self
     }
 
+    /// Sets how many connections download one large file, each a segment of it; one
+    /// by default.
+    ///
+    /// The connections are threads of the job's own. They are used for a file above
+    /// [`segments_above`](Self::segments_above) if the server says that it honours
+    /// ranges (`Accept-Ranges`) and identifies the version of the file (by a strong
+    /// `ETag` or a date); otherwise one connection downloads the file. A connection
+    /// that fails is retried alone, as the [retry policy](Self::retry) says, while
+    /// others take over its segment; one that is done takes a share of the slowest
+    /// one's. All other settings hold for the job as a whole. While
+    /// [`max_in_flight_per_host`](Self::max_in_flight_per_host) is reached, no
+    /// connection is added to those of the jobs.
+    ///
+    /// With [`resume`](Self::resume), the part has its full length from the start, and
+    /// `NAME.part.from` lists what has been received of it.
+    pub fn segments(mut self, connections: usize) -> Self {
+        self.settings.segments = connections;
+        self
+    }
+
+    /// Sets the size, in bytes, above which a file is downloaded in
+    /// [`segments`](Self::segments); 16 MiB by default.
+    pub fn segments_above(mut self, bytes: u64) -> Self {
+        self.settings.segments_above = bytes;
+        self
+    }
+
     /// Sets which entries the report keeps; all by default.
     pub fn keep(mut self, keep: Keep) -> Self {
         self.settings.keep = keep;
@@ -241,6 +270,7 @@ impl DownloaderBuilder {
                 "max_in_flight_per_host",
                 settings.max_in_flight_per_host == Some(0),
             ),
+            ("segments", settings.segments == 0),
             ("connect_timeout", settings.connect_timeout.is_zero()),
             ("read_timeout", settings.read_timeout.is_zero()),
             ("total_timeout", settings.total_timeout.is_zero()),

@@ -91,7 +91,7 @@ impl DownloadError {
     /// Returns whether the same request is likely to succeed later.
     ///
     /// These errors are retried: failed connections, timeouts,
-    /// bodies that break off, and the statuses 408, 425, 429, 500, 502, 503
+    /// bodies that break off, files that change meanwhile, and the statuses 408, 425, 429, 500, 502, 503
     /// and 504.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -192,6 +192,9 @@ pub enum DownloadErrorKind {
         /// The connection's error.
         source: Cause,
     },
+    /// The file changed on the server while it was downloaded.
+    #[error("file changed on the server while it was downloaded")]
+    Changed,
     /// The length of the file is not the one that the job requires.
     #[error("length is {actual}, not {expected}")]
     Length {
@@ -253,6 +256,7 @@ impl DownloadErrorKind {
             | Self::Connect(_)
             | Self::TooSlow { .. }
             | Self::Disconnected(_)
+            | Self::Changed
             | Self::Body { .. } => true,
             Self::Timeout(kind) => *kind != TimeoutKind::Total,
             Self::Status { code } => {

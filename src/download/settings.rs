@@ -79,6 +79,10 @@ pub(super) struct Settings {
     pub(super) overwrite: Overwrite,
     pub(super) durability: Durability,
     pub(super) resume: bool,
+    /// Connections per large file.
+    pub(super) segments: usize,
+    /// From how many bytes on a file is large.
+    pub(super) segments_above: u64,
     pub(super) keep: Keep,
     pub(super) remember_names: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,

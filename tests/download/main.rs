@@ -26,6 +26,7 @@ mod nginx;
 mod redirects;
 mod resume;
 mod retries;
+mod segments;
 
 use as_completed::ThreadPool;
 use as_completed::download::{

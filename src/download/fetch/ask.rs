@@ -2,12 +2,13 @@
 
 use super::body;
 use super::failure::{Failure, RetryAfter, before_answer};
-use super::resume::Offer;
+use super::resume::{Offer, Validator};
 use super::shared::Shared;
 use crate::download::error::{DownloadErrorKind, RedirectError, TimeoutKind};
 use crate::download::net::location::Location;
 use crate::download::retry::parse_retry_after;
 use crate::download::settings::finite;
+use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime};
 use ureq::http::header::{HeaderName, IF_MODIFIED_SINCE, IF_RANGE, LOCATION, RANGE, RETRY_AFTER};
 use ureq::http::{HeaderMap, Response};
@@ -19,6 +20,8 @@ pub(crate) enum Condition<'a> {
     None,
     /// What the part lacks, if the file has not changed since.
     RestOf(&'a Offer),
+    /// These bytes of the file, if it has not changed.
+    Piece(&'a Range<u64>, &'a Validator),
     /// The whole file, if it has changed since then.
     ModifiedSince(SystemTime),
 }
@@ -101,6 +104,9 @@ fn ask_once(
         Condition::RestOf(offer) => request
             .header(RANGE, format!("bytes={}-", offer.length))
             .header(IF_RANGE, offer.validator.as_str()),
+        Condition::Piece(piece, validator) => request
+            .header(RANGE, format!("bytes={}-{}", piece.start, piece.end - 1))
+            .header(IF_RANGE, validator.as_str()),
         Condition::ModifiedSince(time) => {
             request.header(IF_MODIFIED_SINCE, httpdate::fmt_http_date(time))
         }

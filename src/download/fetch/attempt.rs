@@ -3,17 +3,20 @@
 use super::ask::{Condition, ask, refusal, text};
 use super::body::{self, Progress, Received, Sink};
 use super::failure::{Again, Failure};
-use super::resume::{Part, Validator, Verdict};
+use super::ranges::Ranges;
+use super::resume::{Offer, Part, Validator, Verdict};
 use super::save::{Committed, Draft};
+use super::segments::{Large, NoteWritten};
 use super::shared::Shared;
 use crate::download::error::DownloadErrorKind;
 use crate::download::job::Wanted;
 use crate::download::net::location::Location;
 use crate::download::settings::Overwrite;
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LAST_MODIFIED};
+use ureq::http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_TYPE, LAST_MODIFIED};
 use ureq::http::{HeaderMap, Response};
 
 /// How an attempt ended well.
@@ -33,6 +36,14 @@ enum Begin {
     GoesOn { offset: u64, total: u64 },
 }
 
+/// A large file that is to come in segments.
+struct Segments {
+    validator: Validator,
+    total: u64,
+    /// What the part has already.
+    done: Ranges,
+}
+
 /// What is the same for all attempts at one file.
 pub(crate) struct Fetch<'a> {
     pub(crate) shared: &'a Shared,
@@ -41,6 +52,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) sha256: Option<[u8; 32]>,
     pub(crate) target: PathBuf,
     pub(crate) deadline: Option<Instant>,
+    /// Whether segments have turned out to be of no use.
+    pub(crate) in_one_stream: Cell<bool>,
 }
 
 impl Fetch<'_> {
@@ -79,6 +92,9 @@ impl Fetch<'_> {
                 return Err(failure);
             }
         };
+        if let Some(segments) = self.segments(&answer, verdict) {
+            return self.save_segments(answer, part, segments, progress);
+        }
         match (verdict, part) {
             (None, None) => self.save_whole(answer.response, progress),
             (None, Some(part)) => {
@@ -226,6 +242,119 @@ impl Fetch<'_> {
                     part.discard();
                 }
                 Err(failure)
+            }
+        }
+    }
+
+    /// Looks whether the rest of the file is to come in segments: also over one
+    /// connection, if the part has them.
+    fn segments(
+        &self,
+        answer: &Response<ureq::Body>,
+        verdict: Option<(&Offer, Verdict)>,
+    ) -> Option<Segments> {
+        let settings = &self.shared.settings;
+        if let Some((offer, Verdict::GoesOn(total))) = verdict {
+            let is_large = settings.segments > 1 && total > settings.segments_above;
+            let done = match &offer.ranges {
+                Some(ranges) => ranges.clone(),
+                None if is_large && !self.in_one_stream.get() => Ranges::first(offer.length),
+                None => return None,
+            };
+            return Some(Segments {
+                validator: offer.validator.clone(),
+                total,
+                done,
+            });
+        }
+        let total = answer.body().content_length()?;
+        let is_large = settings.segments > 1 && total > settings.segments_above;
+        if verdict.is_some() || !is_large || self.in_one_stream.get() {
+            return None;
+        }
+        let accepted = text(answer.headers(), &ACCEPT_RANGES)?;
+        accepted
+            .trim()
+            .eq_ignore_ascii_case("bytes")
+            .then_some(())?;
+        Some(Segments {
+            validator: Validator::of(answer.headers())?,
+            total,
+            done: Ranges::default(),
+        })
+    }
+
+    /// Saves a large file, of which the answer brings the beginning.
+    fn save_segments(
+        &self,
+        answer: Response<ureq::Body>,
+        mut part: Option<Part>,
+        segments: Segments,
+        progress: &mut Progress<'_>,
+    ) -> Result<Fetched, Failure> {
+        let Segments {
+            validator,
+            total,
+            done,
+        } = segments;
+        let discard = |part: &Option<Part>| {
+            if let Some(part) = part {
+                part.discard();
+            }
+        };
+        self.check_header(answer.headers(), Some(total))
+            .inspect_err(|_| discard(&part))?;
+        let modified = self.modified_there(answer.headers());
+        let url = &self.wanted.url;
+        let begun = match &mut part {
+            None => None,
+            Some(part) => part.begin_ranges(url, &validator, total, &done)?,
+        };
+        if begun.is_none() {
+            part = None;
+        }
+        let draft = match begun {
+            Some(draft) => draft,
+            None => {
+                let draft = Draft::temporary(&self.shared.settings.directory)?;
+                draft.set_length(total)?;
+                draft
+            }
+        };
+        let is_of_two_attempts = done != Ranges::default();
+        let large = Large {
+            shared: self.shared,
+            location: self.location,
+            deadline: self.deadline,
+            validator: &validator,
+            total,
+            connections: self.shared.settings.segments,
+        };
+        let mut note = |written: &Ranges| match &part {
+            Some(part) => part.write_ranges(url, &validator, total, written),
+            None => Ok(()),
+        };
+        let note = part.is_some().then_some(&mut note as &mut NoteWritten<'_>);
+        let hasher = self.sha256.map(|_| Sha256::new());
+        let outcome = large.receive(answer.into_body(), done, &draft, hasher, progress, note);
+        match (outcome, &part) {
+            (Ok(hasher), Some(part)) => {
+                let received = Received { draft, hasher };
+                self.finish_of_part(part, received, modified, is_of_two_attempts)
+            }
+            (Ok(hasher), None) => self.finish(Received { draft, hasher }, modified),
+            (Err(failure), _) => {
+                let again = match failure.again {
+                    Again::InOneStream => {
+                        self.in_one_stream.set(true);
+                        Again::Anew
+                    }
+                    again => again,
+                };
+                if again == Again::Anew {
+                    discard(&part);
+                }
+                Err(Failure { again, ..failure })
             }
         }
     }

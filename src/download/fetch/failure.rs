@@ -34,6 +34,8 @@ pub(crate) enum Again {
     Stale,
     /// At once: what was there of the file was no good, and is gone.
     Anew,
+    /// At once, as a whole: the server does not honour ranges.
+    InOneStream,
 }
 
 impl From<DownloadErrorKind> for Failure {

@@ -1,9 +1,11 @@
 //! One attempt at one file: the request, the body, the file on the disk.
 
 pub(crate) mod failure;
+pub(crate) mod hosts;
 mod lock;
 mod pace;
 pub(crate) mod pauses;
+mod ranges;
 pub(crate) mod save;
 
 pub(crate) mod resume;
@@ -12,5 +14,7 @@ pub(crate) mod shared;
 mod body;
 
 mod ask;
+
+mod segments;
 
 pub(crate) mod attempt;

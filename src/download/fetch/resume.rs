@@ -6,8 +6,10 @@
 //! is worth nothing.
 
 use super::lock::{self, Found};
+use super::ranges::Ranges;
 use super::save::{Draft, failed};
 use crate::download::error::DownloadErrorKind;
+use crate::download::settings::{Durability, Overwrite};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +25,9 @@ pub(crate) const NOTE_SUFFIX: &str = ".part.from";
 /// More than any URL that is requested.
 const LONGEST_NOTE: u64 = 256 * 1024;
 const FIRST_LINE: &str = "as-completed part 1";
+/// A part of which some ranges are written, and named in the note. Its length says
+/// nothing.
+const FIRST_LINE_OF_RANGES: &str = "as-completed part 2";
 
 /// What tells one version of a file from all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +56,7 @@ impl Validator {
 
     /// Whether an answer may be of the same version: it is of another if it
     /// says so.
-    fn agrees_with(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn agrees_with(&self, headers: &HeaderMap) -> bool {
         let name = if self.0.starts_with('"') {
             ETAG
         } else {
@@ -76,7 +81,10 @@ pub(crate) struct Part {
 /// What there is to go on with.
 #[derive(Debug)]
 pub(crate) struct Offer {
+    /// Up to where there is all of it.
     pub(crate) length: u64,
+    /// What there is, if that is more.
+    pub(crate) ranges: Option<Ranges>,
     pub(crate) validator: Validator,
     pub(crate) total: Option<u64>,
 }
@@ -96,7 +104,10 @@ impl Part {
             Found::File(file) => {
                 // The note is written right after the part is created.
                 let is_empty = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-                if !is_empty && !part.read_note()?.starts_with(FIRST_LINE) {
+                let is_ours = |note: &str| {
+                    note.starts_with(FIRST_LINE) || note.starts_with(FIRST_LINE_OF_RANGES)
+                };
+                if !is_empty && !is_ours(&part.read_note()?) {
                     return None;
                 }
                 part.file = Some(file);
@@ -119,7 +130,12 @@ impl Part {
         let length = self.file.as_ref()?.metadata().ok()?.len();
         let note = self.read_note()?;
         let mut lines = note.lines();
-        if lines.next() != Some(FIRST_LINE) || lines.next() != Some(url) {
+        let has_ranges = match lines.next()? {
+            FIRST_LINE => false,
+            FIRST_LINE_OF_RANGES => true,
+            _ => return None,
+        };
+        if lines.next() != Some(url) {
             return None;
         }
         let validator = Validator(lines.next()?.to_owned());
@@ -127,8 +143,21 @@ impl Part {
             "unknown" => None,
             total => Some(total.parse().ok()?),
         };
-        (length > 0 && lines.next() == Some("end")).then_some(Offer {
-            length,
+        if !has_ranges {
+            return (length > 0 && lines.next() == Some("end")).then_some(Offer {
+                length,
+                ranges: None,
+                validator,
+                total,
+            });
+        }
+        let text: Vec<&str> = lines.collect();
+        let (&end, ranges) = text.split_last()?;
+        let ranges = Ranges::parse(ranges.iter().copied())?;
+        let fits = end == "end" && ranges.end() <= length && Some(ranges.end()) <= total;
+        (fits && ranges.end() > 0).then_some(Offer {
+            length: ranges.prefix(),
+            ranges: Some(ranges),
             validator,
             total,
         })
@@ -154,6 +183,52 @@ impl Part {
         // of the new version.
         self.write_note(url, validator, total)?;
         Ok(Some(draft))
+    }
+
+    /// Makes the part one of ranges, of which it has those; empties it if it has
+    /// none. Returns `None` if another run has created it meanwhile.
+    pub(crate) fn begin_ranges(
+        &mut self,
+        url: &str,
+        validator: &Validator,
+        total: u64,
+        ranges: &Ranges,
+    ) -> Result<Option<Draft>, DownloadErrorKind> {
+        match &self.file {
+            // Not before the old part is gone, lest it be taken for the new version.
+            Some(file) if *ranges == Ranges::default() => {
+                file.set_len(0).map_err(failed("empty", &self.path))?;
+            }
+            Some(_) => {}
+            None => self.file = lock::create(&self.path).map_err(failed("create", &self.path))?,
+        }
+        if self.file.is_none() {
+            return Ok(None);
+        }
+        // Before the length is set, which without ranges would say what there is.
+        self.write_ranges(url, validator, total, ranges)?;
+        let draft = self.go_on(0)?;
+        draft.set_length(total)?;
+        Ok(Some(draft))
+    }
+
+    /// Notes which ranges there are, in the place of the old note.
+    pub(crate) fn write_ranges(
+        &self,
+        url: &str,
+        validator: &Validator,
+        total: u64,
+        ranges: &Ranges,
+    ) -> Result<(), DownloadErrorKind> {
+        let text = format!(
+            "{FIRST_LINE_OF_RANGES}\n{url}\n{}\n{total}\n{ranges}end\n",
+            validator.0
+        );
+        let directory = self.note.parent().unwrap_or(Path::new("."));
+        let mut note = Draft::temporary(directory)?;
+        note.write(text.as_bytes())?;
+        note.commit(&self.note, Durability::None, Overwrite::Always, None)?;
+        Ok(())
     }
 
     /// Opens the part to go on after `length` bytes, which are all there is.
@@ -233,15 +308,15 @@ impl Part {
 
 /// The value of `Content-Range`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ContentRange {
+pub(crate) struct ContentRange {
     /// The first byte and the one after the last, unless the range was not
     /// satisfiable.
-    range: Option<(u64, u64)>,
-    total: Option<u64>,
+    pub(crate) range: Option<(u64, u64)>,
+    pub(crate) total: Option<u64>,
 }
 
 impl ContentRange {
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(CONTENT_RANGE)?.to_str().ok()?;
         let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
         let total = match total {
@@ -342,6 +417,7 @@ mod tests {
     fn offer(length: u64, total: Option<u64>) -> Offer {
         Offer {
             length,
+            ranges: None,
             validator: Validator("\"a\"".to_owned()),
             total,
         }

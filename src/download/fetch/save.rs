@@ -59,7 +59,8 @@ impl Draft {
     pub(crate) fn temporary(directory: &Path) -> Result<Self, DownloadErrorKind> {
         loop {
             let path = directory.join(format!("{TEMPORARY_PREFIX}{:016x}", fastrand::u64(..)));
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
+            let mut options = OpenOptions::new();
+            match options.read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => {
                     return Ok(Self {
                         file,
@@ -87,6 +88,38 @@ impl Draft {
         self.file
             .write_all(bytes)
             .map_err(failed("write", &self.path))
+    }
+
+    /// Sets the length of the file, all of which is still to be written.
+    pub(crate) fn set_length(&self, length: u64) -> Result<(), DownloadErrorKind> {
+        self.file
+            .set_len(length)
+            .map_err(failed("set the length of", &self.path))
+    }
+
+    /// Writes at a place of the file. Others may do so elsewhere at the same time.
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DownloadErrorKind> {
+        system::write_all_at(&self.file, bytes, offset).map_err(failed("write", &self.path))
+    }
+
+    /// Reads at a place of the file, which has more bytes there.
+    pub(crate) fn read_at(
+        &self,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> Result<usize, DownloadErrorKind> {
+        let read = system::read_at(&self.file, buffer, offset)
+            .and_then(|read| match read {
+                0 => Err(ErrorKind::UnexpectedEof.into()),
+                read => Ok(read),
+            })
+            .map_err(failed("read", &self.path))?;
+        Ok(read)
+    }
+
+    /// Syncs what has been written to the disk.
+    pub(crate) fn sync_content(&self) -> Result<(), DownloadErrorKind> {
+        self.file.sync_data().map_err(failed("sync", &self.path))
     }
 
     /// Gives the file its name, in the place of the one that has it.
@@ -159,4 +192,58 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_directory(_directory: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// Reading and writing at a place, beside others who do so elsewhere.
+#[cfg(unix)]
+mod system {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::FileExt;
+
+    pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
+
+    pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(buffer, offset)
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::fs::File;
+    use std::io;
+    use std::os::windows::fs::FileExt;
+
+    pub(super) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match file.seek_write(bytes, offset)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => {
+                    bytes = &bytes[written..];
+                    offset += written as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.seek_read(buffer, offset)
+    }
+}
+
+#[cfg(not(any(unix, windows)))]
+mod system {
+    use std::fs::File;
+    use std::io;
+
+    pub(super) fn write_all_at(_: &File, _: &[u8], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn read_at(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }

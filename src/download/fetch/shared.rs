@@ -1,5 +1,6 @@
 //! [`Shared`]: what all jobs of a downloader share.
 
+use super::hosts::Hosts;
 use super::pace::RateLimit;
 use crate::download::error::DownloaderBuildError;
 use crate::download::net::agent::build_agent;
@@ -13,6 +14,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) agent: ureq::Agent,
     pub(crate) rate_limit: Option<RateLimit>,
+    /// Only if files come in segments and the connections of a host are limited.
+    pub(crate) hosts: Option<Hosts>,
     /// Buffers for bodies that no job is using.
     buffers: Mutex<Vec<Box<[u8]>>>,
 }
@@ -23,6 +26,10 @@ impl Shared {
         Ok(Self {
             agent,
             rate_limit: settings.bytes_per_second.map(RateLimit::new),
+            hosts: settings
+                .max_in_flight_per_host
+                .filter(|_| settings.segments > 1)
+                .map(Hosts::new),
             buffers: Mutex::new(Vec::new()),
             settings,
         })

@@ -6,6 +6,7 @@
 //! does not say: whether a connection had been used before when it failed, and
 //! whether a body ended or was reset.
 
+use super::stop;
 use super::transport::{Fault, TcpTransport, deadline_of, slice_until};
 use crate::task::CancelToken;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -85,7 +86,7 @@ impl TcpConnector {
     fn await_connected(&self, socket: &Socket, deadline: Option<Instant>) -> io::Result<()> {
         const PAUSE: Duration = Duration::from_millis(10);
         loop {
-            if self.token.is_cancelled() {
+            if self.token.is_cancelled() || stop::is_stopped() {
                 return Err(io::Error::other(Fault::Cancelled));
             }
             if let Some(error) = socket.take_error()? {

@@ -1,5 +1,6 @@
 //! TCP for ureq that waits in short slices, and says how it failed.
 
+use super::stop;
 use crate::task::CancelToken;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -89,7 +90,7 @@ impl TcpTransport {
     }
 
     fn check_token(&self) -> Result<(), ureq::Error> {
-        if self.token.is_cancelled() {
+        if self.token.is_cancelled() || stop::is_stopped() {
             return Err(Fault::Cancelled.into_error());
         }
         Ok(())

@@ -9,6 +9,7 @@ use crate::download::fetch::failure::Again;
 use crate::download::job::Job;
 use crate::download::report::Outcome;
 use crate::download::settings::{Overwrite, finite};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -54,11 +55,14 @@ fn try_all<K: Send + Sync + 'static>(
         sha256: job.wanted().required_sha256()?,
         target: settings.directory.join(job.file_name()),
         deadline,
+        in_one_stream: Cell::new(false),
     };
     if settings.overwrite == Overwrite::Never && fetch.target.symlink_metadata().is_ok() {
         return Ok(Fetched::Skipped);
     }
     let authority = queued.location.authority();
+    let hosts = run.shared.hosts.as_ref();
+    let _slot = hosts.map(|hosts| hosts.enter(authority));
     let mut stale = 0;
     let mut began_anew = false;
     loop {

@@ -1,0 +1,203 @@
+//! [`Board`]: the plan that the connections of one file share, and its end.
+
+use super::plan::{Plan, Take};
+use crate::download::error::DownloadErrorKind;
+use crate::download::fetch::failure::Failure;
+use crate::download::fetch::pace::Speedometer;
+use crate::download::fetch::ranges::Ranges;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// How often a connection with nothing to do looks for others that are slow.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The plan that the connections of one file share.
+pub(super) struct Board {
+    state: Mutex<State>,
+    /// Something may be open, or all is over.
+    changed: Condvar,
+    /// All is over.
+    ended: Condvar,
+}
+
+struct State {
+    plan: Plan,
+    /// Of all connections together.
+    speed: Option<Speedometer>,
+    /// Connections that have not left.
+    live: usize,
+    /// Why the attempt fails, or why the last connection left that did.
+    failure: Option<Failure>,
+    failed: bool,
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.failed || self.live == 0 || self.plan.is_complete()
+    }
+}
+
+/// What there is so far.
+pub(super) struct Seen {
+    pub(super) written: Ranges,
+    pub(super) is_over: bool,
+}
+
+impl Board {
+    pub(super) fn new(plan: Plan, speed: Option<Speedometer>, connections: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                plan,
+                speed,
+                live: connections,
+                failure: None,
+                failed: false,
+            }),
+            changed: Condvar::new(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// Claims a piece for a connection that can read on `at`. Blocks until there
+    /// is one. Returns `None` once the connection is of no more use.
+    pub(super) fn take(&self, who: usize, at: &Range<u64>) -> Option<Range<u64>> {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_over() {
+                return None;
+            }
+            let now = Instant::now();
+            match state.plan.take(who, at, now) {
+                Take::Piece(piece) => return Some(piece),
+                Take::Nothing => return None,
+                Take::Wait => {
+                    self.changed.wait_until(&mut state, now + LOOK_AGAIN);
+                }
+            }
+        }
+    }
+
+    /// Waits for a moment, or until all is over; returns whether it is.
+    pub(super) fn idle(&self) -> bool {
+        let mut state = self.state.lock();
+        if !state.is_over() {
+            let until = Instant::now() + LOOK_AGAIN;
+            self.changed.wait_until(&mut state, until);
+        }
+        state.is_over()
+    }
+
+    /// Reserves up to `length` bytes that took so long to come; returns them,
+    /// and where the claim ends now.
+    pub(super) fn reserve(
+        &self,
+        who: usize,
+        length: u64,
+        spent: Duration,
+    ) -> Result<(Range<u64>, u64), DownloadErrorKind> {
+        let mut state = self.state.lock();
+        let State { plan, speed, .. } = &mut *state;
+        if let Some(speed) = speed {
+            // Those who read side by side have spent the same time.
+            let side_by_side = u32::try_from(plan.busy().max(1)).unwrap_or(u32::MAX);
+            speed.note(
+                usize::try_from(length).unwrap_or(usize::MAX),
+                spent / side_by_side,
+            )?;
+        }
+        let reserved = plan.reserve(who, length, Instant::now());
+        Ok((reserved, plan.end_of(who)))
+    }
+
+    /// Notes that reserved bytes are in the file.
+    pub(super) fn wrote(&self, range: Range<u64>) {
+        let mut state = self.state.lock();
+        state.plan.wrote(range);
+        if state.plan.is_complete() {
+            self.tell_all(state);
+        }
+    }
+
+    /// Opens what a connection has left, for all.
+    pub(super) fn put_down(&self, who: usize) {
+        self.state.lock().plan.put_down(who, Instant::now());
+        self.changed.notify_all();
+    }
+
+    /// Notes that the server does not honour ranges.
+    pub(super) fn refuse_ranges(&self) {
+        self.state.lock().plan.refuse_ranges();
+        self.changed.notify_all();
+    }
+
+    /// Whether other connections are at work.
+    pub(super) fn has_others(&self) -> bool {
+        self.state.lock().live > 1
+    }
+
+    /// Notes why a connection is about to leave.
+    pub(super) fn note_failure(&self, failure: Failure) {
+        let mut state = self.state.lock();
+        if !state.failed {
+            state.failure = Some(failure);
+        }
+    }
+
+    /// Ends the attempt.
+    pub(super) fn fail(&self, failure: Failure) {
+        let mut state = self.state.lock();
+        if !state.is_over() {
+            state.failure = Some(failure);
+            state.failed = true;
+        }
+        self.tell_all(state);
+    }
+
+    /// Takes a connection off.
+    pub(super) fn leave(&self, who: usize) {
+        let mut state = self.state.lock();
+        state.plan.put_down(who, Instant::now());
+        state.live -= 1;
+        self.tell_all(state);
+    }
+
+    fn tell_all(&self, state: MutexGuard<'_, State>) {
+        let is_over = state.is_over();
+        drop(state);
+        self.changed.notify_all();
+        if is_over {
+            self.ended.notify_all();
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state.lock().is_over()
+    }
+
+    /// Waits until all is over, for `at_most`; returns what there is.
+    pub(super) fn watch(&self, at_most: Duration) -> Seen {
+        let until = Instant::now() + at_most;
+        let mut state = self.state.lock();
+        while !state.is_over() && Instant::now() < until {
+            self.ended.wait_until(&mut state, until);
+        }
+        Seen {
+            written: state.plan.written().clone(),
+            is_over: state.is_over(),
+        }
+    }
+
+    /// Whether the file is complete, or why it is not; `None` if the last
+    /// connection left because the server does not honour ranges.
+    pub(super) fn outcome(&self) -> Result<(), Option<Failure>> {
+        let mut state = self.state.lock();
+        if state.plan.is_complete() && !state.failed {
+            return Ok(());
+        }
+        if state.plan.has_no_ranges() && !state.failed {
+            return Err(None);
+        }
+        Err(state.failure.take())
+    }
+}

@@ -1,0 +1,350 @@
+//! [`Connection`]: one of the connections over which a file comes.
+
+use super::board::Board;
+use super::receive::Large;
+use crate::download::error::{DownloadErrorKind, TimeoutKind};
+use crate::download::fetch::ask::{Condition, ask, refusal, text};
+use crate::download::fetch::body;
+use crate::download::fetch::failure::{Again, Failure, within_body};
+use crate::download::fetch::hosts::Slot;
+use crate::download::fetch::pace::RateLimit;
+use crate::download::fetch::resume::ContentRange;
+use crate::download::fetch::save::Draft;
+use crate::task::CancelToken;
+use std::io::Read;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+use ureq::Body;
+use ureq::http::Response;
+use ureq::http::header::CONTENT_ENCODING;
+
+/// How many kept connections may turn out to be closed, one after the other.
+const MAX_STALE: u32 = 64;
+
+/// An answer that is being read.
+struct Answer {
+    reader: ureq::BodyReader<'static>,
+    /// What of the file it has yet to bring.
+    rest: Range<u64>,
+}
+
+/// One of the connections over which a file comes, on a thread of its own.
+pub(super) struct Connection<'a> {
+    who: usize,
+    large: &'a Large<'a>,
+    board: &'a Board,
+    draft: &'a Draft,
+    stop: &'a CancelToken,
+    answer: Option<Answer>,
+    /// Its share of what the host may have; the first one has that of the job.
+    slot: Option<Slot<'a>>,
+    /// Since bytes last came.
+    failures: u32,
+    stale: u32,
+}
+
+/// Why a connection does not go on with its answer.
+enum Break {
+    Failed(Failure),
+    /// The server does not honour ranges.
+    NoRanges,
+}
+
+impl From<DownloadErrorKind> for Break {
+    fn from(kind: DownloadErrorKind) -> Self {
+        Self::Failed(kind.into())
+    }
+}
+
+impl From<Failure> for Break {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(
+        who: usize,
+        large: &'a Large<'a>,
+        board: &'a Board,
+        draft: &'a Draft,
+        stop: &'a CancelToken,
+    ) -> Self {
+        Self {
+            who,
+            large,
+            board,
+            draft,
+            stop,
+            answer: None,
+            slot: None,
+            failures: 0,
+            stale: 0,
+        }
+    }
+
+    /// Goes on with an answer that is there already.
+    pub(super) fn with_answer(mut self, body: Body, rest: Range<u64>) -> Self {
+        self.answer = Some(Answer {
+            reader: body.into_reader(),
+            rest,
+        });
+        self
+    }
+
+    /// Receives one piece after the other until there is none.
+    pub(super) fn run(mut self) {
+        self.large.shared.with_buffer(|buffer| {
+            while self.has_room() {
+                let at = self
+                    .answer
+                    .as_ref()
+                    .map_or(0..0, |answer| answer.rest.clone());
+                let Some(piece) = self.board.take(self.who, &at) else {
+                    return;
+                };
+                if let Err(why) = self.receive(piece, buffer) {
+                    self.answer = None;
+                    self.board.put_down(self.who);
+                    if !self.goes_on_after(why) {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Waits until the host may have one more connection; returns whether there
+    /// is still something to do.
+    fn has_room(&mut self) -> bool {
+        let Some(hosts) = self.large.shared.hosts.as_ref().filter(|_| self.who > 0) else {
+            return true;
+        };
+        if self.slot.is_some() && hosts.is_over_limit(self.large.location.authority()) {
+            // A job of that host has begun.
+            self.answer = None;
+            self.board.put_down(self.who);
+            self.slot = None;
+        }
+        while self.slot.is_none() {
+            self.slot = hosts.try_enter(self.large.location.authority());
+            if self.slot.is_none() && self.board.idle() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn is_to_make_room(&self) -> bool {
+        let hosts = self.large.shared.hosts.as_ref();
+        self.slot.is_some()
+            && hosts.is_some_and(|hosts| hosts.is_over_limit(self.large.location.authority()))
+    }
+
+    /// Decides what a failure means: for this connection, for the attempt.
+    fn goes_on_after(&mut self, why: Break) -> bool {
+        let failure = match why {
+            Break::NoRanges => {
+                self.board.refuse_ranges();
+                return false;
+            }
+            Break::Failed(failure) => failure,
+        };
+        if self.board.is_over() {
+            return false;
+        }
+        let settings = &self.large.shared.settings;
+        let ends_all = matches!(
+            failure.kind,
+            DownloadErrorKind::Cancelled
+                | DownloadErrorKind::Changed
+                | DownloadErrorKind::File { .. }
+                | DownloadErrorKind::TooSlow { .. }
+                | DownloadErrorKind::Timeout(TimeoutKind::Total)
+        );
+        if ends_all {
+            self.board.fail(failure);
+            return false;
+        }
+        if failure.again == Again::Stale && self.stale < MAX_STALE {
+            self.stale += 1;
+            return true;
+        }
+        if let Some(retry_after) = failure.retry_after {
+            let pause = settings.retry.capped(retry_after);
+            self.large
+                .shared
+                .pauses
+                .pause(self.large.location.authority(), pause);
+        }
+        // A host that refuses one more connection is not asked again.
+        let is_refused = matches!(failure.kind, DownloadErrorKind::Status { .. });
+        let is_final = !settings.retry.allows(&failure.kind, self.failures);
+        if is_final || is_refused && self.board.has_others() {
+            self.board.note_failure(failure);
+            return false;
+        }
+        self.failures += 1;
+        self.board.note_failure(failure);
+        self.stop.sleep(settings.retry.delay_before(self.failures))
+    }
+
+    /// Receives a piece, or as much of it as the others leave to this connection.
+    fn receive(&mut self, piece: Range<u64>, buffer: &mut [u8]) -> Result<(), Break> {
+        let goes_on = |answer: &Answer| answer.rest.start <= piece.start;
+        let mut answer = match self.answer.take() {
+            Some(answer) if goes_on(&answer) && answer.rest.end >= piece.end => answer,
+            _ => self.request(&piece)?,
+        };
+        while answer.rest.start < piece.start {
+            let ahead = piece.start - answer.rest.start;
+            self.read(&mut answer, buffer, ahead)?;
+        }
+        let rate_limit = self.large.shared.rate_limit.as_ref();
+        let mut end = piece.end;
+        while answer.rest.start < end {
+            let before = Instant::now();
+            let left = end - answer.rest.start;
+            let read = self.read(&mut answer, buffer, left)?;
+            let (reserved, new_end) =
+                self.board
+                    .reserve(self.who, read as u64, before.elapsed())?;
+            end = new_end;
+            let length = usize::try_from(reserved.end - reserved.start).unwrap_or(read);
+            self.draft.write_at(&buffer[..length], reserved.start)?;
+            self.board.wrote(reserved);
+            self.failures = 0;
+            self.stale = 0;
+            if length < read || self.is_to_make_room() {
+                return Ok(());
+            }
+            if let Some(rate_limit) = rate_limit {
+                self.pay(rate_limit, read);
+            }
+            self.check()?;
+        }
+        if answer.rest.is_empty() {
+            // Read to its end, a connection can be used again.
+            let _ = answer.reader.read(&mut [0]);
+        } else {
+            self.answer = Some(answer);
+        }
+        Ok(())
+    }
+
+    /// Reads some bytes, at least one.
+    fn read(&self, answer: &mut Answer, buffer: &mut [u8], at_most: u64) -> Result<usize, Failure> {
+        let chunk = self
+            .large
+            .shared
+            .rate_limit
+            .as_ref()
+            .map_or(usize::MAX, RateLimit::chunk);
+        let room = usize::try_from(at_most)
+            .unwrap_or(usize::MAX)
+            .min(chunk)
+            .min(buffer.len());
+        let received = answer.rest.start;
+        let read = answer
+            .reader
+            .read(&mut buffer[..room])
+            .map_err(|error| within_body(error, received))?;
+        if read == 0 {
+            return Err(DownloadErrorKind::Body {
+                received,
+                source: format!("the answer was to go on to byte {}", answer.rest.end).into(),
+            }
+            .into());
+        }
+        answer.rest.start += read as u64;
+        Ok(read)
+    }
+
+    fn pay(&self, rate_limit: &RateLimit, bytes: usize) {
+        let pause = rate_limit.take(bytes as u64, Instant::now());
+        // The attempt is over if the pause is cut short.
+        let _is_in_full = pause == Duration::ZERO || self.stop.sleep(pause);
+    }
+
+    fn check(&self) -> Result<(), DownloadErrorKind> {
+        if self.large.shared.settings.token.is_cancelled() || self.stop.is_cancelled() {
+            return Err(DownloadErrorKind::Cancelled);
+        }
+        match self.large.deadline {
+            Some(deadline) if Instant::now() >= deadline => {
+                Err(DownloadErrorKind::Timeout(TimeoutKind::Total))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks for a piece, and looks whether the answer is of the same version.
+    fn request(&self, piece: &Range<u64>) -> Result<Answer, Break> {
+        let large = self.large;
+        let authority = large.location.authority();
+        if !large
+            .shared
+            .pauses
+            .wait(authority, large.deadline, self.stop)
+        {
+            self.check()?;
+        }
+        let condition = Condition::Piece(piece, large.validator);
+        let answer = ask(large.shared, large.location, condition, large.deadline)?;
+        match self.judge(&answer, piece) {
+            Ok(end) => Ok(Answer {
+                reader: answer.into_body().into_reader(),
+                rest: piece.start..end,
+            }),
+            Err(why) => {
+                body::drain(answer.into_body());
+                Err(why)
+            }
+        }
+    }
+
+    /// Returns up to which byte the answer goes.
+    fn judge(&self, answer: &Response<Body>, piece: &Range<u64>) -> Result<u64, Break> {
+        let headers = answer.headers();
+        match answer.status().as_u16() {
+            206 => {}
+            200 if answer.body().content_length() == Some(self.large.total)
+                && self.large.validator.agrees_with(headers) =>
+            {
+                return Err(Break::NoRanges);
+            }
+            // The range was of the file that there was.
+            200 | 412 | 416 => return Err(DownloadErrorKind::Changed.into()),
+            _ => return Err(refusal(answer).into()),
+        }
+        let is_encoded = text(headers, &CONTENT_ENCODING)
+            .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
+        let Some(ContentRange {
+            range: Some((start, end)),
+            total,
+        }) = ContentRange::of(headers).filter(|_| !is_encoded)
+        else {
+            return Err(Break::NoRanges);
+        };
+        if !self.large.validator.agrees_with(headers)
+            || total.is_some_and(|total| total != self.large.total)
+        {
+            return Err(DownloadErrorKind::Changed.into());
+        }
+        let is_of_that_length = answer
+            .body()
+            .content_length()
+            .is_none_or(|length| length == end - start);
+        if start != piece.start || end > piece.end || !is_of_that_length {
+            return Err(Break::NoRanges);
+        }
+        Ok(end)
+    }
+}
+
+impl Drop for Connection<'_> {
+    /// Also where it panics: the others take over what it had.
+    fn drop(&mut self) {
+        self.board.leave(self.who);
+    }
+}

@@ -1,0 +1,617 @@
+//! One large file over several connections, and the servers that get it wrong.
+
+use super::server::{Exchange, Server, Then};
+use super::*;
+use as_completed::CancelToken;
+use as_completed::download::Event;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+const MB: usize = 1024 * 1024;
+const HEADERS: &str = "ETag: \"1\"\r\nAccept-Ranges: bytes\r\n";
+
+/// Bytes of which no two ranges are alike.
+pub(crate) fn body(length: usize) -> Arc<Vec<u8>> {
+    let words = (0_u64..).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7).to_le_bytes());
+    Arc::new(words.flatten().take(length).collect())
+}
+
+fn segmented(folder: &Folder, connections: usize) -> DownloaderBuilder {
+    let soon = RetryPolicy::default().delay(Duration::from_millis(1), Duration::from_millis(1));
+    builder(folder)
+        .segments(connections)
+        .segments_above(0)
+        .retry(soon)
+}
+
+/// The range that is asked for, if one is.
+fn range(exchange: &Exchange, length: usize) -> Option<(usize, usize)> {
+    let text = exchange.header("range")?.strip_prefix("bytes=")?;
+    let (start, end) = text.split_once('-').unwrap();
+    let end = end.parse().map_or(length, |end: usize| end + 1);
+    Some((start.parse().unwrap(), end))
+}
+
+/// The head of the answer, and the bytes that follow it.
+fn head(exchange: &Exchange, body: &[u8], headers: &str) -> (String, (usize, usize)) {
+    let total = body.len();
+    match range(exchange, total) {
+        None => (
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n{headers}\r\n"),
+            (0, total),
+        ),
+        Some((start, end)) => {
+            let (length, last) = (end - start, end - 1);
+            let head = format!(
+                "HTTP/1.1 206 Partial Content\r\nContent-Length: {length}\r\n\
+                 Content-Range: bytes {start}-{last}/{total}\r\n{headers}\r\n"
+            );
+            (head, (start, end))
+        }
+    }
+}
+
+/// Answers as a server of files should.
+fn serve(exchange: &mut Exchange, body: &[u8]) -> Then {
+    let (head, (start, end)) = head(exchange, body, HEADERS);
+    if exchange.send(head) && exchange.send(&body[start..end]) {
+        Then::KeepOpen
+    } else {
+        Then::Close
+    }
+}
+
+fn assert_saved(folder: &Folder, report: &Report<&'static str>, body: &[u8]) {
+    assert_ok(report);
+    assert_eq!(folder.names(), ["file"]);
+    assert!(folder.read("file") == body, "other bytes");
+}
+
+#[test]
+fn large_file_comes_over_several_connections_at_a_time() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let asked = Arc::new((Mutex::new(0), std::sync::Condvar::new()));
+    let server = Server::start(move |exchange| {
+        let (count, all) = &*asked;
+        let (head, (start, end)) = head(exchange, &theirs, HEADERS);
+        exchange.send(head);
+        exchange.send(&theirs[start..start + 1000]);
+        *count.lock().unwrap() += 1;
+        all.notify_all();
+        let waited = all.wait_timeout_while(count.lock().unwrap(), LONG, |count| *count < 4);
+        assert!(!waited.unwrap().1.timed_out());
+        exchange.send(&theirs[start + 1000..end]);
+        Then::Close
+    });
+    let report = download_one(&segmented(&folder, 4).build().unwrap(), server.url("/"));
+    assert_saved(&folder, &report, &whole);
+    assert_eq!(report.bytes(), whole.len() as u64, "no byte counts twice");
+}
+
+#[test]
+fn checksum_covers_what_came_in_segments() {
+    let (folder, whole) = (Folder::new(), body(3 * MB + 17));
+    let theirs = Arc::clone(&whole);
+    let server = Server::start(move |exchange| serve(exchange, &theirs));
+    let hex = "792608b67d8ac7d898fa3f844880f497de9f1c9a8a866445a8f41825327f1050";
+    let downloader = segmented(&folder, 5).build().unwrap();
+    let right = Job::new("key", server.url("/"), "file").sha256(hex);
+    assert_saved(&folder, &download(&downloader, [right]), &whole);
+    let wrong = Job::new("key", server.url("/"), "other").sha256("0".repeat(64));
+    let report = download(&downloader, [wrong]);
+    assert!(matches!(failure(&report), DownloadErrorKind::Sha256 { .. }));
+    assert_eq!(folder.names(), ["file"]);
+}
+
+#[test]
+fn small_file_and_one_without_validator_come_in_one_request() {
+    let whole = body(MB);
+    for (headers, above) in [
+        (HEADERS, MB as u64),
+        ("ETag: W/\"1\"\r\nAccept-Ranges: bytes\r\n", 0),
+        ("ETag: \"1\"\r\n", 0),
+        ("ETag: \"1\"\r\nAccept-Ranges: none\r\n", 0),
+    ] {
+        let (folder, theirs) = (Folder::new(), Arc::clone(&whole));
+        let server = Server::start(move |exchange| exchange.answer("200 OK", headers, &theirs));
+        let downloader = segmented(&folder, 4).segments_above(above).build().unwrap();
+        let report = download_one(&downloader, server.url("/"));
+        assert_saved(&folder, &report, &whole);
+        assert_eq!(server.requests(), 1, "{headers}");
+    }
+}
+
+#[test]
+fn server_that_ignores_ranges_sends_the_file_once() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let ignored = Arc::new((Mutex::new(0), std::sync::Condvar::new()));
+    let server = Server::start(move |exchange| {
+        let (count, all) = &*ignored;
+        if exchange.header("range").is_some() {
+            *count.lock().unwrap() += 1;
+            all.notify_all();
+            return exchange.answer("200 OK", HEADERS, &theirs);
+        }
+        exchange.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{HEADERS}\r\n",
+            theirs.len()
+        ));
+        exchange.send(&theirs[..MB]);
+        // The rest once a range has been asked for in vain.
+        let waited = all.wait_timeout_while(count.lock().unwrap(), LONG, |count| *count == 0);
+        assert!(!waited.unwrap().1.timed_out());
+        exchange.send(&theirs[MB..]);
+        Then::Close
+    });
+    let report = download_one(&segmented(&folder, 4).build().unwrap(), server.url("/"));
+    assert_saved(&folder, &report, &whole);
+    assert_eq!(report.retries(), 0);
+}
+
+#[test]
+fn server_that_ignores_ranges_and_hangs_up_is_asked_for_one_stream() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let wholes = AtomicUsize::new(0);
+    let ignored = Arc::new((Mutex::new(0), std::sync::Condvar::new()));
+    let server = Server::start(move |exchange| {
+        let (count, all) = &*ignored;
+        if exchange.header("range").is_some() {
+            *count.lock().unwrap() += 1;
+            all.notify_all();
+            return exchange.answer("200 OK", HEADERS, &theirs);
+        }
+        if wholes.fetch_add(1, Ordering::SeqCst) > 0 {
+            return exchange.answer("200 OK", HEADERS, &theirs);
+        }
+        exchange.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{HEADERS}\r\n",
+            theirs.len()
+        ));
+        exchange.send(&theirs[..MB]);
+        let waited = all.wait_timeout_while(count.lock().unwrap(), LONG, |count| *count < 3);
+        assert!(!waited.unwrap().1.timed_out());
+        Then::Close
+    });
+    let report = download_one(&segmented(&folder, 4).build().unwrap(), server.url("/"));
+    assert_saved(&folder, &report, &whole);
+}
+
+/// A range that starts elsewhere, is of another length, or is of another kind.
+#[test]
+fn ranges_that_do_not_fit_are_not_used() {
+    let whole = body(4 * MB);
+    for lie in ["elsewhere", "longer", "missing", "encoded"] {
+        let (folder, theirs) = (Folder::new(), Arc::clone(&whole));
+        let server = Server::start(move |exchange| {
+            let Some((start, end)) = range(exchange, theirs.len()) else {
+                return serve(exchange, &theirs);
+            };
+            let total = theirs.len();
+            let (start, end) = match lie {
+                "elsewhere" => (start - 1, end - 1),
+                "longer" => (start, total),
+                _ => (start, end),
+            };
+            let headers = match lie {
+                "missing" => HEADERS.to_owned(),
+                "encoded" => format!(
+                    "Content-Encoding: gzip\r\nContent-Range: bytes {start}-{}/{total}\r\n{HEADERS}",
+                    end - 1
+                ),
+                _ => format!(
+                    "Content-Range: bytes {start}-{}/{total}\r\n{HEADERS}",
+                    end - 1
+                ),
+            };
+            exchange.answer("206 Partial Content", &headers, &theirs[start..end])
+        });
+        let report = download_one(&segmented(&folder, 4).build().unwrap(), server.url("/"));
+        assert_saved(&folder, &report, &whole);
+    }
+}
+
+#[test]
+fn file_that_changes_meanwhile_is_never_mixed() {
+    let (old, new) = (body(4 * MB), Arc::new(body(5 * MB)[MB..].to_vec()));
+    assert!(old != new && old.len() == new.len());
+    for status in ["206 Partial Content", "200 OK", "412 Precondition Failed"] {
+        for forever in [false, true] {
+            let (folder, old, theirs) = (Folder::new(), Arc::clone(&old), Arc::clone(&new));
+            let wholes = AtomicUsize::new(0);
+            let server = Server::start(move |exchange| {
+                let changed = "ETag: \"2\"\r\nAccept-Ranges: bytes\r\n";
+                let Some((start, end)) = range(exchange, theirs.len()) else {
+                    if forever || wholes.fetch_add(1, Ordering::SeqCst) == 0 {
+                        return exchange.answer("200 OK", HEADERS, &old);
+                    }
+                    return exchange.answer("200 OK", changed, &theirs);
+                };
+                if exchange.header("if-range") == Some("\"2\"") {
+                    let (head, (start, end)) = head(exchange, &theirs, changed);
+                    exchange.send(head);
+                    exchange.send(&theirs[start..end]);
+                    return Then::KeepOpen;
+                }
+                let range = format!(
+                    "Content-Range: bytes {start}-{}/{}\r\n",
+                    end - 1,
+                    theirs.len()
+                );
+                match status {
+                    "206 Partial Content" => {
+                        exchange.answer(status, &format!("{range}{changed}"), &theirs[start..end])
+                    }
+                    _ => exchange.answer(status, changed, &theirs),
+                }
+            });
+            let downloader = segmented(&folder, 4)
+                .retry(RetryPolicy::never())
+                .resume(true)
+                .build()
+                .unwrap();
+            let report = download_one(&downloader, server.url("/"));
+            if forever {
+                assert!(
+                    matches!(failure(&report), DownloadErrorKind::Changed),
+                    "{report:?}"
+                );
+                assert!(folder.names().is_empty(), "{:?}", folder.names());
+            } else {
+                assert_saved(&folder, &report, &new);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_request_in_ten_that_is_dropped_is_made_again() {
+    let (folder, whole) = (Folder::new(), body(8 * MB));
+    let theirs = Arc::clone(&whole);
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&dropped);
+    let server = Server::start(move |exchange| {
+        // Each connection breaks off after a while; one in ten says nothing.
+        let number = exchange.number;
+        if number % 10 == 3 {
+            count.fetch_add(1, Ordering::SeqCst);
+            return Then::Reset;
+        }
+        let (head, (start, end)) = head(exchange, &theirs, HEADERS);
+        exchange.send(head);
+        let end = end.min(start + 100_000);
+        exchange.send(&theirs[start..end]);
+        Then::Close
+    });
+    let report = download_one(&segmented(&folder, 8).build().unwrap(), server.url("/"));
+    assert_saved(&folder, &report, &whole);
+    assert!(dropped.load(Ordering::SeqCst) >= 8);
+    assert_eq!(report.bytes(), whole.len() as u64);
+}
+
+/// One segment never comes; the others take it over, and nobody waits for it.
+#[test]
+fn segment_that_stalls_is_handed_to_another_connection() {
+    for first_stalls in [true, false] {
+        let (folder, whole) = (Folder::new(), body(4 * MB));
+        let theirs = Arc::clone(&whole);
+        let server = Server::start(move |exchange| {
+            let stalls = match exchange.header("range") {
+                None => first_stalls,
+                Some(_) => !first_stalls && exchange.number == 1,
+            };
+            if !stalls {
+                return serve(exchange, &theirs);
+            }
+            let (head, (start, _)) = head(exchange, &theirs, HEADERS);
+            exchange.send(head);
+            exchange.send(&theirs[start..start + 5]);
+            exchange.stall()
+        });
+        let downloader = segmented(&folder, 4)
+            .read_timeout(LONG * 10)
+            .minimum_speed(0, LONG)
+            .build()
+            .unwrap();
+        let report = download_one(&downloader, server.url("/"));
+        assert_saved(&folder, &report, &whole);
+        drop(downloader);
+        server.await_no_connection();
+    }
+}
+
+/// A segment that drips would take an hour.
+#[test]
+fn slow_segment_is_split_among_the_fast() {
+    let (folder, whole) = (Folder::new(), body(8 * MB));
+    let theirs = Arc::clone(&whole);
+    let server = Server::start(move |exchange| {
+        if exchange.number != 2 {
+            return serve(exchange, &theirs);
+        }
+        let (head, (start, end)) = head(exchange, &theirs, HEADERS);
+        exchange.send(head);
+        for chunk in theirs[start..end].chunks(50) {
+            if !exchange.send(chunk) || !exchange.pause(Duration::from_millis(100)) {
+                break;
+            }
+        }
+        Then::Close
+    });
+    let downloader = segmented(&folder, 4).build().unwrap();
+    let report = download_one(&downloader, server.url("/"));
+    assert_saved(&folder, &report, &whole);
+}
+
+#[test]
+fn connections_that_are_refused_leave_the_rest_to_those_that_are_not() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let server = Server::start(move |exchange| match exchange.header("range") {
+        Some(_) if exchange.number % 2 == 0 => exchange.answer("403 Forbidden", "", b"no"),
+        _ => serve(exchange, &theirs),
+    });
+    let report = download_one(&segmented(&folder, 6).build().unwrap(), server.url("/"));
+    assert_saved(&folder, &report, &whole);
+}
+
+#[test]
+fn part_of_segments_is_resumed() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&sent);
+    // In the first run, each connection sends a half and hangs up, and no more.
+    let heal = Arc::new(AtomicUsize::new(0));
+    let healed = Arc::clone(&heal);
+    let server = Server::start(move |exchange| {
+        let (head, (start, end)) = head(exchange, &theirs, HEADERS);
+        if healed.load(Ordering::SeqCst) == 1 {
+            count.fetch_add((end - start) as u64, Ordering::SeqCst);
+            return serve(exchange, &theirs);
+        }
+        let is_first = exchange.number < 4;
+        if is_first {
+            exchange.send(head);
+            exchange.send(&theirs[start..start + MB / 2]);
+        }
+        Then::Close
+    });
+    let once = |connections| {
+        let builder = segmented(&folder, connections).resume(true);
+        download_one(
+            &builder.retry(RetryPolicy::never()).build().unwrap(),
+            server.url("/"),
+        )
+    };
+    let report = once(4);
+    assert!(
+        matches!(failure(&report), DownloadErrorKind::Body { .. }),
+        "{report:?}"
+    );
+    assert_eq!(folder.names(), ["file.part", "file.part.from"]);
+    assert_eq!(folder.read("file.part").len(), whole.len());
+    let had = report.bytes();
+    assert!(had >= (MB / 2) as u64, "{had}");
+    heal.store(1, Ordering::SeqCst);
+    // Also where the second run knows nothing of segments.
+    let report = once(1);
+    assert_saved(&folder, &report, &whole);
+    assert_eq!(
+        report.bytes(),
+        whole.len() as u64 - had,
+        "no byte came twice"
+    );
+}
+
+#[test]
+fn part_of_one_stream_goes_on_in_segments() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let server = Server::start(move |exchange| {
+        if exchange.number > 0 {
+            assert!(exchange.header("range").is_some());
+            return serve(exchange, &theirs);
+        }
+        let (head, _) = head(exchange, &theirs, HEADERS);
+        exchange.send(head);
+        exchange.send(&theirs[..MB]);
+        Then::Close
+    });
+    let one = builder(&folder).resume(true).build().unwrap();
+    let report = download_one(&one, server.url("/"));
+    assert!(matches!(failure(&report), DownloadErrorKind::Body { .. }));
+    let several = segmented(&folder, 4).resume(true).build().unwrap();
+    assert_saved(&folder, &download_one(&several, server.url("/")), &whole);
+    assert!(server.requests() > 2);
+}
+
+/// What is in the part does not fit the note, or the server's file has changed.
+#[test]
+fn part_of_ranges_that_does_not_fit_is_not_used() {
+    let whole = body(MB);
+    let note = |ranges: &str, etag: &str| {
+        format!(
+            "as-completed part 2\nURL\n{etag}\n{}\n{ranges}end\n",
+            whole.len()
+        )
+    };
+    for (note, length) in [
+        (note("0-2000000\n", "\"1\""), MB),
+        (note("0-1000\n", "\"1\""), 500),
+        (note("1000-500\n", "\"1\""), MB),
+        (note("0-1000\n", "\"0\""), MB),
+        (note("0-1000\n500-2000\n", "\"1\""), MB),
+        (note("0-1000", "\"1\""), MB),
+        (note("", "\"1\""), MB),
+        (note("0-1000\n", "\"1\"").replace("part 2", "part 1"), MB),
+    ] {
+        let (folder, theirs) = (Folder::new(), Arc::clone(&whole));
+        let server = Server::start(move |exchange| match exchange.header("if-range") {
+            Some("\"1\"") => serve(exchange, &theirs),
+            _ => exchange.answer("200 OK", HEADERS, &theirs),
+        });
+        std::fs::write(folder.file("file.part"), vec![b'x'; length]).unwrap();
+        let text = note.replace("URL", &server.url("/"));
+        std::fs::write(folder.file("file.part.from"), &text).unwrap();
+        let downloader = segmented(&folder, 3).resume(true).build().unwrap();
+        assert_saved(&folder, &download_one(&downloader, server.url("/")), &whole);
+    }
+}
+
+#[test]
+fn cancel_ends_all_connections_and_keeps_the_part() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let server = Server::start(move |exchange| {
+        let (head, (start, _)) = head(exchange, &theirs, HEADERS);
+        exchange.send(head);
+        exchange.send(&theirs[start..start + 100_000]);
+        exchange.stall()
+    });
+    let token = CancelToken::new();
+    let downloader = segmented(&folder, 4)
+        .resume(true)
+        .cancel_token(token.clone())
+        .build()
+        .unwrap();
+    let pool = ThreadPool::new(1);
+    let cancel = move |event: &Event<'_, &'static str>| {
+        if let Event::Bytes { .. } = event {
+            token.cancel();
+        }
+    };
+    let jobs = [Job::new("key", server.url("/"), "file")];
+    let report = downloader.download_many(&pool, jobs, cancel).unwrap();
+    assert!(report.is_cancelled());
+    assert_eq!(folder.names(), ["file.part", "file.part.from"]);
+    server.await_no_connection();
+}
+
+#[test]
+fn segments_end_with_the_time_of_the_job() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let server = Server::start(move |exchange| {
+        let (head, (start, _)) = head(exchange, &whole, HEADERS);
+        exchange.send(head);
+        exchange.send(&whole[start..start + 10]);
+        exchange.stall()
+    });
+    let downloader = segmented(&folder, 4).total_timeout(SHORT).build().unwrap();
+    let report = download_one(&downloader, server.url("/"));
+    assert!(matches!(
+        failure(&report),
+        DownloadErrorKind::Timeout(as_completed::download::TimeoutKind::Total)
+    ));
+    assert!(folder.names().is_empty());
+    server.await_no_connection();
+}
+
+/// The sum of all connections is too slow, and each by itself even more.
+#[test]
+fn segments_that_drip_are_too_slow_together() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let server = Server::start(move |exchange| {
+        let (head, (start, end)) = head(exchange, &whole, HEADERS);
+        exchange.send(head);
+        for byte in whole[start..end].chunks(1) {
+            if !exchange.send(byte) || !exchange.pause(Duration::from_millis(20)) {
+                break;
+            }
+        }
+        Then::Close
+    });
+    let downloader = segmented(&folder, 4)
+        .retry(RetryPolicy::never())
+        .minimum_speed(1_000_000, SHORT)
+        .build()
+        .unwrap();
+    let report = download_one(&downloader, server.url("/"));
+    assert!(
+        matches!(failure(&report), DownloadErrorKind::TooSlow { .. }),
+        "{report:?}"
+    );
+    server.await_no_connection();
+}
+
+/// No more connections than the host may have, those of other jobs included.
+#[test]
+fn segments_keep_to_the_limit_of_the_host() {
+    let (folder, whole) = (Folder::new(), body(2 * MB));
+    let theirs = Arc::clone(&whole);
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let server = Server::start(move |exchange| {
+        let others = now.fetch_add(1, Ordering::SeqCst);
+        seen.fetch_max(others + 1, Ordering::SeqCst);
+        let (head, (start, end)) = head(exchange, &theirs, HEADERS);
+        // A connection that is given up is seen as such in the next chunk.
+        let _ = exchange.send(head)
+            && theirs[start..end]
+                .chunks(64 * 1024)
+                .all(|chunk| exchange.send(chunk));
+        now.fetch_sub(1, Ordering::SeqCst);
+        Then::Close
+    });
+    let downloader = segmented(&folder, 8)
+        .max_in_flight_per_host(2)
+        .build()
+        .unwrap();
+    assert_saved(&folder, &download_one(&downloader, server.url("/")), &whole);
+    // Two, and those that the client has given up while the server is still sending.
+    assert!(most.load(Ordering::SeqCst) <= 4, "{most:?}");
+}
+
+#[test]
+fn rate_limit_holds_for_all_segments_together() {
+    let (folder, whole) = (Folder::new(), body(2 * MB));
+    let theirs = Arc::clone(&whole);
+    let server = Server::start(move |exchange| serve(exchange, &theirs));
+    let downloader = segmented(&folder, 4)
+        .max_bytes_per_second(2 * MB as u64)
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    assert_saved(&folder, &download_one(&downloader, server.url("/")), &whole);
+    // A limit bounds the time from below, however fast the machine.
+    assert!(
+        started.elapsed() >= Duration::from_millis(800),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn events_add_up_to_the_file() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let server = Server::start(move |exchange| serve(exchange, &theirs));
+    let seen = Arc::new(Mutex::new((0, HashSet::new())));
+    let sum = Arc::clone(&seen);
+    let observe = move |event: &Event<'_, &'static str>| {
+        if let Event::Bytes {
+            received,
+            total,
+            expected,
+            ..
+        } = event
+        {
+            let (bytes, totals) = &mut *sum.lock().unwrap();
+            *bytes += received;
+            assert_eq!((*total, *expected), (*bytes, Some(4 * MB as u64)));
+            assert!(totals.insert(*total));
+        }
+    };
+    let downloader = segmented(&folder, 4).build().unwrap();
+    let jobs = [Job::new("key", server.url("/"), "file")];
+    let report = downloader
+        .download_many(&ThreadPool::new(1), jobs, observe)
+        .unwrap();
+    assert_saved(&folder, &report, &whole);
+    assert_eq!(report.observer_panics(), 0);
+    assert_eq!(seen.lock().unwrap().0, 4 * MB as u64);
+}
