@@ -366,11 +366,11 @@ fn part_of_segments_is_resumed() {
     let sent = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&sent);
     // In the first run, each connection sends a half and hangs up, and no more.
-    let heal = Arc::new(AtomicUsize::new(0));
-    let healed = Arc::clone(&heal);
+    let phase = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&phase);
     let server = Server::start(move |exchange| {
         let (head, (start, end)) = head(exchange, &theirs, HEADERS);
-        if healed.load(Ordering::SeqCst) == 1 {
+        if now.load(Ordering::SeqCst) == 1 {
             count.fetch_add((end - start) as u64, Ordering::SeqCst);
             return serve(exchange, &theirs);
         }
@@ -397,7 +397,7 @@ fn part_of_segments_is_resumed() {
     assert_eq!(folder.read("file.part").len(), whole.len());
     let had = report.bytes();
     assert!(had >= (MB / 2) as u64, "{had}");
-    heal.store(1, Ordering::SeqCst);
+    phase.store(1, Ordering::SeqCst);
     // Also where the second run knows nothing of segments.
     let report = once(1);
     assert_saved(&folder, &report, &whole);
@@ -614,4 +614,106 @@ fn events_add_up_to_the_file() {
     assert_saved(&folder, &report, &whole);
     assert_eq!(report.observer_panics(), 0);
     assert_eq!(seen.lock().unwrap().0, 4 * MB as u64);
+}
+
+/// What the child process of the next test does.
+#[cfg(unix)]
+#[test]
+#[ignore = "part of another test"]
+fn child_downloads_until_it_is_killed() {
+    let (Ok(url), Ok(folder)) = (std::env::var("KILLED_URL"), std::env::var("KILLED_FOLDER"))
+    else {
+        return;
+    };
+    let downloader = Downloader::builder(folder)
+        .proxy(Proxy::Direct)
+        .segments(4)
+        .segments_above(0)
+        .resume(true)
+        .build()
+        .unwrap();
+    assert_ok(&download_one(&downloader, url));
+}
+
+/// Kills a process at random points of a download, three times, and goes on.
+#[cfg(unix)]
+fn kill_and_resume(rounds: u64) {
+    use std::process::{Command, Stdio};
+    use std::sync::mpsc;
+
+    let whole = body(6 * MB);
+    let mut resumed = 0;
+    for round in 0..rounds {
+        let mut random = fastrand::Rng::with_seed(round);
+        let (folder, theirs) = (Folder::new(), Arc::clone(&whole));
+        let (kill, killed) = mpsc::channel();
+        let until_kill = Arc::new(AtomicU64::new(0));
+        let left = Arc::clone(&until_kill);
+        let server = Server::start(move |exchange| {
+            let (head, (start, end)) = head(exchange, &theirs, HEADERS);
+            exchange.send(head);
+            for chunk in theirs[start..end].chunks(16 * 1024) {
+                let length = chunk.len() as u64;
+                let take = |left: u64| Some(left.saturating_sub(length));
+                let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
+                if before.is_ok_and(|before| (1..=length).contains(&before)) {
+                    let _ = kill.send(());
+                }
+                if !exchange.send(chunk) || !exchange.pause(Duration::from_millis(3)) {
+                    return Then::Close;
+                }
+            }
+            Then::KeepOpen
+        });
+        for _ in 0..3 {
+            until_kill.store(random.u64(1..4 * MB as u64), Ordering::SeqCst);
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "--ignored",
+                    "segments::child_downloads_until_it_is_killed",
+                ])
+                .env("KILLED_URL", server.url("/"))
+                .env("KILLED_FOLDER", folder.path())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            // It may have ended before, if little was left.
+            while killed.recv_timeout(Duration::from_millis(20)).is_err() {
+                if child.try_wait().unwrap().is_some() {
+                    break;
+                }
+            }
+            let _ = child.kill();
+            child.wait().unwrap();
+        }
+        until_kill.store(0, Ordering::SeqCst);
+        let report = download_one(
+            &segmented(&folder, 4).resume(true).build().unwrap(),
+            server.url("/"),
+        );
+        assert_ok(&report);
+        assert!(folder.read("file") == *whole, "other bytes, round {round}");
+        resumed += u64::from(report.bytes() < whole.len() as u64);
+        let left: Vec<_> = folder
+            .names()
+            .into_iter()
+            .filter(|name| name.starts_with("file"))
+            .collect();
+        assert_eq!(left, ["file"], "round {round}");
+    }
+    assert!(resumed * 2 > rounds, "resumed {resumed} of {rounds}");
+}
+
+#[cfg(unix)]
+#[test]
+fn download_that_is_killed_at_any_point_is_resumed() {
+    kill_and_resume(4);
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "takes minutes"]
+fn download_that_is_killed_two_hundred_times_is_resumed() {
+    kill_and_resume(200);
 }

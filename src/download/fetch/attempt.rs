@@ -313,13 +313,12 @@ impl Fetch<'_> {
         if begun.is_none() {
             part = None;
         }
-        let draft = match begun {
-            Some(draft) => draft,
-            None => {
-                let draft = Draft::temporary(&self.shared.settings.directory)?;
-                draft.set_length(total)?;
-                draft
-            }
+        let draft = if let Some(draft) = begun {
+            draft
+        } else {
+            let draft = Draft::temporary(&self.shared.settings.directory)?;
+            draft.set_length(total)?;
+            draft
         };
         let is_of_two_attempts = done != Ranges::default();
         let large = Large {

@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(ranges.prefix(), 40);
         assert_eq!(ranges.count(), 50);
         assert_eq!(ranges.missing(70), [40..50, 60..70]);
-        assert_eq!(ranges.missing(60), [40..50]);
+        assert_eq!(ranges.missing(60), [Range { start: 40, end: 50 }]);
     }
 
     #[test]
