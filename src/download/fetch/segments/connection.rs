@@ -1,7 +1,7 @@
 //! [`Connection`]: one of the connections over which a file comes.
 
 use super::board::Board;
-use super::receive::Large;
+use super::large::Large;
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
 use crate::download::fetch::ask::{Condition, ask, refusal, text};
 use crate::download::fetch::body;
@@ -267,15 +267,10 @@ impl<'a> Connection<'a> {
     }
 
     fn check(&self) -> Result<(), DownloadErrorKind> {
-        if self.large.shared.settings.token.is_cancelled() || self.stop.is_cancelled() {
+        if self.stop.is_cancelled() {
             return Err(DownloadErrorKind::Cancelled);
         }
-        match self.large.deadline {
-            Some(deadline) if Instant::now() >= deadline => {
-                Err(DownloadErrorKind::Timeout(TimeoutKind::Total))
-            }
-            _ => Ok(()),
-        }
+        self.large.check()
     }
 
     /// Asks for a piece, and looks whether the answer is of the same version.

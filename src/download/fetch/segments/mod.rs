@@ -35,6 +35,7 @@
 //! 6. No thread outlives the attempt: when it ends, those that wait for a server
 //!    are stopped.
 
+mod large;
 mod plan;
 
 mod board;
@@ -43,4 +44,5 @@ mod connection;
 
 mod receive;
 
-pub(crate) use receive::{Large, NoteWritten};
+pub(crate) use large::Large;
+pub(crate) use receive::NoteWritten;

@@ -1,17 +1,16 @@
-//! [`Large`]: a large file, received over several connections.
+//! Receiving a large file: its connections, and what the thread of the job does
+//! meanwhile.
 
 use super::board::Board;
 use super::connection::Connection;
+use super::large::Large;
 use super::plan::Plan;
-use crate::download::error::{DownloadErrorKind, TimeoutKind};
+use crate::download::error::DownloadErrorKind;
 use crate::download::fetch::body::Progress;
 use crate::download::fetch::failure::{Again, Failure};
 use crate::download::fetch::pace::Speedometer;
 use crate::download::fetch::ranges::Ranges;
-use crate::download::fetch::resume::Validator;
 use crate::download::fetch::save::Draft;
-use crate::download::fetch::shared::Shared;
-use crate::download::net::location::Location;
 use crate::download::net::stop;
 use crate::task::CancelToken;
 use sha2::{Digest, Sha256};
@@ -25,16 +24,6 @@ const NOTE_SHARE: u32 = 10;
 
 /// Writes down what there is of a file, for a later run.
 pub(crate) type NoteWritten<'a> = dyn FnMut(&Ranges) -> Result<(), DownloadErrorKind> + 'a;
-
-/// A large file, received over several connections.
-pub(crate) struct Large<'a> {
-    pub(crate) shared: &'a Shared,
-    pub(crate) location: &'a Location,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) validator: &'a Validator,
-    pub(crate) total: u64,
-    pub(crate) connections: usize,
-}
 
 /// Cancels a token when the scope of its threads ends, however it does.
 struct CancelOnDrop<'a>(&'a CancelToken);
@@ -180,18 +169,6 @@ impl Large<'_> {
             }
             Ok(())
         })
-    }
-
-    fn check(&self) -> Result<(), DownloadErrorKind> {
-        if self.shared.settings.token.is_cancelled() {
-            return Err(DownloadErrorKind::Cancelled);
-        }
-        match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => {
-                Err(DownloadErrorKind::Timeout(TimeoutKind::Total))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
