@@ -3,6 +3,7 @@
 use super::ask::{Condition, ask, refusal, text};
 use super::body::{self, Progress, Received, Sink};
 use super::failure::{Again, Failure};
+use super::pauses::Pauses;
 use super::ranges::Ranges;
 use super::resume::{Offer, Part, Validator, Verdict};
 use super::save::{Committed, Draft};
@@ -52,6 +53,7 @@ pub(crate) struct Fetch<'a> {
     pub(crate) sha256: Option<[u8; 32]>,
     pub(crate) target: PathBuf,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) pauses: &'a Pauses,
     /// Whether segments have turned out to be of no use.
     pub(crate) in_one_stream: Cell<bool>,
 }
@@ -92,8 +94,8 @@ impl Fetch<'_> {
                 return Err(failure);
             }
         };
-        if let Some(segments) = self.segments(&answer, verdict) {
-            return self.save_segments(answer, part, segments, progress);
+        if let Some(segments) = self.segments(&answer.response, verdict) {
+            return self.save_segments(answer.response, part, segments, progress);
         }
         match (verdict, part) {
             (None, None) => self.save_whole(answer.response, progress),
@@ -325,6 +327,7 @@ impl Fetch<'_> {
             shared: self.shared,
             location: self.location,
             deadline: self.deadline,
+            pauses: self.pauses,
             validator: &validator,
             total,
             connections: self.shared.settings.segments,

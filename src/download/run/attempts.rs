@@ -55,6 +55,7 @@ fn try_all<K: Send + Sync + 'static>(
         sha256: job.wanted().required_sha256()?,
         target: settings.directory.join(job.file_name()),
         deadline,
+        pauses: &run.pauses,
         in_one_stream: Cell::new(false),
     };
     if settings.overwrite == Overwrite::Never && fetch.target.symlink_metadata().is_ok() {

@@ -131,6 +131,10 @@ impl Board {
         self.changed.notify_all();
     }
 
+    pub(super) fn has_no_ranges(&self) -> bool {
+        self.state.lock().plan.has_no_ranges()
+    }
+
     /// Whether other connections are at work.
     pub(super) fn has_others(&self) -> bool {
         self.state.lock().live > 1

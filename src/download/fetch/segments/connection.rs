@@ -3,7 +3,7 @@
 use super::board::Board;
 use super::large::Large;
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
-use crate::download::fetch::ask::{Condition, ask, refusal, text};
+use crate::download::fetch::ask::{Answer, Condition, ask, refusal, text};
 use crate::download::fetch::body;
 use crate::download::fetch::failure::{Again, Failure, within_body};
 use crate::download::fetch::hosts::Slot;
@@ -15,14 +15,13 @@ use std::io::Read;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 use ureq::Body;
-use ureq::http::Response;
 use ureq::http::header::CONTENT_ENCODING;
 
 /// How many kept connections may turn out to be closed, one after the other.
 const MAX_STALE: u32 = 64;
 
-/// An answer that is being read.
-struct Answer {
+/// A body that is being read.
+struct Stream {
     reader: ureq::BodyReader<'static>,
     /// What of the file it has yet to bring.
     rest: Range<u64>,
@@ -35,7 +34,7 @@ pub(super) struct Connection<'a> {
     board: &'a Board,
     draft: &'a Draft,
     stop: &'a CancelToken,
-    answer: Option<Answer>,
+    stream: Option<Stream>,
     /// Its share of what the host may have; the first one has that of the job.
     slot: Option<Slot<'a>>,
     /// Since bytes last came.
@@ -43,7 +42,7 @@ pub(super) struct Connection<'a> {
     stale: u32,
 }
 
-/// Why a connection does not go on with its answer.
+/// Why a connection does not go on with its stream.
 enum Break {
     Failed(Failure),
     /// The server does not honour ranges.
@@ -76,7 +75,7 @@ impl<'a> Connection<'a> {
             board,
             draft,
             stop,
-            answer: None,
+            stream: None,
             slot: None,
             failures: 0,
             stale: 0,
@@ -85,7 +84,7 @@ impl<'a> Connection<'a> {
 
     /// Goes on with an answer that is there already.
     pub(super) fn with_answer(mut self, body: Body, rest: Range<u64>) -> Self {
-        self.answer = Some(Answer {
+        self.stream = Some(Stream {
             reader: body.into_reader(),
             rest,
         });
@@ -97,14 +96,14 @@ impl<'a> Connection<'a> {
         self.large.shared.with_buffer(|buffer| {
             while self.has_room() {
                 let at = self
-                    .answer
+                    .stream
                     .as_ref()
-                    .map_or(0..0, |answer| answer.rest.clone());
+                    .map_or(0..0, |stream| stream.rest.clone());
                 let Some(piece) = self.board.take(self.who, &at) else {
                     return;
                 };
                 if let Err(why) = self.receive(piece, buffer) {
-                    self.answer = None;
+                    self.stream = None;
                     self.board.put_down(self.who);
                     if !self.goes_on_after(why) {
                         return;
@@ -122,7 +121,7 @@ impl<'a> Connection<'a> {
         };
         if self.slot.is_some() && hosts.is_over_limit(self.large.location.authority()) {
             // A job of that host has begun.
-            self.answer = None;
+            self.stream = None;
             self.board.put_down(self.who);
             self.slot = None;
         }
@@ -170,13 +169,6 @@ impl<'a> Connection<'a> {
             self.stale += 1;
             return true;
         }
-        if let Some(retry_after) = failure.retry_after {
-            let pause = settings.retry.capped(retry_after);
-            self.large
-                .shared
-                .pauses
-                .pause(self.large.location.authority(), pause);
-        }
         // A host that refuses one more connection is not asked again.
         let is_refused = matches!(failure.kind, DownloadErrorKind::Status { .. });
         let is_final = !settings.retry.allows(&failure.kind, self.failures);
@@ -185,27 +177,36 @@ impl<'a> Connection<'a> {
             return false;
         }
         self.failures += 1;
+        if let Some(after) = &failure.retry_after {
+            let pause = settings.retry.capped(after.delay);
+            self.large.pauses.pause(&after.authority, pause);
+        }
         self.board.note_failure(failure);
         self.stop.sleep(settings.retry.delay_before(self.failures))
     }
 
     /// Receives a piece, or as much of it as the others leave to this connection.
     fn receive(&mut self, piece: Range<u64>, buffer: &mut [u8]) -> Result<(), Break> {
-        let goes_on = |answer: &Answer| answer.rest.start <= piece.start;
-        let mut answer = match self.answer.take() {
-            Some(answer) if goes_on(&answer) && answer.rest.end >= piece.end => answer,
+        let goes_on = |stream: &Stream| {
+            let is_there = stream.rest.start == piece.start;
+            // Where there are no ranges, it reads over what is there already.
+            let is_before = stream.rest.start < piece.start && stream.rest.end >= piece.end;
+            is_there || is_before && self.board.has_no_ranges()
+        };
+        let mut stream = match self.stream.take() {
+            Some(stream) if goes_on(&stream) => stream,
             _ => self.request(&piece)?,
         };
-        while answer.rest.start < piece.start {
-            let ahead = piece.start - answer.rest.start;
-            self.read(&mut answer, buffer, ahead)?;
+        while stream.rest.start < piece.start {
+            let ahead = piece.start - stream.rest.start;
+            self.read(&mut stream, buffer, ahead)?;
         }
         let rate_limit = self.large.shared.rate_limit.as_ref();
         let mut end = piece.end;
-        while answer.rest.start < end {
+        while stream.rest.start < end {
             let before = Instant::now();
-            let left = end - answer.rest.start;
-            let read = self.read(&mut answer, buffer, left)?;
+            let left = end - stream.rest.start;
+            let read = self.read(&mut stream, buffer, left)?;
             let (reserved, new_end) =
                 self.board
                     .reserve(self.who, read as u64, before.elapsed())?;
@@ -223,17 +224,17 @@ impl<'a> Connection<'a> {
             }
             self.check()?;
         }
-        if answer.rest.is_empty() {
+        if stream.rest.is_empty() {
             // Read to its end, a connection can be used again.
-            let _ = answer.reader.read(&mut [0]);
+            let _ = stream.reader.read(&mut [0]);
         } else {
-            self.answer = Some(answer);
+            self.stream = Some(stream);
         }
         Ok(())
     }
 
     /// Reads some bytes, at least one.
-    fn read(&self, answer: &mut Answer, buffer: &mut [u8], at_most: u64) -> Result<usize, Failure> {
+    fn read(&self, stream: &mut Stream, buffer: &mut [u8], at_most: u64) -> Result<usize, Failure> {
         let chunk = self
             .large
             .shared
@@ -244,19 +245,19 @@ impl<'a> Connection<'a> {
             .unwrap_or(usize::MAX)
             .min(chunk)
             .min(buffer.len());
-        let received = answer.rest.start;
-        let read = answer
+        let received = stream.rest.start;
+        let read = stream
             .reader
             .read(&mut buffer[..room])
             .map_err(|error| within_body(error, received))?;
         if read == 0 {
             return Err(DownloadErrorKind::Body {
                 received,
-                source: format!("the answer was to go on to byte {}", answer.rest.end).into(),
+                source: format!("the answer was to go on to byte {}", stream.rest.end).into(),
             }
             .into());
         }
-        answer.rest.start += read as u64;
+        stream.rest.start += read as u64;
         Ok(read)
     }
 
@@ -274,36 +275,32 @@ impl<'a> Connection<'a> {
     }
 
     /// Asks for a piece, and looks whether the answer is of the same version.
-    fn request(&self, piece: &Range<u64>) -> Result<Answer, Break> {
+    fn request(&self, piece: &Range<u64>) -> Result<Stream, Break> {
         let large = self.large;
         let authority = large.location.authority();
-        if !large
-            .shared
-            .pauses
-            .wait(authority, large.deadline, self.stop)
-        {
+        if !large.pauses.wait(authority, large.deadline, self.stop) {
             self.check()?;
         }
         let condition = Condition::Piece(piece, large.validator);
         let answer = ask(large.shared, large.location, condition, large.deadline)?;
         match self.judge(&answer, piece) {
-            Ok(end) => Ok(Answer {
-                reader: answer.into_body().into_reader(),
+            Ok(end) => Ok(Stream {
+                reader: answer.response.into_body().into_reader(),
                 rest: piece.start..end,
             }),
             Err(why) => {
-                body::drain(answer.into_body());
+                body::drain(answer.response.into_body());
                 Err(why)
             }
         }
     }
 
     /// Returns up to which byte the answer goes.
-    fn judge(&self, answer: &Response<Body>, piece: &Range<u64>) -> Result<u64, Break> {
-        let headers = answer.headers();
-        match answer.status().as_u16() {
+    fn judge(&self, answer: &Answer, piece: &Range<u64>) -> Result<u64, Break> {
+        let headers = answer.response.headers();
+        match answer.response.status().as_u16() {
             206 => {}
-            200 if answer.body().content_length() == Some(self.large.total)
+            200 if answer.response.body().content_length() == Some(self.large.total)
                 && self.large.validator.agrees_with(headers) =>
             {
                 return Err(Break::NoRanges);
@@ -327,6 +324,7 @@ impl<'a> Connection<'a> {
             return Err(DownloadErrorKind::Changed.into());
         }
         let is_of_that_length = answer
+            .response
             .body()
             .content_length()
             .is_none_or(|length| length == end - start);

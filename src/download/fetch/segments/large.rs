@@ -1,6 +1,7 @@
 //! [`Large`]: a large file that is to come over several connections.
 
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
+use crate::download::fetch::pauses::Pauses;
 use crate::download::fetch::resume::Validator;
 use crate::download::fetch::shared::Shared;
 use crate::download::net::location::Location;
@@ -11,6 +12,7 @@ pub(crate) struct Large<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) location: &'a Location,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) pauses: &'a Pauses,
     pub(crate) validator: &'a Validator,
     pub(crate) total: u64,
     pub(crate) connections: usize,
