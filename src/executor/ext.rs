@@ -143,10 +143,8 @@ pub trait ExecutorExt: Executor {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        let chunks = Chunks::new(items.into_iter(), function, |task, room| {
-            hand_over(self, task, room)
-        });
-        Map::new(chunks)
+        let hand_over = |task, room| hand_over(self, task, room);
+        Map::new(Chunks::new(items.into_iter(), function, hand_over))
     }
 
     /// Applies a function to each item, and returns the results as they come.
@@ -170,10 +168,8 @@ pub trait ExecutorExt: Executor {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        let chunks = Chunks::new(items.into_iter(), function, |task, room| {
-            hand_over(self, task, room)
-        });
-        MapUnordered::new(chunks)
+        let hand_over = |task, room| hand_over(self, task, room);
+        MapUnordered::new(Chunks::new(items.into_iter(), function, hand_over))
     }
 }
 
@@ -183,61 +179,112 @@ impl<E: Executor + ?Sized> ExecutorExt for E {}
 /// [`ExecutorExt`] without an import.
 ///
 /// `dyn Executor` needs them: generic methods of the trait itself could not be
-/// called on a trait object, whose look-up finds these first.
+/// called on a trait object, whose look-up finds these first. A scoped pool, which
+/// is no executor, has them with its own lifetime. Given are what the tasks may
+/// borrow, the handle, the function that hands a task over, and the first and
+/// the last line of the examples, in which `pool` is what submits.
 macro_rules! submit_without_import {
-    () => {
+    ($borrow:lifetime, $handle:ty, $hand_over:path, $first:expr, $last:expr) => {
         /// Submits a closure and returns the handle of its task; see
         /// [`ExecutorExt::submit`](crate::ExecutorExt::submit).
-        pub fn submit<F, T>(&self, closure: F) -> crate::JoinHandle<T>
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```\n", $first, "
+let handle = pool.submit(|| 6 * 7);
+assert_eq!(handle.join().unwrap(), 42);
+", $last, "```")]
+        pub fn submit<F, T>(&self, closure: F) -> $handle
         where
-            F: FnOnce() -> T + Send + 'static,
-            T: Send + 'static,
+            F: FnOnce() -> T + Send + $borrow,
+            T: Send + $borrow,
         {
-            crate::ExecutorExt::submit(self, closure)
+            use crate::task::{Room, launch};
+            launch(closure, (), |task| $hand_over(self, task, Room::Wait))
         }
 
-        /// Submits a closure, or gives it back; see
+        /// Submits a closure, or gives it back; never waits for room. See
         /// [`ExecutorExt::try_submit`](crate::ExecutorExt::try_submit).
         ///
         /// # Errors
         ///
-        /// [`SubmitError`](crate::SubmitError) with the closure if it is not
-        /// taken: shut down, or the queue is full.
-        pub fn try_submit<F, T>(
-            &self,
-            closure: F,
-        ) -> Result<crate::JoinHandle<T>, crate::SubmitError<F>>
+        /// [`SubmitError`](crate::SubmitError) with the closure and the reason if it is
+        /// not taken.
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```\n", $first, "
+match pool.try_submit(|| 6 * 7) {
+    Ok(handle) => assert_eq!(handle.join().unwrap(), 42),
+    Err(error) => assert_eq!(error.into_closure()(), 42),
+}
+", $last, "```")]
+        pub fn try_submit<F, T>(&self, closure: F) -> Result<$handle, crate::SubmitError<F>>
         where
-            F: FnOnce() -> T + Send + 'static,
-            T: Send + 'static,
+            F: FnOnce() -> T + Send + $borrow,
+            T: Send + $borrow,
         {
-            crate::ExecutorExt::try_submit(self, closure)
+            use crate::task::{Room, offer};
+            offer(closure, (), |task| $hand_over(self, task, Room::Now))
         }
 
         /// Submits a closure that is given a token; see
         /// [`ExecutorExt::submit_cancellable`](crate::ExecutorExt::submit_cancellable).
-        pub fn submit_cancellable<F, T>(&self, closure: F) -> crate::JoinHandle<T>
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```\n", $first, "
+let handle = pool.submit_cancellable(|token| token.is_cancelled());
+assert!(!handle.join().unwrap());
+", $last, "```")]
+        pub fn submit_cancellable<F, T>(&self, closure: F) -> $handle
         where
-            F: FnOnce(crate::CancelToken) -> T + Send + 'static,
-            T: Send + 'static,
+            F: FnOnce(crate::CancelToken) -> T + Send + $borrow,
+            T: Send + $borrow,
         {
-            crate::ExecutorExt::submit_cancellable(self, closure)
+            use crate::task::{Room, launch};
+            let token = crate::CancelToken::new();
+            let seen = token.clone();
+            launch(
+                move || closure(seen),
+                token,
+                |task| $hand_over(self, task, Room::Wait),
+            )
         }
 
-        /// Applies a function to each item, results in the order of the items;
-        /// see [`ExecutorExt::map`](crate::ExecutorExt::map).
+        /// Applies a function to each item, and returns the results in the order
+        /// of the items; see [`ExecutorExt::map`](crate::ExecutorExt::map).
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```\n", $first, r#"
+let lengths = pool.map(["a", "bb", "ccc"], str::len).map(Result::unwrap);
+assert_eq!(lengths.collect::<Vec<_>>(), [1, 2, 3]);
+"#, $last, "```")]
         pub fn map<I, F, R>(&self, items: I, function: F) -> crate::Map<'_, I::IntoIter, R>
         where
             I: IntoIterator,
-            I::Item: Send + 'static,
-            F: Fn(I::Item) -> R + Send + Sync + 'static,
-            R: Send + 'static,
+            I::Item: Send + $borrow,
+            F: Fn(I::Item) -> R + Send + Sync + $borrow,
+            R: Send + $borrow,
         {
-            crate::ExecutorExt::map(self, items, function)
+            let hand_over = |task, room| $hand_over(self, task, room);
+            crate::Map::new(crate::map::Chunks::new(
+                items.into_iter(),
+                function,
+                hand_over,
+            ))
         }
 
-        /// Applies a function to each item, results as they come; see
-        /// [`ExecutorExt::map_unordered`](crate::ExecutorExt::map_unordered).
+        /// Applies a function to each item, and returns the results as they
+        /// come; see [`ExecutorExt::map_unordered`](crate::ExecutorExt::map_unordered).
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```\n", $first, r#"
+let lengths = pool.map_unordered(["a", "bb", "ccc"], str::len).map(Result::unwrap);
+assert_eq!(lengths.sum::<usize>(), 6);
+"#, $last, "```")]
         pub fn map_unordered<I, F, R>(
             &self,
             items: I,
@@ -245,18 +292,29 @@ macro_rules! submit_without_import {
         ) -> crate::MapUnordered<'_, I::IntoIter, R>
         where
             I: IntoIterator,
-            I::Item: Send + 'static,
-            F: Fn(I::Item) -> R + Send + Sync + 'static,
-            R: Send + 'static,
+            I::Item: Send + $borrow,
+            F: Fn(I::Item) -> R + Send + Sync + $borrow,
+            R: Send + $borrow,
         {
-            crate::ExecutorExt::map_unordered(self, items, function)
+            let hand_over = |task, room| $hand_over(self, task, room);
+            crate::MapUnordered::new(crate::map::Chunks::new(
+                items.into_iter(),
+                function,
+                hand_over,
+            ))
         }
     };
 }
 pub(crate) use submit_without_import;
 
 impl dyn Executor + '_ {
-    submit_without_import!();
+    submit_without_import!(
+        'static,
+        JoinHandle<T>,
+        hand_over,
+        "use as_completed::{Executor, ThreadPool};\n\nlet pool: Box<dyn Executor> = Box::new(ThreadPool::new(2));",
+        ""
+    );
 }
 
 impl fmt::Debug for dyn Executor + '_ {

@@ -1,8 +1,8 @@
 //! [`Inline`]: the executor without threads.
 
-use super::Executor;
 use super::ext::submit_without_import;
-use crate::task::{RejectedTask, Task};
+use super::{Executor, hand_over};
+use crate::task::{JoinHandle, RejectedTask, Task};
 
 /// Runs each task at once, on the thread that submits it.
 ///
@@ -23,7 +23,13 @@ use crate::task::{RejectedTask, Task};
 pub struct Inline;
 
 impl Inline {
-    submit_without_import!();
+    submit_without_import!(
+        'static,
+        JoinHandle<T>,
+        hand_over,
+        "use as_completed::Inline;\n\nlet pool = Inline;",
+        ""
+    );
 }
 
 impl Executor for Inline {

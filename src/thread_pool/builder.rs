@@ -52,6 +52,17 @@ impl ThreadPoolBuilder {
 
     /// Sets how many threads the pool has at most; `min(32, cpus + 4)` by
     /// default. 0 makes [`build`](Self::build) fail.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{BuildError, ThreadPool};
+    ///
+    /// assert_eq!(ThreadPool::builder().max_workers(4).build()?.max_workers(), 4);
+    /// let error = ThreadPool::builder().max_workers(0).build().unwrap_err();
+    /// assert!(matches!(error, BuildError::NoWorkers));
+    /// # Ok::<(), BuildError>(())
+    /// ```
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.max_workers = max_workers;
         self
@@ -60,6 +71,17 @@ impl ThreadPoolBuilder {
     /// Sets what the threads are called: `name-0`, `name-1` and so on. By
     /// default they are called `pool-1-worker-0` and so on, with another number
     /// for each pool of the process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::builder().thread_name("fetch").build()?;
+    /// let name = pool.submit(|| std::thread::current().name().map(str::to_owned));
+    /// assert_eq!(name.join().unwrap().as_deref(), Some("fetch-0"));
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.thread_name = Some(name.into());
         self
@@ -67,6 +89,17 @@ impl ThreadPoolBuilder {
 
     /// Sets the size of the threads' stacks, in bytes; std's default, 2 MiB,
     /// by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::builder().stack_size(16 << 20).build()?;
+    /// let large = pool.submit(|| std::hint::black_box([1_u8; 4 << 20]).len());
+    /// assert_eq!(large.join().unwrap(), 4 << 20);
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -162,6 +195,17 @@ impl ThreadPoolBuilder {
     ///
     /// [`BuildError`] if a setting makes no sense: no workers, no capacity, or
     /// a name that no thread can have.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::builder().max_workers(4).queue_capacity(100).build()?;
+    /// assert_eq!(pool.worker_count(), 0);
+    /// assert!(ThreadPool::builder().queue_capacity(0).build().is_err());
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
     pub fn build(self) -> Result<ThreadPool, BuildError> {
         if self.max_workers == 0 {
             return Err(BuildError::NoWorkers);

@@ -23,9 +23,9 @@ pub use self::scope::ScopedPool;
 
 use self::core::Core;
 use crate::error::JoinTimeoutError;
-use crate::executor::{Executor, submit_without_import};
+use crate::executor::{Executor, hand_over, submit_without_import};
 use crate::sync::processors;
-use crate::task::{RejectedTask, Task};
+use crate::task::{JoinHandle, RejectedTask, Task};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,13 @@ impl ThreadPool {
         ThreadPoolBuilder::new()
     }
 
-    submit_without_import!();
+    submit_without_import!(
+        'static,
+        JoinHandle<T>,
+        hand_over,
+        "use as_completed::ThreadPool;\n\nlet pool = ThreadPool::new(2);",
+        ""
+    );
 
     /// Accepts no more tasks; those that are queued or running go on.
     ///
@@ -243,6 +249,14 @@ impl ThreadPool {
     }
 
     /// Returns how many workers the pool has at most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// assert_eq!(ThreadPool::new(4).max_workers(), 4);
+    /// ```
     #[must_use]
     pub fn max_workers(&self) -> usize {
         self.core.max_workers()
@@ -265,6 +279,24 @@ impl ThreadPool {
     }
 
     /// Returns how many workers are running a task now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::{Arc, Barrier};
+    ///
+    /// let pool = ThreadPool::new(4);
+    /// let (started, looked) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    /// let (starts, looks) = (Arc::clone(&started), Arc::clone(&looked));
+    /// pool.submit(move || {
+    ///     starts.wait();
+    ///     looks.wait();
+    /// });
+    /// started.wait();
+    /// assert_eq!(pool.active_count(), 1);
+    /// looked.wait();
+    /// ```
     #[must_use]
     pub fn active_count(&self) -> usize {
         self.core.counts().running
@@ -274,6 +306,25 @@ impl ThreadPool {
     ///
     /// A task that was cancelled by its handle, or run by a worker that waited
     /// for it, is counted until a worker comes across it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let (sender, receiver) = mpsc::channel::<()>();
+    /// let (started, start) = mpsc::channel();
+    /// pool.submit(move || {
+    ///     started.send(()).unwrap();
+    ///     receiver.recv()
+    /// });
+    /// start.recv().unwrap();
+    /// let queued = [pool.submit(|| 1), pool.submit(|| 2)];
+    /// assert_eq!(pool.queued_count(), 2);
+    /// drop((sender, queued));
+    /// ```
     #[must_use]
     pub fn queued_count(&self) -> usize {
         self.core.counts().queued

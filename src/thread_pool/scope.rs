@@ -3,9 +3,8 @@
 use super::ThreadPool;
 use super::core::{Core, default_thread_name, next_id};
 use super::state::Settings;
-use crate::error::SubmitError;
-use crate::map::{Chunks, Map, MapUnordered};
-use crate::task::{CancelToken, ErasedTask, Refused, Room, ScopedJoinHandle, launch, offer};
+use crate::executor::submit_without_import;
+use crate::task::{ErasedTask, Refused, Room, ScopedJoinHandle};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -117,90 +116,64 @@ pub struct ScopedPool<'scope, 'env> {
 }
 
 impl<'scope> ScopedPool<'scope, '_> {
-    /// Submits a closure and returns the handle of its task; see
-    /// [`ExecutorExt::submit`](crate::ExecutorExt::submit).
-    pub fn submit<F, T>(&self, closure: F) -> ScopedJoinHandle<'scope, T>
-    where
-        F: FnOnce() -> T + Send + 'scope,
-        T: Send + 'scope,
-    {
-        launch(closure, (), |task| self.core.submit(task))
-    }
-
-    /// Submits a closure, or gives it back; see
-    /// [`ExecutorExt::try_submit`](crate::ExecutorExt::try_submit).
-    ///
-    /// # Errors
-    ///
-    /// [`SubmitError`] with the closure if no thread can be started, or if the
-    /// body is over and no task runs that could have brought it.
-    pub fn try_submit<F, T>(
-        &self,
-        closure: F,
-    ) -> Result<ScopedJoinHandle<'scope, T>, SubmitError<F>>
-    where
-        F: FnOnce() -> T + Send + 'scope,
-        T: Send + 'scope,
-    {
-        offer(closure, (), |task| self.core.try_submit(task))
-    }
-
-    /// Submits a closure that is given a token; see
-    /// [`ExecutorExt::submit_cancellable`](crate::ExecutorExt::submit_cancellable).
-    pub fn submit_cancellable<F, T>(&self, closure: F) -> ScopedJoinHandle<'scope, T>
-    where
-        F: FnOnce(CancelToken) -> T + Send + 'scope,
-        T: Send + 'scope,
-    {
-        let token = CancelToken::new();
-        let seen = token.clone();
-        launch(move || closure(seen), token, |task| self.core.submit(task))
-    }
-
-    /// Applies a function to each item, results in the order of the items; see
-    /// [`Map`].
-    pub fn map<I, F, R>(&self, items: I, function: F) -> Map<'_, I::IntoIter, R>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'scope,
-        F: Fn(I::Item) -> R + Send + Sync + 'scope,
-        R: Send + 'scope,
-    {
-        let chunks = Chunks::new(items.into_iter(), function, self.execute());
-        Map::new(chunks)
-    }
-
-    /// Applies a function to each item, results as they come; see
-    /// [`MapUnordered`].
-    pub fn map_unordered<I, F, R>(&self, items: I, function: F) -> MapUnordered<'_, I::IntoIter, R>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'scope,
-        F: Fn(I::Item) -> R + Send + Sync + 'scope,
-        R: Send + 'scope,
-    {
-        let chunks = Chunks::new(items.into_iter(), function, self.execute());
-        MapUnordered::new(chunks)
-    }
-
-    /// How a map hands its tasks to the pool.
-    fn execute(&self) -> impl Fn(ErasedTask<'scope>, Room) -> Result<(), Refused<'scope>> + '_ {
-        |task, room| match room {
-            Room::Wait => self.core.submit(task),
-            Room::Now => self.core.try_submit(task),
-        }
-    }
+    submit_without_import!(
+        'scope,
+        ScopedJoinHandle<'scope, T>,
+        hand_over,
+        "use as_completed::ThreadPool;\n\nThreadPool::scope(2, |pool| {",
+        "});\n"
+    );
 
     /// Cancels all tasks that have not started, and returns how many; see
     /// [`ThreadPool::cancel_pending`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let numbers = vec![1, 2, 3];
+    /// let cancelled = ThreadPool::scope(1, |pool| {
+    ///     let handles: Vec<_> = numbers.iter().map(|n| pool.submit(move || n * n)).collect();
+    ///     let cancelled = pool.cancel_pending();
+    ///     let joined = handles.into_iter().map(|handle| handle.join());
+    ///     assert_eq!(joined.filter(Result::is_err).count(), cancelled);
+    ///     cancelled
+    /// });
+    /// assert!(cancelled <= 3);
+    /// ```
     pub fn cancel_pending(&self) -> usize {
         self.core.cancel_pending()
     }
 
     /// Cancels all tasks that have not started, asks the running ones to stop,
     /// and returns how many it cancelled; see [`ThreadPool::cancel_all`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use std::time::Duration;
+    ///
+    /// ThreadPool::scope(2, |pool| {
+    ///     pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+    ///     pool.cancel_all();
+    /// }); // the scope ends: nobody sleeps on
+    /// ```
     pub fn cancel_all(&self) -> usize {
         self.core.cancel_all()
+    }
+}
+
+/// Hands a task to a pool, which waits for room or not.
+fn hand_over<'scope>(
+    pool: &ScopedPool<'scope, '_>,
+    task: ErasedTask<'scope>,
+    room: Room,
+) -> Result<(), Refused<'scope>> {
+    match room {
+        Room::Wait => pool.core.submit(task),
+        Room::Now => pool.core.try_submit(task),
     }
 }
 
