@@ -39,7 +39,8 @@ pub enum Rejected {
     /// submitted a task to its own pool, which is not ready yet.
     #[error(transparent)]
     Initializer(InitializerError),
-    /// No worker is running and none could be started.
+    /// No worker is running and none could be started; or, for a task with a
+    /// timeout, the thread that measures it.
     #[error(transparent)]
     Thread(SpawnError),
 }
@@ -96,7 +97,7 @@ impl Error for InitializerError {
     }
 }
 
-/// A worker's thread could not be started.
+/// A thread could not be started: a worker's, or the one that measures timeouts.
 ///
 /// Its [source](Error::source) is the [`io::Error`] of the operating system.
 ///
@@ -109,7 +110,7 @@ impl Error for InitializerError {
 /// let pool = ThreadPool::builder().stack_size(1 << 46).build()?;
 /// match pool.submit(|| 1).join() {
 ///     Err(JoinError::Rejected(Rejected::Thread(error))) => {
-///         assert_eq!(error.to_string(), "cannot start a worker thread");
+///         assert_eq!(error.to_string(), "cannot start a thread");
 ///     }
 ///     other => unreachable!("{other:?}"),
 /// }
@@ -150,7 +151,7 @@ impl SpawnError {
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cannot start a worker thread")
+        f.write_str("cannot start a thread")
     }
 }
 

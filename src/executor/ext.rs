@@ -3,8 +3,9 @@
 use super::{Executor, hand_over};
 use crate::error::SubmitError;
 use crate::map::{Chunks, Map, MapUnordered};
-use crate::task::{CancelToken, JoinHandle, Room, launch, offer};
+use crate::task::{CancelToken, JoinHandle, Room, launch, launch_with_timeout, offer};
 use std::fmt;
+use std::time::Duration;
 
 /// The ways to submit closures to any [`Executor`].
 ///
@@ -118,6 +119,38 @@ pub trait ExecutorExt: Executor {
             token,
             |task| hand_over(self, task, Room::Wait),
         )
+    }
+
+    /// Submits a closure that may run for `timeout`: then the [`CancelToken`]
+    /// that it is given is set, and its handle resolves to
+    /// [`JoinError::TimedOut`](crate::JoinError::TimedOut).
+    ///
+    /// The clock starts when the closure does, not at submit. A running closure
+    /// cannot be stopped from outside: it looks at the token, or leaves a callback
+    /// by [`CancelToken::on_cancel`], which should be short, for all timeouts share
+    /// the thread that runs it. The handle resolves when the closure has ended;
+    /// what it returns after its time is dropped. `Duration::MAX` is no timeout.
+    /// [`cancel`](JoinHandle::cancel) sets the token too. Blocks and fails as
+    /// [`submit`](Self::submit) does; the task is also rejected if the thread that
+    /// measures timeouts cannot be started.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{JoinError, ThreadPool};
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let limit = Duration::from_millis(5);
+    /// let handle = pool.submit_with_timeout(limit, |token| token.sleep(Duration::MAX));
+    /// assert!(matches!(handle.join(), Err(JoinError::TimedOut(after)) if after == limit));
+    /// ```
+    fn submit_with_timeout<F, T>(&self, timeout: Duration, closure: F) -> JoinHandle<T>
+    where
+        F: FnOnce(CancelToken) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        launch_with_timeout(timeout, closure, |task| hand_over(self, task, Room::Wait))
     }
 
     /// Applies a function to each item, and returns the results in the order
@@ -250,6 +283,25 @@ assert!(!handle.join().unwrap());
                 token,
                 |task| $hand_over(self, task, Room::Wait),
             )
+        }
+
+        /// Submits a closure that may run for `timeout`; see
+        /// [`ExecutorExt::submit_with_timeout`](crate::ExecutorExt::submit_with_timeout).
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```\n", $first, "
+let limit = std::time::Duration::from_millis(5);
+let handle = pool.submit_with_timeout(limit, |token| token.sleep(limit * 1000));
+assert!(handle.join().is_err());
+", $last, "```")]
+        pub fn submit_with_timeout<F, T>(&self, timeout: std::time::Duration, closure: F) -> $handle
+        where
+            F: FnOnce(crate::CancelToken) -> T + Send + $borrow,
+            T: Send + $borrow,
+        {
+            use crate::task::{Room, launch_with_timeout};
+            launch_with_timeout(timeout, closure, |task| $hand_over(self, task, Room::Wait))
         }
 
         /// Applies a function to each item, and returns the results in the order

@@ -207,6 +207,16 @@ impl JoinHandle {
     }
 }
 
+/// A static that each run of a model makes anew.
+macro_rules! global {
+    (static $name:ident: $type:ty = $value:expr;) => {
+        loom::lazy_static! {
+            static ref $name: $type = $value;
+        }
+    };
+}
+pub(crate) use global;
+
 /// Starts a thread, which loom never refuses; those of an absurd stack size
 /// fail here too, as with the real operating system.
 pub(crate) fn spawn(

@@ -59,6 +59,14 @@ impl Unparker {
 
 pub(crate) type UnparkerKey = ThreadId;
 
+/// A static that is made when it is first used.
+macro_rules! global {
+    (static $name:ident: $type:ty = $value:expr;) => {
+        static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
+    };
+}
+pub(crate) use global;
+
 /// A thread of a pool.
 pub(crate) type JoinHandle = thread::JoinHandle<()>;
 

@@ -59,6 +59,15 @@ impl<F: FnOnce() -> T, T> Work<T> for F {
     }
 }
 
+/// A closure that may say itself why it has no result.
+pub(crate) struct Fallible<F>(pub(crate) F);
+
+impl<F: FnOnce() -> Result<T, JoinError>, T> Work<T> for Fallible<F> {
+    fn work(self) -> Result<T, JoinError> {
+        (self.0)()
+    }
+}
+
 struct Slot<F, T> {
     stage: Stage<F, T>,
     watchers: Watchers,

@@ -22,6 +22,10 @@ mod handle;
 mod refused;
 
 mod launch;
+mod timer;
+
+mod timeout;
+
 mod promise;
 
 pub use self::cancel::{CancelToken, OnCancel};
@@ -37,6 +41,7 @@ pub(crate) use self::launch::{Room, launch, offer};
 pub use self::promise::{Promise, promise};
 pub(crate) use self::refused::Refused;
 pub use self::refused::RejectedTask;
+pub(crate) use self::timeout::launch_with_timeout;
 pub(crate) use self::watch::{Completions, Key, NUDGE, Watcher};
 
 use std::fmt;

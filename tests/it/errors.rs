@@ -139,7 +139,7 @@ fn the_error_of_the_operating_system_is_found_along_the_sources() {
     let pool = ThreadPool::builder().stack_size(1 << 46).build().unwrap();
     let error = pool.submit(|| ()).join().unwrap_err();
     let cause: &std::io::Error = error.source().unwrap().downcast_ref().unwrap();
-    let expected = ["cannot start a worker thread".to_owned(), cause.to_string()];
+    let expected = ["cannot start a thread".to_owned(), cause.to_string()];
     assert_eq!(chain(&error), expected);
 }
 

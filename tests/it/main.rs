@@ -32,4 +32,5 @@ mod shutdown;
 #[cfg(feature = "stream")]
 mod stream;
 mod third_party;
+mod timeout;
 mod wait;

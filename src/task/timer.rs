@@ -1,0 +1,227 @@
+//! [`Timer`]: sets tokens when their time is over.
+//!
+//! One thread for the whole process. The first task with a timeout starts it, at
+//! submit, so that a start that fails rejects that task; it ends when there has
+//! been no such task for [`LINGER`].
+//!
+//! # Invariants
+//!
+//! - While there is a [`TimerUser`], the thread runs, or is about to.
+//! - An alarm is in `alarms` until it is taken back or rings: whoever removes it
+//!   decides which, so a task knows for sure whether its time was over.
+//! - The thread sleeps until `wakes_at` at most. Whoever sets an earlier alarm, or
+//!   is the last user while it sleeps without an end, wakes it.
+
+use super::cancel::CancelToken;
+use crate::sync::{Condvar, Mutex, global, spawn};
+use crate::unwind;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the thread waits for the next task with a timeout.
+const LINGER: Duration = if cfg!(as_completed_loom) {
+    Duration::ZERO
+} else {
+    Duration::from_secs(1)
+};
+
+global! {
+    static TIMER: Arc<Timer> = Arc::new(Timer::new());
+}
+
+struct Timer {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// By the time at which they ring, and a number for those of the same time.
+    alarms: BTreeMap<(Instant, u64), CancelToken>,
+    next_number: u64,
+    /// Tasks with a timeout that have not ended, also those that are pending.
+    users: usize,
+    is_running: bool,
+    /// When the thread looks again without being woken; `None` for never.
+    wakes_at: Option<Instant>,
+}
+
+impl Timer {
+    fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                alarms: BTreeMap::new(),
+                next_number: 0,
+                users: 0,
+                is_running: false,
+                wakes_at: None,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The life of the thread.
+    fn run(&self) {
+        let mut state = self.state.lock();
+        loop {
+            let now = Instant::now();
+            let first = state.alarms.first_key_value().map(|(key, _)| *key);
+            state.wakes_at = match first {
+                Some(key) if key.0 <= now => {
+                    let token = state.alarms.remove(&key);
+                    drop(state);
+                    if let Some(token) = &token {
+                        token.cancel();
+                    }
+                    unwind::discard(token);
+                    state = self.state.lock();
+                    continue;
+                }
+                Some((time, _)) => Some(time),
+                None if state.users > 0 => None,
+                None => Some(now + LINGER),
+            };
+            match state.wakes_at {
+                None => self.changed.wait(&mut state),
+                Some(time) => {
+                    self.changed.wait_until(&mut state, time);
+                    let is_idle = state.users == 0 && state.alarms.is_empty();
+                    if first.is_none() && is_idle && Instant::now() >= time {
+                        state.is_running = false;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Keeps the timer's thread running.
+pub(super) struct TimerUser(Arc<Timer>);
+
+impl TimerUser {
+    /// Starts the thread unless it runs.
+    pub(super) fn new() -> io::Result<Self> {
+        let timer = Arc::clone(&TIMER);
+        let mut state = timer.state.lock();
+        if !state.is_running {
+            let own = Arc::clone(&timer);
+            spawn("as-completed-timer".to_owned(), None, move || own.run())?;
+            state.is_running = true;
+            state.wakes_at = None;
+        }
+        state.users += 1;
+        drop(state);
+        Ok(Self(timer))
+    }
+
+    /// Has the token set after `timeout`, unless the alarm is taken back before.
+    pub(super) fn alarm(&self, timeout: Duration, token: &CancelToken) -> Alarm<'_> {
+        // What is too far away to be told from never does not ring.
+        let key = Instant::now().checked_add(timeout).map(|time| {
+            let mut state = self.0.state.lock();
+            let key = (time, state.next_number);
+            state.next_number += 1;
+            state.alarms.insert(key, token.clone());
+            if state.wakes_at.is_none_or(|wakes_at| time < wakes_at) {
+                self.0.changed.notify_one();
+            }
+            key
+        });
+        Alarm {
+            timer: &self.0,
+            key,
+        }
+    }
+}
+
+impl Drop for TimerUser {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.users -= 1;
+        if state.users == 0 && state.wakes_at.is_none() {
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+/// A token to be set when its time is over. Drop takes it back.
+pub(super) struct Alarm<'a> {
+    timer: &'a Timer,
+    /// `None` if it does not ring, or has been taken back.
+    key: Option<(Instant, u64)>,
+}
+
+impl Alarm<'_> {
+    /// Takes the alarm back; says whether it has rung.
+    pub(super) fn stop(mut self) -> bool {
+        self.take_back()
+    }
+
+    fn take_back(&mut self) -> bool {
+        let Some(key) = self.key.take() else {
+            return false;
+        };
+        let mut state = self.timer.state.lock();
+        let token = state.alarms.remove(&key);
+        drop(state);
+        token.is_none()
+    }
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn alarms_ring_by_their_time_and_not_by_the_order_in_which_they_are_set() {
+        let user = TimerUser::new().unwrap();
+        let (sender, rung) = mpsc::channel();
+        let alarms: Vec<_> = [u64::MAX, 3600, 40, 1, 20]
+            .into_iter()
+            .map(|millis| {
+                let (sender, token) = (sender.clone(), CancelToken::new());
+                token
+                    .on_cancel(move || sender.send(millis).unwrap())
+                    .detach();
+                let unit = if millis >= 3600 { 1_000 } else { 1 };
+                user.alarm(Duration::from_millis(millis.saturating_mul(unit)), &token)
+            })
+            .collect();
+        for expected in [1, 20, 40] {
+            assert_eq!(rung.recv_timeout(PATIENCE), Ok(expected));
+        }
+        let rung: Vec<_> = alarms.into_iter().map(Alarm::stop).collect();
+        assert_eq!(rung, [false, false, true, true, true]);
+    }
+
+    #[test]
+    fn the_thread_ends_without_users_and_starts_again() {
+        let timer = Arc::new(Timer::new());
+        for _ in 0..2 {
+            let own = Arc::clone(&timer);
+            let mut state = timer.state.lock();
+            (state.users, state.is_running) = (1, true);
+            drop(state);
+            let thread = std::thread::spawn(move || own.run());
+            let token = CancelToken::new();
+            let user = TimerUser(Arc::clone(&timer));
+            let alarm = user.alarm(Duration::ZERO, &token);
+            token.sleep(PATIENCE);
+            assert!(token.is_cancelled() && alarm.stop());
+            drop(user);
+            thread.join().unwrap();
+            assert!(!timer.state.lock().is_running);
+        }
+    }
+}
