@@ -2,9 +2,10 @@
 
 use self::sealed::{AwaitedTask, Seal};
 use crate::task::{AnyCell, ScopedJoinHandle};
+use std::sync::Arc;
 
-/// What can be waited for: a handle, a reference to one, or a pair of a key
-/// and one of these.
+/// What can be waited for: a handle, a reference or an `Arc` to one, or a pair of a
+/// key and one of these.
 ///
 /// Only this crate implements it. Use it as a bound in your own functions that
 /// take handles.
@@ -58,6 +59,12 @@ impl<T> Awaited for ScopedJoinHandle<'_, T> {
 }
 
 impl<H: Awaited> Awaited for &H {
+    fn awaited(&self, seal: Seal) -> AwaitedTask<'_> {
+        (**self).awaited(seal)
+    }
+}
+
+impl<H: Awaited> Awaited for Arc<H> {
     fn awaited(&self, seal: Seal) -> AwaitedTask<'_> {
         (**self).awaited(seal)
     }

@@ -54,9 +54,9 @@ impl Downloader {
     ///
     /// Blocks until all jobs have ended or the run is cancelled. Jobs are read
     /// lazily, on the calling thread, as earlier ones finish, so there may be
-    /// any number of them; while reading blocks, no `Finished` events are sent.
-    /// A job that fails does not stop the others. The `observer` receives the
-    /// events of the run; `()` ignores them.
+    /// any number of them, and reading may block: a finished file is told of, and
+    /// a failed attempt retried, meanwhile. A job that fails does not stop the
+    /// others. The `observer` receives the events of the run; `()` ignores them.
     ///
     /// # Errors
     ///
@@ -65,7 +65,8 @@ impl Downloader {
     ///
     /// # Panics
     ///
-    /// If reading `jobs` panics.
+    /// If reading `jobs` panics: after the downloads in flight have been cancelled
+    /// and have ended.
     pub fn download_many<K, E, I, O>(
         &self,
         executor: &E,

@@ -63,10 +63,11 @@ pub enum Event<'a, K> {
 
 /// Receives the events of a run.
 ///
-/// `Started`, `Bytes` and `Retrying` are sent on the threads of the executor,
-/// concurrently, and delay the download while they are handled; `Finished` is sent
-/// on the thread that called `download_many`, one at a time and in the order in
-/// which jobs finish. A panic in an observer is caught and counted in the
+/// They are sent on the threads of the executor, as they happen: `Started`, `Bytes`
+/// and `Retrying` concurrently, and they delay the download while they are handled;
+/// `Finished` one at a time and in the order in which jobs finish, also while the
+/// next job is being read. Those of jobs that no worker has started, such as one
+/// with an invalid URL, may be sent on the calling thread. A panic in an observer is caught and counted in the
 /// [`Report`](super::Report), and the run goes on.
 ///
 /// Closures over `&Event` are observers, and `()` is the one that does nothing.

@@ -92,7 +92,8 @@ use std::path::PathBuf;
 ///
 /// # Panics
 ///
-/// If reading `jobs` panics.
+/// If reading `jobs` panics: after the downloads in flight have been cancelled and
+/// have ended.
 pub fn download_many<K, E>(
     executor: &E,
     directory: impl Into<PathBuf>,

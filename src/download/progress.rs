@@ -308,7 +308,7 @@ mod tests {
         let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
         let progress = Progress::drawn_on(None, target);
         let kind = DownloadErrorKind::Status { code: 418 };
-        let outcome = Outcome::failed(DownloadError::new(kind));
+        let outcome = Outcome::default().but(DownloadError::new(kind));
         let job = Arc::new(Job::new("BD", "http://flags/bd.gif", "BD.gif"));
         let folder: Arc<std::path::Path> = std::path::Path::new(".").into();
         let entry = outcome.into_entry(0, job, &folder);

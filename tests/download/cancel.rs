@@ -241,15 +241,17 @@ fn cancelled_when_all_is_done_it_is_too_late() {
         .cancel_token(token.clone())
         .build()
         .unwrap();
+    let observer = move |event: &Event<'_, usize>| {
+        if let Event::Finished { .. } = event {
+            token.cancel();
+        }
+    };
+    // Its length says that nothing is left to be read.
     let jobs = [Job::new(0, server.url("/"), "0")];
-    // The end of the input is read after the last job is over.
-    let jobs = jobs.into_iter().chain(std::iter::from_fn(move || {
-        token.cancel();
-        None
-    }));
     let report = downloader
-        .download_many(&as_completed::Inline, jobs, ())
+        .download_many(&as_completed::Inline, jobs, observer)
         .unwrap();
+    assert!(report.is_complete());
     assert_eq!(report.count(DownloadStatus::Ok), 1);
     assert!(!report.is_cancelled());
     assert_eq!(report.exit_code(), 0);

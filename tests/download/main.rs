@@ -26,6 +26,7 @@ mod nginx;
 mod redirects;
 mod resume;
 mod retries;
+mod run;
 mod segments;
 
 use as_completed::ThreadPool;

@@ -14,6 +14,23 @@ pub(crate) fn set(stop: CancelToken) {
     STOP.with(|current| *current.borrow_mut() = Some(stop));
 }
 
+/// Calls `f`, and ends the waits of this thread for a server meanwhile when `stop`
+/// is cancelled.
+pub(crate) fn during<T>(stop: &CancelToken, f: impl FnOnce() -> T) -> T {
+    /// Puts back what was there, also after a panic.
+    struct Before(Option<CancelToken>);
+
+    impl Drop for Before {
+        fn drop(&mut self) {
+            STOP.with(|current| *current.borrow_mut() = self.0.take());
+        }
+    }
+
+    let before = STOP.with(|current| current.borrow_mut().replace(stop.clone()));
+    let _before = Before(before);
+    f()
+}
+
 /// Whether the requests of this thread are to end.
 pub(crate) fn is_stopped() -> bool {
     STOP.with(|stop| {

@@ -153,12 +153,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn failed(error: DownloadError) -> Self {
+    /// The same, but with an error.
+    pub(crate) fn but(self, error: DownloadError) -> Self {
         Self {
-            skipped: false,
-            bytes: 0,
-            retries: 0,
             error: Some(error),
+            ..self
         }
     }
 

@@ -47,6 +47,7 @@ pub struct Report<K> {
     elapsed: Duration,
     observer_panics: u64,
     cancelled: bool,
+    complete: bool,
 }
 
 impl<K> Report<K> {
@@ -60,10 +61,12 @@ impl<K> Report<K> {
             elapsed: Duration::ZERO,
             observer_panics: 0,
             cancelled: false,
+            complete: false,
         }
     }
 
-    pub(crate) fn add(&mut self, entry: Entry<K>) {
+    /// Counts an entry, and gives it back if it is not to be kept.
+    pub(crate) fn add(&mut self, entry: Entry<K>) -> Option<Entry<K>> {
         self.counts[entry.status().index()] += 1;
         self.bytes += entry.bytes();
         self.retries += u64::from(entry.retries());
@@ -72,14 +75,23 @@ impl<K> Report<K> {
             Keep::Failures => entry.error().is_some(),
             Keep::Nothing => false,
         };
-        if kept {
-            self.entries.push(entry);
+        if !kept {
+            return Some(entry);
         }
+        self.entries.push(entry);
+        None
     }
 
-    pub(crate) fn close(&mut self, elapsed: Duration, cancelled: bool, observer_panics: u64) {
+    pub(crate) fn close(
+        &mut self,
+        elapsed: Duration,
+        cancelled: bool,
+        complete: bool,
+        observer_panics: u64,
+    ) {
         self.elapsed = elapsed;
         self.cancelled = cancelled;
+        self.complete = complete;
         self.observer_panics = observer_panics;
     }
 
@@ -121,11 +133,19 @@ impl<K> Report<K> {
         self.elapsed
     }
 
-    /// Returns whether the run was cancelled before its end; jobs that had not been
-    /// read from the input by then are not counted.
+    /// Returns whether the run was cancelled before its end.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled
+    }
+
+    /// Returns whether all jobs of the input were read, so that each is counted.
+    ///
+    /// It is false if the run was cancelled before, or if the executor took no more
+    /// jobs, as a pool that is shut down.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// Returns how often the observer panicked.
@@ -139,11 +159,13 @@ impl<K> Report<K> {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         if self.cancelled {
-            130
-        } else {
-            let failed = self.count(DownloadStatus::NotFound) + self.count(DownloadStatus::Error);
-            u8::from(failed > 0)
+            return 130;
         }
+        let is_whole = |status| matches!(status, DownloadStatus::Ok | DownloadStatus::Skipped);
+        let failed = DownloadStatus::ALL
+            .into_iter()
+            .any(|status| !is_whole(status) && self.count(status) > 0);
+        u8::from(failed || !self.complete)
     }
 }
 

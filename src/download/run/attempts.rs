@@ -1,89 +1,136 @@
-//! All attempts at one job, on a thread of the executor.
+//! The attempts at one job, on a thread of the executor.
 
 use super::context::Run;
 use super::queue::QueuedJob;
-use crate::download::error::{DownloadError, DownloadErrorKind};
+use crate::download::error::{DownloadError, DownloadErrorKind, TimeoutKind};
 use crate::download::event::Event;
 use crate::download::fetch::attempt::{Fetch, Fetched};
 use crate::download::fetch::failure::Again;
-use crate::download::job::Job;
+use crate::download::net::stop;
 use crate::download::report::Outcome;
 use crate::download::settings::{Overwrite, finite};
+use crate::error::Panic;
+use crate::unwind;
 use std::cell::Cell;
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many reused connections may turn out to be closed before a job treats that
 /// as an ordinary error.
 const MAX_STALE: u32 = 64;
 
-/// Runs a job until its file is saved or its retries are used up.
-pub(crate) fn work<K: Send + Sync + 'static>(run: &Run<K>, queued: &QueuedJob<K>) -> Outcome {
-    let mut outcome = Outcome::default();
-    if run.is_cancelled() {
-        outcome.error = Some(DownloadError::about(
-            DownloadErrorKind::Cancelled,
-            &queued.job,
-        ));
-        return outcome;
-    }
-    run.observe(&Event::Started {
-        key: queued.job.key(),
-        job: &queued.job,
-        number: queued.number,
-    });
-    match try_all(run, queued, &mut outcome) {
-        Ok(fetched) => outcome.skipped = fetched == Fetched::Skipped,
-        Err(kind) => outcome.error = Some(DownloadError::about(kind, &queued.job)),
-    }
-    outcome
+/// What came of work at a job.
+enum Worked {
+    /// The job is over.
+    Over(Fetched),
+    /// It is to be tried again after this time.
+    Later(Duration),
 }
 
-fn try_all<K: Send + Sync + 'static>(
+/// Works at a job that is in flight until it is over or cannot go on for now, and
+/// then takes note of that.
+pub(crate) fn work<K: Send + Sync + 'static>(run: &Run<K>, mut queued: QueuedJob<K>) {
+    let worked = unwind::catch(|| {
+        stop::during(&run.stop, || attempt_until_waiting(run, &mut queued))
+    });
+    let kind = match worked {
+        Ok(Ok(Worked::Later(delay))) => {
+            let total = finite(run.shared.settings.total_timeout);
+            let delay = match (total, queued.tried.started) {
+                // Woken in time to say that it is over.
+                (Some(total), Some(started)) => delay.min(total.saturating_sub(started.elapsed())),
+                _ => delay,
+            };
+            match Instant::now().checked_add(delay) {
+                Some(until) => return run.put_off(queued, until),
+                None => DownloadErrorKind::Timeout(TimeoutKind::Total),
+            }
+        }
+        Ok(Ok(Worked::Over(fetched))) => {
+            let mut outcome = std::mem::take(&mut queued.tried.outcome);
+            outcome.skipped = fetched == Fetched::Skipped;
+            return run.settle(queued, outcome);
+        }
+        Ok(Err(kind)) => kind,
+        Err(payload) => DownloadErrorKind::Panicked(Panic::new(payload).to_string()),
+    };
+    end(run, queued, kind);
+}
+
+/// Ends a job that is in flight with an error.
+pub(crate) fn end<K: Send + Sync + 'static>(
     run: &Run<K>,
-    queued: &QueuedJob<K>,
-    outcome: &mut Outcome,
-) -> Result<Fetched, DownloadErrorKind> {
+    mut queued: QueuedJob<K>,
+    kind: DownloadErrorKind,
+) {
+    let outcome: Outcome = std::mem::take(&mut queued.tried.outcome);
+    let error = DownloadError::about(kind, &queued.job);
+    run.settle(queued, outcome.but(error));
+}
+
+fn attempt_until_waiting<K: Send + Sync + 'static>(
+    run: &Run<K>,
+    queued: &mut QueuedJob<K>,
+) -> Result<Worked, DownloadErrorKind> {
+    if run.is_cancelled() {
+        return Err(DownloadErrorKind::Cancelled);
+    }
+    let QueuedJob {
+        job,
+        number,
+        location,
+        tried,
+    } = queued;
+    let (number, authority) = (*number, location.authority());
+    if tried.started.is_none() {
+        run.observe(&Event::Started {
+            key: job.key(),
+            job,
+            number,
+        });
+    }
     let settings = &run.shared.settings;
     let policy = &settings.retry;
-    let job: &Arc<Job<K>> = &queued.job;
-    let deadline = finite(settings.total_timeout).map(|total| Instant::now() + total);
+    let started = *tried.started.get_or_insert_with(Instant::now);
+    let deadline = finite(settings.total_timeout).map(|total| started + total);
     let fetch = Fetch {
         shared: &run.shared,
         wanted: job.wanted(),
-        location: &queued.location,
+        location,
         sha256: job.wanted().required_sha256()?,
         target: settings.directory.join(job.file_name()),
         deadline,
         pauses: &run.pauses,
-        in_one_stream: Cell::new(false),
+        in_one_stream: Cell::new(tried.in_one_stream),
     };
     if settings.overwrite == Overwrite::Never && fetch.target.symlink_metadata().is_ok() {
-        return Ok(Fetched::Skipped);
+        return Ok(Worked::Over(Fetched::Skipped));
     }
-    let authority = queued.location.authority();
     let hosts = run.shared.hosts.as_ref();
     let _slot = hosts.map(|hosts| hosts.enter(authority));
-    let mut stale = 0;
-    let mut began_anew = false;
     loop {
-        if !run.pauses.wait(authority, deadline, &settings.token) {
-            return Err(run.why_not_waited());
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(DownloadErrorKind::Timeout(TimeoutKind::Total));
         }
+        let left = run.pauses.left(authority);
+        if !left.is_zero() {
+            return Ok(Worked::Later(left));
+        }
+        let outcome = &mut tried.outcome;
         let attempted = fetch.attempt(&mut |received, total, expected| {
             outcome.bytes += received;
             run.observe(&Event::Bytes {
                 key: job.key(),
-                number: queued.number,
+                number,
                 received,
                 total,
                 expected,
             });
         });
+        tried.in_one_stream = fetch.in_one_stream.get();
         let failure = match attempted {
             Ok(fetched) => {
                 run.budget.give_back();
-                return Ok(fetched);
+                return Ok(Worked::Over(fetched));
             }
             Err(failure) => failure,
         };
@@ -91,16 +138,17 @@ fn try_all<K: Send + Sync + 'static>(
             return Err(DownloadErrorKind::Cancelled);
         }
         match failure.again {
-            Again::Stale if stale < MAX_STALE => {
-                stale += 1;
+            Again::Stale if tried.stale < MAX_STALE => {
+                tried.stale += 1;
                 continue;
             }
-            Again::Anew if !began_anew => {
-                began_anew = true;
+            Again::Anew if !tried.began_anew => {
+                tried.began_anew = true;
                 continue;
             }
             _ => {}
         }
+        let outcome = &mut tried.outcome;
         if !policy.allows(&failure.kind, outcome.retries) {
             return Err(failure.kind);
         }
@@ -121,13 +169,11 @@ fn try_all<K: Send + Sync + 'static>(
         outcome.retries += 1;
         run.observe(&Event::Retrying {
             key: job.key(),
-            number: queued.number,
+            number,
             error: &DownloadError::about(failure.kind, job),
             retry: outcome.retries,
             delay,
         });
-        if !settings.token.sleep(delay) {
-            return Err(DownloadErrorKind::Cancelled);
-        }
+        return Ok(Worked::Later(delay));
     }
 }

@@ -1,32 +1,90 @@
-//! [`Run`]: what the jobs of a run share.
+//! [`Run`]: what the jobs of a run share, and how each ends.
 
 use super::budget::Budget;
-use crate::download::error::{DownloadErrorKind, TimeoutKind};
+use super::in_turn::InTurn;
+use super::names::Names;
+use super::queue::{Held, QueuedJob};
+use crate::download::error::{DownloadError, DownloadErrorKind};
 use crate::download::event::{Event, Observer};
 use crate::download::fetch::pauses::Pauses;
 use crate::download::fetch::shared::Shared;
+use crate::download::job::Job;
+use crate::download::report::{Entry, Outcome, Report};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::task::CancelToken;
 use crate::unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, ThreadId};
+use std::time::Instant;
+
+/// How many jobs may be held back, per job in flight.
+const LOOK_AHEAD: usize = 4;
 
 /// What the jobs of a run share.
 pub(crate) struct Run<K> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) budget: Budget,
     pub(crate) pauses: Pauses,
+    /// Cancelled with the downloader's token, and if reading the jobs panics.
+    pub(crate) stop: CancelToken,
     observer: Arc<dyn Observer<K>>,
     observer_panics: AtomicU64,
+    /// The thread that reads the jobs and hands them to the executor.
+    caller: ThreadId,
+    state: Mutex<State<K>>,
+    /// Notified when `is_reading` ends, when a job is put off, and on cancelling.
+    changed: Condvar,
+    entries: InTurn<Entry<K>>,
+    report: Mutex<Option<Report<K>>>,
+}
+
+/// Where the jobs are. No foreign code runs under its lock.
+///
+/// Each job that was read is in one place: held back, in flight, or told of. A job
+/// in flight is the executor's, a worker's or on its way to the report.
+pub(crate) struct State<K> {
+    pub(crate) names: Names,
+    pub(crate) held: Held<K>,
+    /// The jobs in flight.
+    pub(crate) in_flight: usize,
+    /// Whether the caller is reading a job, which may take any time. Meanwhile the
+    /// workers start the jobs that are held back.
+    pub(crate) is_reading: bool,
+    /// Whether a worker waits for the next of them to be due.
+    pub(crate) is_minded: bool,
+    /// Whether tasks run on threads other than the caller's.
+    pub(crate) has_workers: bool,
 }
 
 impl<K: Send + Sync + 'static> Run<K> {
     pub(crate) fn new(shared: &Arc<Shared>, observer: Arc<dyn Observer<K>>) -> Self {
+        let settings = &shared.settings;
+        let most_held = settings.max_in_flight.saturating_mul(LOOK_AHEAD);
         Self {
             shared: Arc::clone(shared),
-            budget: Budget::of(&shared.settings.retry),
+            budget: Budget::of(&settings.retry),
             pauses: Pauses::default(),
+            stop: CancelToken::new(),
             observer,
             observer_panics: AtomicU64::new(0),
+            caller: thread::current().id(),
+            state: Mutex::new(State {
+                names: Names::new(settings.remember_names),
+                held: Held::new(most_held, settings.max_in_flight_per_host),
+                in_flight: 0,
+                is_reading: false,
+                is_minded: false,
+                has_workers: false,
+            }),
+            changed: Condvar::new(),
+            entries: InTurn::new(),
+            report: Mutex::new(Some(Report::new(settings.keep))),
         }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State<K>> {
+        self.state.lock()
     }
 
     /// How often the observer has panicked so far.
@@ -43,15 +101,116 @@ impl<K: Send + Sync + 'static> Run<K> {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.shared.settings.token.is_cancelled()
+        self.stop.is_cancelled()
     }
 
-    /// Why a wait for a host ended early.
-    pub(crate) fn why_not_waited(&self) -> DownloadErrorKind {
-        if self.is_cancelled() {
-            DownloadErrorKind::Cancelled
-        } else {
-            DownloadErrorKind::Timeout(TimeoutKind::Total)
+    /// Cancels this run, and no other of the downloader.
+    pub(crate) fn cancel(&self) {
+        self.stop.cancel();
+        let _state = self.state();
+        self.changed.notify_all();
+    }
+
+    /// Ends a job that is in flight.
+    pub(crate) fn settle(&self, queued: QueuedJob<K>, outcome: Outcome) {
+        let mut state = self.state();
+        state.held.stopped(&queued.location);
+        state.names.release(queued.job.file_name());
+        drop(state);
+        self.record(queued.job, queued.number, outcome);
+    }
+
+    /// Puts the outcome of a job in flight into the report, and tells the observer.
+    pub(crate) fn record(&self, job: Arc<Job<K>>, number: u64, outcome: Outcome) {
+        let directory = &self.shared.settings.directory;
+        let entry = outcome.into_entry(number, job, directory);
+        self.entries.add(entry, |entry| self.tell(entry));
+    }
+
+    fn tell(&self, entry: Entry<K>) {
+        self.observe(&Event::Finished {
+            key: entry.key(),
+            entry: &entry,
+        });
+        let unkept = self.report.lock().as_mut().and_then(|all| all.add(entry));
+        // The drop of its key is foreign code.
+        unwind::discard(unkept);
+        self.state().in_flight -= 1;
+    }
+
+    /// Ends all jobs that are held back.
+    pub(crate) fn settle_held(&self, kind: impl Fn() -> DownloadErrorKind) {
+        let mut state = self.state();
+        let all = state.held.take_all();
+        state.in_flight += all.len();
+        for queued in &all {
+            state.names.release(queued.job.file_name());
         }
+        drop(state);
+        for queued in all {
+            let error = DownloadError::about(kind(), &queued.job);
+            self.record(queued.job, queued.number, queued.tried.outcome.but(error));
+        }
+    }
+
+    /// Takes a job in flight back, to be tried again at that time.
+    pub(crate) fn put_off(&self, queued: QueuedJob<K>, until: Instant) {
+        let mut state = self.state();
+        state.held.stopped(&queued.location);
+        state.held.put_off(queued, until);
+        state.in_flight -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Takes note that the caller has read a job, or the end; a worker that minds
+    /// the jobs held back leaves that to it again.
+    pub(crate) fn end_reading(&self) -> MutexGuard<'_, State<K>> {
+        let mut state = self.state();
+        state.is_reading = false;
+        self.changed.notify_all();
+        state
+    }
+
+    /// Returns a job that was held back, for a worker that has none; blocks until
+    /// one is due if no other worker does. Returns `None` if starting jobs is up to
+    /// the caller, or to another worker.
+    ///
+    /// The caller does it, except while it reads: a list may be typed by hand, and
+    /// a retry is due before the next line.
+    pub(crate) fn next_held(&self) -> Option<QueuedJob<K>> {
+        if thread::current().id() == self.caller {
+            return None;
+        }
+        let mut state = self.state();
+        state.has_workers = true;
+        while state.is_reading {
+            if self.is_cancelled() {
+                drop(state);
+                self.settle_held(|| DownloadErrorKind::Cancelled);
+                return None;
+            }
+            if state.in_flight >= self.shared.settings.max_in_flight {
+                // Somebody else has the last place, and comes here afterwards.
+                return None;
+            }
+            if let Some(queued) = state.held.next(&self.pauses) {
+                state.in_flight += 1;
+                return Some(queued);
+            }
+            let due = state.held.next_due()?;
+            if state.is_minded {
+                return None;
+            }
+            state.is_minded = true;
+            self.changed.wait_until(&mut state, due);
+            state.is_minded = false;
+        }
+        None
+    }
+
+    /// Takes the report, once all jobs are over.
+    pub(crate) fn take_report(&self) -> Report<K> {
+        let report = self.report.lock().take();
+        report.expect("the report is taken once, at the end of the run")
     }
 }

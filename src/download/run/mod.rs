@@ -1,13 +1,20 @@
 //! A run: the jobs that are to come, those that are worked at, and the loop
-//! that turns them into a report.
+//! that hands them to the executor.
+//!
+//! The caller reads a job, hands it to the executor and waits for the next place
+//! to be free. A worker makes the attempts at its job, and puts the outcome into
+//! the report itself, since the caller may be reading, which may take any time.
 
 mod budget;
+mod in_turn;
 mod names;
-
-mod context;
 mod queue;
 
+mod context;
+
 mod attempts;
+
+mod assigned;
 
 mod run_loop;
 

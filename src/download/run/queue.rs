@@ -1,132 +1,149 @@
-//! [`Queue`]: the jobs that are to come, looked through before they are run,
-//! and held back while their host has enough.
+//! [`Held`]: the jobs that have been read and cannot run yet, because their host
+//! has enough of them or wants to be left alone, or because a retry is not due.
 
-use super::names::Names;
-use crate::download::error::DownloadErrorKind;
+use crate::download::fetch::pauses::Pauses;
 use crate::download::job::Job;
 use crate::download::net::location::Location;
-use crate::download::settings::Settings;
-use std::collections::{HashMap, VecDeque};
+use crate::download::report::Outcome;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
-/// A job that can be worked at.
+/// A job that can be worked at, and what has been done for it so far.
 pub(crate) struct QueuedJob<K> {
     pub(crate) job: Arc<Job<K>>,
     pub(crate) number: u64,
     pub(crate) location: Location,
+    pub(crate) tried: Tried,
 }
 
-impl<K> Clone for QueuedJob<K> {
-    fn clone(&self) -> Self {
+impl<K> QueuedJob<K> {
+    pub(crate) fn new(job: Job<K>, number: u64, location: Location) -> Self {
         Self {
-            job: Arc::clone(&self.job),
-            number: self.number,
-            location: self.location.clone(),
+            job: Arc::new(job),
+            number,
+            location,
+            tried: Tried::default(),
         }
     }
 }
 
-/// How far the input is read ahead of what may run, per job in flight.
-const LOOK_AHEAD: usize = 4;
-
-/// The next job.
-pub(crate) enum Next<K> {
-    /// It can be run.
-    Ready(QueuedJob<K>),
-    /// It cannot, ever.
-    Refused(Arc<Job<K>>, u64, DownloadErrorKind),
+/// The attempts at a job so far.
+#[derive(Debug, Default)]
+pub(crate) struct Tried {
+    /// When the first began.
+    pub(crate) started: Option<Instant>,
+    pub(crate) outcome: Outcome,
+    /// How often a reused connection turned out to be closed.
+    pub(crate) stale: u32,
+    /// Whether the job has begun anew because of what was there of its file.
+    pub(crate) began_anew: bool,
+    /// Whether its server does not serve segments.
+    pub(crate) in_one_stream: bool,
 }
 
-/// The jobs that are to come.
-pub(crate) struct Queue<K, I> {
-    input: I,
-    is_over: bool,
-    next_number: u64,
-    names: Names,
-    resumes: bool,
+/// The jobs that cannot run yet.
+///
+/// A job is in one of three places: it waits for its host, whose others run; or
+/// until a point in time; or it can be started and has its host's permission.
+pub(crate) struct Held<K> {
+    most: usize,
     hosts: Option<Hosts<K>>,
+    later: BTreeMap<(Instant, u64), QueuedJob<K>>,
+    startable: VecDeque<QueuedJob<K>>,
 }
 
-impl<K, I: Iterator<Item = Job<K>>> Queue<K, I> {
-    pub(crate) fn new(input: I, settings: &Settings) -> Self {
+impl<K> Held<K> {
+    /// Holds `most` jobs before it [is full](Self::is_full), and lets `per_host` of
+    /// each host run at a time.
+    pub(crate) fn new(most: usize, per_host: Option<usize>) -> Self {
         Self {
-            input,
-            is_over: false,
-            next_number: 0,
-            names: Names::new(settings.remember_names),
-            resumes: settings.resume,
-            hosts: settings
-                .max_in_flight_per_host
-                .map(|limit| Hosts::new(limit, settings.max_in_flight.saturating_mul(LOOK_AHEAD))),
+            most,
+            hosts: per_host.map(Hosts::new),
+            later: BTreeMap::new(),
+            startable: VecDeque::new(),
         }
     }
 
-    /// Returns the next job, or `None` if there is none, or none until another
-    /// has [finished](Self::finished).
-    pub(crate) fn next(&mut self) -> Option<Next<K>> {
-        if let Some(queued) = self.hosts.as_mut().and_then(Hosts::next_startable) {
-            return Some(Next::Ready(queued));
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.most
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        let waiting = self.hosts.as_ref().map_or(0, |hosts| hosts.waiting);
+        waiting + self.later.len() + self.startable.len()
+    }
+
+    /// Gives the job back if it can be started, else keeps it.
+    pub(crate) fn admit(&mut self, queued: QueuedJob<K>, pauses: &Pauses) -> Option<QueuedJob<K>> {
+        let left = pauses.left(queued.location.authority());
+        if !left.is_zero() {
+            self.put_off(queued, Instant::now() + left);
+            return None;
         }
-        while !self.is_over && !self.hosts.as_ref().is_some_and(Hosts::is_full) {
-            let Some(job) = self.input.next() else {
-                self.is_over = true;
-                break;
-            };
-            let number = self.next_number;
-            self.next_number += 1;
-            let location = match self.validate(&job) {
-                Ok(location) => location,
-                Err(kind) => return Some(Next::Refused(Arc::new(job), number, kind)),
-            };
-            let queued = QueuedJob {
-                job: Arc::new(job),
-                number,
-                location,
-            };
-            let Some(hosts) = &mut self.hosts else {
-                return Some(Next::Ready(queued));
-            };
-            if let Some(queued) = hosts.start_or_hold(queued) {
-                return Some(Next::Ready(queued));
+        match &mut self.hosts {
+            None => Some(queued),
+            Some(hosts) => hosts.start_or_hold(queued),
+        }
+    }
+
+    /// Keeps a job that can be started, as the first of all.
+    pub(crate) fn keep(&mut self, queued: QueuedJob<K>) {
+        self.startable.push_front(queued);
+    }
+
+    /// Keeps the job until then.
+    pub(crate) fn put_off(&mut self, queued: QueuedJob<K>, until: Instant) {
+        self.later.insert((until, queued.number), queued);
+    }
+
+    /// Returns a job that can be started now.
+    pub(crate) fn next(&mut self, pauses: &Pauses) -> Option<QueuedJob<K>> {
+        if let Some(queued) = self.startable.pop_front() {
+            return Some(queued);
+        }
+        while self.next_due()? <= Instant::now() {
+            let (_, queued) = self.later.pop_first()?;
+            if let Some(queued) = self.admit(queued, pauses) {
+                return Some(queued);
             }
         }
         None
     }
 
-    /// Returns whether the input has been read to its end.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over
+    /// Returns when the next of those that wait for their time is due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.later.keys().next().map(|(until, _)| *until)
     }
 
-    fn validate(&mut self, job: &Job<K>) -> Result<Location, DownloadErrorKind> {
-        let location = Location::parse(job.url())?;
-        job.wanted().required_sha256()?;
-        self.names.take(job.file_name(), self.resumes)?;
-        Ok(location)
-    }
-
-    /// Takes note that a job which was returned is over.
-    pub(crate) fn finished(&mut self, queued: &QueuedJob<K>) {
-        self.names.release(queued.job.file_name());
+    /// Takes note that a job which could be started no longer runs.
+    pub(crate) fn stopped(&mut self, location: &Location) {
         if let Some(hosts) = &mut self.hosts {
-            hosts.finished(queued.location.authority());
+            self.startable.extend(hosts.stopped(location.authority()));
         }
     }
 
-    /// Returns the jobs that have been read and not returned.
-    pub(crate) fn held_back(&mut self) -> Vec<QueuedJob<K>> {
-        self.hosts.as_mut().map_or_else(Vec::new, Hosts::held_back)
+    /// Takes out all jobs.
+    pub(crate) fn take_all(&mut self) -> Vec<QueuedJob<K>> {
+        let mut all: Vec<_> = self.startable.drain(..).collect();
+        all.extend(std::mem::take(&mut self.later).into_values());
+        if let Some(hosts) = &mut self.hosts {
+            all.extend(hosts.take_waiting());
+        }
+        all.sort_by_key(|queued| queued.number);
+        all
     }
 }
 
 /// The hosts of jobs that run or wait.
 struct Hosts<K> {
     limit: usize,
-    most_waiting: usize,
     busy: HashMap<String, Host<K>>,
     waiting: usize,
-    /// Those whose host has room for them again.
-    startable: VecDeque<QueuedJob<K>>,
 }
 
 struct Host<K> {
@@ -135,22 +152,12 @@ struct Host<K> {
 }
 
 impl<K> Hosts<K> {
-    fn new(limit: usize, most_waiting: usize) -> Self {
+    fn new(limit: usize) -> Self {
         Self {
             limit,
-            most_waiting,
             busy: HashMap::new(),
             waiting: 0,
-            startable: VecDeque::new(),
         }
-    }
-
-    fn is_full(&self) -> bool {
-        self.waiting >= self.most_waiting
-    }
-
-    fn next_startable(&mut self) -> Option<QueuedJob<K>> {
-        self.startable.pop_front()
     }
 
     /// Gives the job back if its host has room for it, else keeps it.
@@ -169,69 +176,100 @@ impl<K> Hosts<K> {
         None
     }
 
-    fn finished(&mut self, authority: &str) {
-        let Some(host) = self.busy.get_mut(authority) else {
-            return;
-        };
+    /// Takes note that a job of the host stopped, and returns the one that has its
+    /// place now.
+    fn stopped(&mut self, authority: &str) -> Option<QueuedJob<K>> {
+        let host = self.busy.get_mut(authority)?;
         if let Some(queued) = host.waiting.pop_front() {
             self.waiting -= 1;
-            self.startable.push_back(queued);
-            return;
+            return Some(queued);
         }
         host.running -= 1;
         if host.running == 0 {
             self.busy.remove(authority);
         }
+        None
     }
 
-    fn held_back(&mut self) -> Vec<QueuedJob<K>> {
+    fn take_waiting(&mut self) -> Vec<QueuedJob<K>> {
         self.waiting = 0;
-        let waiting = self
-            .busy
+        self.busy
             .values_mut()
-            .flat_map(|host| host.waiting.drain(..));
-        self.startable.drain(..).chain(waiting).collect()
+            .flat_map(|host| host.waiting.drain(..))
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(3600);
 
     fn queued(host: &str, number: u64) -> QueuedJob<()> {
         let url = format!("http://{host}/");
-        QueuedJob {
-            location: Location::parse(&url).unwrap(),
-            job: Arc::new(Job::new((), url, number.to_string())),
-            number,
-        }
+        let location = Location::parse(&url).unwrap();
+        QueuedJob::new(Job::new((), url, number.to_string()), number, location)
     }
 
     #[test]
     fn job_waits_for_its_host_and_others_pass() {
-        let mut hosts = Hosts::new(1, 10);
-        assert!(hosts.start_or_hold(queued("a", 0)).is_some());
-        assert!(hosts.start_or_hold(queued("a", 1)).is_none());
-        assert!(hosts.start_or_hold(queued("b", 2)).is_some());
-        assert!(hosts.next_startable().is_none());
-        hosts.finished("b");
-        assert!(hosts.next_startable().is_none());
-        hosts.finished("a");
-        assert_eq!(hosts.next_startable().unwrap().number, 1);
-        hosts.finished("a");
-        assert!(hosts.busy.is_empty());
+        let pauses = Pauses::default();
+        let mut held = Held::new(10, Some(1));
+        assert!(held.admit(queued("a", 0), &pauses).is_some());
+        assert!(held.admit(queued("a", 1), &pauses).is_none());
+        let other = held.admit(queued("b", 2), &pauses).unwrap();
+        assert!(held.next(&pauses).is_none());
+        held.stopped(&other.location);
+        assert!(held.next(&pauses).is_none());
+        held.stopped(&queued("a", 0).location);
+        let next = held.next(&pauses).unwrap();
+        assert_eq!(next.number, 1);
+        held.stopped(&next.location);
+        assert!(held.hosts.unwrap().busy.is_empty());
     }
 
     #[test]
     fn as_many_wait_as_may() {
-        let mut hosts = Hosts::new(1, 2);
-        assert!(hosts.start_or_hold(queued("a", 0)).is_some());
+        let pauses = Pauses::default();
+        let mut held = Held::new(3, Some(1));
+        assert!(held.admit(queued("a", 0), &pauses).is_some());
         for number in 1..=2 {
-            assert!(!hosts.is_full());
-            assert!(hosts.start_or_hold(queued("a", number)).is_none());
+            assert!(!held.is_full());
+            assert!(held.admit(queued("a", number), &pauses).is_none());
         }
-        assert!(hosts.is_full());
-        assert_eq!(hosts.held_back().len(), 2);
-        assert!(!hosts.is_full());
+        held.put_off(queued("b", 3), Instant::now() + LONG);
+        assert!(held.is_full());
+        let numbers: Vec<_> = held.take_all().iter().map(|queued| queued.number).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn job_put_off_comes_when_it_is_due_and_its_host_has_room() {
+        let pauses = Pauses::default();
+        let mut held = Held::new(10, Some(1));
+        let now = Instant::now();
+        held.put_off(queued("a", 0), now + LONG);
+        held.put_off(queued("a", 2), now);
+        held.put_off(queued("a", 1), now);
+        assert_eq!(held.next_due(), Some(now));
+        assert_eq!(held.next(&pauses).unwrap().number, 1);
+        assert!(held.next(&pauses).is_none());
+        held.stopped(&queued("a", 1).location);
+        assert_eq!(held.next(&pauses).unwrap().number, 2);
+        assert_eq!(held.next_due(), Some(now + LONG));
+    }
+
+    #[test]
+    fn job_of_a_host_that_pauses_is_put_off() {
+        let pauses = Pauses::default();
+        let mut held = Held::new(10, None);
+        let paused = queued("a", 0);
+        pauses.pause(paused.location.authority(), LONG);
+        assert!(held.admit(paused, &pauses).is_none());
+        assert!(held.next_due().unwrap() > Instant::now() + LONG / 2);
+        assert!(held.admit(queued("b", 1), &pauses).is_some());
     }
 }

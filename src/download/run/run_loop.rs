@@ -1,31 +1,39 @@
-//! A run: jobs in, a bounded number of them on the executor, entries out.
+//! The caller's side of a run: jobs are read, handed to the executor, and waited
+//! for.
 
+use super::assigned::{Assigned, AssignedTask};
 use super::attempts;
 use super::context::Run;
-use super::queue::{Next, Queue, QueuedJob};
+use super::queue::QueuedJob;
 use crate::collect::{AsCompleted, as_completed};
 use crate::download::error::{DownloadError, DownloadErrorKind};
-use crate::download::event::{Event, Observer};
+use crate::download::event::Observer;
 use crate::download::fetch::save;
 use crate::download::fetch::shared::Shared;
 use crate::download::job::Job;
+use crate::download::net::location::Location;
 use crate::download::report::{DownloadStatus, Outcome, Report};
-use crate::error::JoinError;
+use crate::error::{JoinError, Rejected};
 use crate::executor::{Executor, ExecutorExt};
-use crate::task::{JoinHandle, promise};
+use crate::task::{Claimer, JoinHandle, promise};
+use crate::unwind;
+use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What wakes the loop.
 enum Wake<K> {
-    /// The task of this job is final.
-    Job(QueuedJob<K>),
+    /// This task is final.
+    Task(Arc<Assigned<K>>),
     /// The run is cancelled.
     Cancelled,
 }
 
 /// What may wake the loop, and the handle that says when it does.
-type Item<K> = (Wake<K>, JoinHandle<Outcome>);
+type Item<K> = (Wake<K>, Arc<JoinHandle<()>>);
+
+/// How often to look whether a full executor has room; nobody tells of that.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(10);
 
 /// Runs all jobs, and blocks until they are over.
 pub(crate) fn run<K, E, I>(
@@ -40,47 +48,82 @@ where
     I: Iterator<Item = Job<K>>,
 {
     save::prepare(&shared.settings.directory).map_err(DownloadError::new)?;
+    let run = Arc::new(Run::new(shared, observer));
     let mut run_loop = RunLoop {
         executor,
-        queue: Queue::new(jobs, &shared.settings),
+        input: Input {
+            jobs,
+            next_number: 0,
+            is_over: false,
+        },
         tasks: as_completed(std::iter::empty()),
-        in_flight: 0,
-        report: Report::new(shared.settings.keep),
-        is_stopping: false,
-        run: Arc::new(Run::new(shared, observer)),
+        refused: None,
+        run: Arc::clone(&run),
     };
     let started = Instant::now();
     // The loop waits for handles only, so a promise that is dropped on
     // cancelling wakes it.
     let (promise, cancelled) = promise();
-    run_loop.tasks.push((Wake::Cancelled, cancelled));
-    let on_cancel = shared.settings.token.on_cancel(move || drop(promise));
-    run_loop.take_all();
+    run_loop.tasks.push((Wake::Cancelled, Arc::new(cancelled)));
+    let theirs = Arc::clone(&run);
+    let on_cancel = shared.settings.token.on_cancel(move || {
+        theirs.cancel();
+        drop(promise);
+    });
+    let panicked = unwind::catch(|| run_loop.start_all()).err();
+    if panicked.is_some() {
+        drop(run.end_reading());
+        run.cancel();
+    }
+    run_loop.finish_all();
     drop(on_cancel);
-    let RunLoop {
-        run,
-        queue,
-        mut report,
-        ..
-    } = run_loop;
+    if let Some(panicked) = panicked {
+        resume_unwind(panicked);
+    }
+    let mut report = run.take_report();
+    let is_complete = run_loop.input.is_at_its_end();
     // Too late if it made no difference.
     let is_cancelled =
-        run.is_cancelled() && (!queue.is_over() || report.count(DownloadStatus::Cancelled) > 0);
+        run.is_cancelled() && (!is_complete || report.count(DownloadStatus::Cancelled) > 0);
     let panics = run.observer_panics();
-    report.close(started.elapsed(), is_cancelled, panics);
+    report.close(started.elapsed(), is_cancelled, is_complete, panics);
     Ok(report)
+}
+
+/// The jobs that have not been read.
+struct Input<I> {
+    jobs: I,
+    next_number: u64,
+    is_over: bool,
+}
+
+impl<I: Iterator> Input<I> {
+    /// Returns whether all jobs have been read, as far as that is known without
+    /// reading on.
+    fn is_at_its_end(&self) -> bool {
+        self.is_over || self.jobs.size_hint().1 == Some(0)
+    }
+}
+
+/// What to do next.
+enum Step<K> {
+    /// Hand this job, which is in flight, to the executor.
+    Start(QueuedJob<K>),
+    /// Read a job; if told so, with a worker that minds those held back meanwhile.
+    Read { minded: bool },
+    /// Wait for a task, or until a job that is held back is due.
+    Wait(Option<Instant>),
+    /// There is nothing more to start.
+    End,
 }
 
 /// The loop of a run, on the thread that called it.
 struct RunLoop<'a, K, E: ?Sized, I> {
     executor: &'a E,
-    queue: Queue<K, I>,
-    /// Each task with its job: the map from handles to keys.
+    input: Input<I>,
     tasks: AsCompleted<Item<K>>,
-    in_flight: usize,
-    report: Report<K>,
-    /// Whether no more jobs are to be read.
-    is_stopping: bool,
+    /// Why the executor takes no more jobs.
+    refused: Option<Rejected>,
     run: Arc<Run<K>>,
 }
 
@@ -90,91 +133,226 @@ where
     E: Executor + ?Sized,
     I: Iterator<Item = Job<K>>,
 {
-    fn take_all(&mut self) {
-        let max_in_flight = self.run.shared.settings.max_in_flight;
+    /// Reads jobs and starts them until there are no more, or the run is to stop.
+    fn start_all(&mut self) {
+        while !self.run.is_cancelled() && self.refused.is_none() {
+            match self.next_step() {
+                Step::Start(queued) => self.start(queued),
+                Step::Read { minded } => {
+                    if minded {
+                        self.start_minding();
+                    }
+                    self.read();
+                }
+                Step::Wait(due) => self.wait(due),
+                Step::End => return,
+            }
+            while let Some(item) = self.tasks.next_ready() {
+                self.settle(item);
+            }
+        }
+    }
+
+    /// Ends what is held back, and waits for what is in flight.
+    fn finish_all(&mut self) {
         loop {
-            self.is_stopping |= self.run.is_cancelled();
-            let next = if self.is_stopping || self.in_flight >= max_in_flight {
-                None
-            } else {
-                self.queue.next()
-            };
-            let finished = match next {
-                Some(Next::Ready(queued)) => {
-                    self.submit(queued);
-                    self.tasks.next_ready()
+            let refused = self.refused.as_ref().map(ToString::to_string);
+            self.run.settle_held(|| match &refused {
+                Some(reason) if !self.run.is_cancelled() => {
+                    DownloadErrorKind::Rejected(reason.clone())
                 }
-                Some(Next::Refused(job, number, kind)) => {
-                    let error = DownloadError::about(kind, &job);
-                    self.record(job, number, Outcome::failed(error));
-                    self.tasks.next_ready()
-                }
-                None if self.in_flight == 0 => break,
-                None => self.tasks.next(),
-            };
-            if let Some((wake, handle)) = finished {
-                self.settle(wake, handle);
+                _ => DownloadErrorKind::Cancelled,
+            });
+            if self.run.state().in_flight == 0 {
+                break;
             }
+            if self.run.is_cancelled() {
+                self.cancel_pending();
+            }
+            self.wait(None);
         }
-        for queued in self.queue.held_back() {
-            let kind = if self.run.is_cancelled() {
-                DownloadErrorKind::Cancelled
-            } else {
-                DownloadErrorKind::Rejected("the executor takes no more jobs".to_owned())
-            };
-            let error = DownloadError::about(kind, &queued.job);
-            self.record(queued.job, queued.number, Outcome::failed(error));
-        }
+        // Those that are left only mind what is held back.
+        self.cancel_pending();
     }
 
-    fn submit(&mut self, queued: QueuedJob<K>) {
-        let (run, theirs) = (Arc::clone(&self.run), queued.clone());
-        let handle = self.executor.submit(move || attempts::work(&run, &theirs));
-        self.in_flight += 1;
-        if handle.is_finished() {
-            // As all are on an executor that runs them at once.
-            self.settle(Wake::Job(queued), handle);
-        } else {
-            self.tasks.push((Wake::Job(queued), handle));
+    fn next_step(&mut self) -> Step<K> {
+        let settings = &self.run.shared.settings;
+        let mut state = self.run.state();
+        if state.in_flight >= settings.max_in_flight {
+            return Step::Wait(None);
         }
+        if let Some(queued) = state.held.next(&self.run.pauses) {
+            state.in_flight += 1;
+            return Step::Start(queued);
+        }
+        let due = state.held.next_due();
+        if !self.input.is_over && !state.held.is_full() {
+            state.is_reading = true;
+            let minded = due.is_some() && !state.is_minded && state.has_workers;
+            return Step::Read { minded };
+        }
+        if state.in_flight == 0 && state.held.is_empty() {
+            return Step::End;
+        }
+        Step::Wait(due)
     }
 
-    fn settle(&mut self, wake: Wake<K>, handle: JoinHandle<Outcome>) {
-        let Wake::Job(queued) = wake else {
-            // Those that wait in the executor's queue end here.
-            for (_, handle) in self.tasks.handles() {
-                handle.cancel();
-            }
+    /// Reads a job and starts it, unless it is refused or held back.
+    fn read(&mut self) {
+        let read = self.input.jobs.next();
+        let mut state = self.run.end_reading();
+        let Some(job) = read else {
+            drop(state);
+            // A list that ends because it is cancelled has not been read to its end.
+            self.input.is_over = !self.run.is_cancelled();
             return;
         };
-        self.in_flight -= 1;
-        self.queue.finished(&queued);
-        let outcome = handle.join().unwrap_or_else(|join_error| {
-            let kind = match join_error {
-                JoinError::Cancelled => DownloadErrorKind::Cancelled,
-                JoinError::Panicked(panic) => DownloadErrorKind::Panicked(panic.to_string()),
-                JoinError::Rejected(reason) => {
-                    // It would take none of the others either.
-                    self.is_stopping = true;
-                    DownloadErrorKind::Rejected(reason.to_string())
-                }
-                // Only calls of named functions end so, and a download is none.
-                other @ (JoinError::Died(_) | JoinError::TimedOut(_) | JoinError::Call(_)) => {
-                    DownloadErrorKind::Rejected(other.to_string())
-                }
-            };
-            Outcome::failed(DownloadError::about(kind, &queued.job))
+        let number = self.input.next_number;
+        self.input.next_number += 1;
+        let validated = Location::parse(job.url()).and_then(|location| {
+            job.wanted().required_sha256()?;
+            let resumes = self.run.shared.settings.resume;
+            state.names.take(job.file_name(), resumes)?;
+            Ok(location)
         });
-        self.record(queued.job, queued.number, outcome);
+        let location = match validated {
+            Ok(location) => location,
+            Err(kind) => {
+                state.in_flight += 1;
+                drop(state);
+                let job = Arc::new(job);
+                let error = DownloadError::about(kind, &job);
+                self.run.record(job, number, Outcome::default().but(error));
+                return;
+            }
+        };
+        let queued = QueuedJob::new(job, number, location);
+        let Some(queued) = state.held.admit(queued, &self.run.pauses) else {
+            return;
+        };
+        if state.in_flight < self.run.shared.settings.max_in_flight {
+            state.in_flight += 1;
+            drop(state);
+            self.start(queued);
+        } else {
+            // A worker has started another meanwhile.
+            state.held.keep(queued);
+        }
     }
 
-    fn record(&mut self, job: Arc<Job<K>>, number: u64, outcome: Outcome) {
-        let directory = &self.run.shared.settings.directory;
-        let entry = outcome.into_entry(number, job, directory);
-        self.run.observe(&Event::Finished {
-            key: entry.key(),
-            entry: &entry,
-        });
-        self.report.add(entry);
+    /// Hands a job that is in flight to the executor.
+    fn start(&mut self, queued: QueuedJob<K>) {
+        let assigned = Assigned::new(Some(queued));
+        match self.submit(&assigned) {
+            Ok(item) => self.follow(item),
+            Err(reason) => {
+                let kind = match &reason {
+                    None => DownloadErrorKind::Cancelled,
+                    Some(reason) => DownloadErrorKind::Rejected(reason.to_string()),
+                };
+                self.refused = reason;
+                if let Some(queued) = assigned.take() {
+                    attempts::end(&self.run, queued, kind);
+                }
+            }
+        }
+    }
+
+    /// Has a worker mind the jobs that are held back, if one is free.
+    fn start_minding(&mut self) {
+        let assigned = Assigned::new(None);
+        let task = AssignedTask::new(&self.run, &assigned);
+        if let Ok(handle) = self.executor.try_submit(move || task.run()) {
+            let handle = assigned.keep(handle);
+            self.follow((Wake::Task(assigned), handle));
+        }
+    }
+
+    /// Submits the task of a job, and waits for room in the executor; returns why
+    /// it was not taken, or `None` if the run was cancelled before.
+    fn submit(&mut self, assigned: &Arc<Assigned<K>>) -> Result<Item<K>, Option<Rejected>> {
+        let task = AssignedTask::new(&self.run, assigned);
+        let mut closure = move || task.run();
+        let handle = loop {
+            // A worker may have to run the task itself, lest it wait for itself.
+            if Claimer::current().is_some() {
+                break self.executor.submit(closure);
+            }
+            let error = match self.executor.try_submit(closure) {
+                Ok(handle) => break handle,
+                Err(error) => error,
+            };
+            if !matches!(error.reason(), Rejected::QueueFull) {
+                return Err(Some(error.reason().clone()));
+            }
+            if self.run.is_cancelled() {
+                return Err(None);
+            }
+            closure = error.into_closure();
+            // Wakes at once if it is one of our own tasks that makes room, and if
+            // the run is cancelled.
+            if let Ok(Some(item)) = self.tasks.next_timeout(LOOK_FOR_ROOM_EVERY) {
+                self.settle(item);
+            }
+        };
+        let handle = assigned.keep(handle);
+        Ok((Wake::Task(Arc::clone(assigned)), handle))
+    }
+
+    fn follow(&mut self, item: Item<K>) {
+        if item.1.is_finished() {
+            // As all are on an executor that runs them at once.
+            self.settle(item);
+        } else {
+            self.tasks.push(item);
+        }
+    }
+
+    /// Waits until a task is final, or until then.
+    fn wait(&mut self, until: Option<Instant>) {
+        let item = match until {
+            None => self.tasks.next(),
+            // Runs none of the tasks if this is a worker: it could not return in time.
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                self.tasks.next_timeout(left).unwrap_or_default()
+            }
+        };
+        if let Some(item) = item {
+            self.settle(item);
+        }
+    }
+
+    /// Takes note of a final task, and ends its job if nobody else did.
+    fn settle(&mut self, (wake, handle): Item<K>) {
+        let Wake::Task(assigned) = wake else {
+            // Those that wait in the executor's queue end here.
+            self.cancel_pending();
+            return;
+        };
+        assigned.forget_handle();
+        let Some(queued) = assigned.take() else {
+            return;
+        };
+        let kind = match Arc::into_inner(handle).map(JoinHandle::join) {
+            Some(Err(JoinError::Rejected(reason))) => {
+                let kind = DownloadErrorKind::Rejected(reason.to_string());
+                if !matches!(reason, Rejected::Lost | Rejected::QueueFull) {
+                    // It would take none of the others either.
+                    self.refused = Some(reason);
+                }
+                kind
+            }
+            Some(Err(JoinError::Panicked(panic))) => DownloadErrorKind::Panicked(panic.to_string()),
+            _ => DownloadErrorKind::Cancelled,
+        };
+        attempts::end(&self.run, queued, kind);
+    }
+
+    /// Cancels the tasks that have not started.
+    fn cancel_pending(&self) {
+        for (_, handle) in self.tasks.handles() {
+            handle.cancel();
+        }
     }
 }
