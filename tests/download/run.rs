@@ -43,7 +43,10 @@ impl<F: Fn(usize) -> Fate + Send + Sync> Executor for Treats<F> {
     fn execute(&self, task: Task) -> Result<(), RejectedTask> {
         match (self.2)(self.1.fetch_add(1, Ordering::SeqCst)) {
             Fate::Runs => self.0.execute(task),
-            Fate::IsLost => Ok(drop(task)),
+            Fate::IsLost => {
+                drop(task);
+                Ok(())
+            }
             Fate::IsRefused(reason) => Err(RejectedTask::new(task, reason)),
         }
     }
@@ -400,7 +403,7 @@ fn host_that_wants_to_be_left_alone_holds_no_worker() {
     let _alarm = alarm();
     let busy = |exchange: &mut Exchange| exchange.answer("503 Busy", "Retry-After: 3600\r\n", b"");
     let hour = Duration::from_secs(3600);
-    holds_no_worker(busy, RetryPolicy::default().longest_retry_after(hour));
+    holds_no_worker(busy, &RetryPolicy::default().longest_retry_after(hour));
 }
 
 #[test]
@@ -408,14 +411,14 @@ fn job_that_waits_for_its_retry_holds_no_worker() {
     let _alarm = alarm();
     let busy = |exchange: &mut Exchange| exchange.answer("503 Busy", "", b"");
     let hour = Duration::from_secs(3600);
-    holds_no_worker(busy, RetryPolicy::default().delay(hour, hour));
+    holds_no_worker(busy, &RetryPolicy::default().delay(hour, hour));
 }
 
 /// Downloads from a server that fails and one that does not, on few workers:
 /// the second's files arrive, and then the run is cancelled.
 fn holds_no_worker(
     answer: impl Fn(&mut Exchange) -> Then + Send + Sync + Copy + 'static,
-    policy: RetryPolicy,
+    policy: &RetryPolicy,
 ) {
     for workers in [1, 2] {
         let folder = Folder::new();

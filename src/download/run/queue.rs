@@ -266,9 +266,9 @@ mod tests {
     fn job_of_a_host_that_pauses_is_put_off() {
         let pauses = Pauses::default();
         let mut held = Held::new(10, None);
-        let paused = queued("a", 0);
-        pauses.pause(paused.location.authority(), LONG);
-        assert!(held.admit(paused, &pauses).is_none());
+        let first = queued("a", 0);
+        pauses.pause(first.location.authority(), LONG);
+        assert!(held.admit(first, &pauses).is_none());
         assert!(held.next_due().unwrap() > Instant::now() + LONG / 2);
         assert!(held.admit(queued("b", 1), &pauses).is_some());
     }
