@@ -1,17 +1,19 @@
 //! The attempts at one job, on a thread of the executor.
 
 use super::context::Run;
-use super::queue::QueuedJob;
+use super::queue::{QueuedJob, Tried};
 use crate::download::error::{DownloadError, DownloadErrorKind, TimeoutKind};
 use crate::download::event::Event;
 use crate::download::fetch::attempt::{Fetch, Fetched};
-use crate::download::fetch::failure::Again;
+use crate::download::fetch::failure::{Again, Failure};
+use crate::download::job::Job;
 use crate::download::net::stop;
 use crate::download::report::Outcome;
 use crate::download::settings::{Overwrite, finite};
 use crate::error::Panic;
 use crate::unwind;
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many reused connections may turn out to be closed before a job treats that
@@ -29,9 +31,8 @@ enum Worked {
 /// Works at a job that is in flight until it is over or cannot go on for now, and
 /// then takes note of that.
 pub(crate) fn work<K: Send + Sync + 'static>(run: &Run<K>, mut queued: QueuedJob<K>) {
-    let worked = unwind::catch(|| {
-        stop::during(&run.stop, || attempt_until_waiting(run, &mut queued))
-    });
+    let worked =
+        unwind::catch(|| stop::during(&run.stop, || attempt_until_waiting(run, &mut queued)));
     let kind = match worked {
         Ok(Ok(Worked::Later(delay))) => {
             let total = finite(run.shared.settings.total_timeout);
@@ -89,7 +90,6 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
         });
     }
     let settings = &run.shared.settings;
-    let policy = &settings.retry;
     let started = *tried.started.get_or_insert_with(Instant::now);
     let deadline = finite(settings.total_timeout).map(|total| started + total);
     let fetch = Fetch {
@@ -134,46 +134,61 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
             }
             Err(failure) => failure,
         };
-        if run.is_cancelled() {
-            return Err(DownloadErrorKind::Cancelled);
+        if let Some(delay) = delay_after(run, (&*job, number), tried, failure, deadline)? {
+            return Ok(Worked::Later(delay));
         }
-        match failure.again {
-            Again::Stale if tried.stale < MAX_STALE => {
-                tried.stale += 1;
-                continue;
-            }
-            Again::Anew if !tried.began_anew => {
-                tried.began_anew = true;
-                continue;
-            }
-            _ => {}
-        }
-        let outcome = &mut tried.outcome;
-        if !policy.allows(&failure.kind, outcome.retries) {
-            return Err(failure.kind);
-        }
-        let own_delay = policy.delay_before(outcome.retries + 1);
-        let delay = failure
-            .retry_after
-            .as_ref()
-            .map_or(own_delay, |after| policy.capped(after.delay).max(own_delay));
-        let is_too_late = deadline
-            .is_some_and(|deadline| delay >= deadline.saturating_duration_since(Instant::now()));
-        if is_too_late || !run.budget.take() {
-            return Err(failure.kind);
-        }
-        if let Some(after) = failure.retry_after {
-            run.pauses
-                .pause(&after.authority, policy.capped(after.delay));
-        }
-        outcome.retries += 1;
-        run.observe(&Event::Retrying {
-            key: job.key(),
-            number,
-            error: &DownloadError::about(failure.kind, job),
-            retry: outcome.retries,
-            delay,
-        });
-        return Ok(Worked::Later(delay));
     }
+}
+
+/// Decides what follows a failed attempt: another at once, or after a delay, or
+/// none, which is an error.
+fn delay_after<K: Send + Sync + 'static>(
+    run: &Run<K>,
+    (job, number): (&Arc<Job<K>>, u64),
+    tried: &mut Tried,
+    failure: Failure,
+    deadline: Option<Instant>,
+) -> Result<Option<Duration>, DownloadErrorKind> {
+    if run.is_cancelled() {
+        return Err(DownloadErrorKind::Cancelled);
+    }
+    match failure.again {
+        Again::Stale if tried.stale < MAX_STALE => {
+            tried.stale += 1;
+            return Ok(None);
+        }
+        Again::Anew if !tried.began_anew => {
+            tried.began_anew = true;
+            return Ok(None);
+        }
+        _ => {}
+    }
+    let policy = &run.shared.settings.retry;
+    let outcome = &mut tried.outcome;
+    if !policy.allows(&failure.kind, outcome.retries) {
+        return Err(failure.kind);
+    }
+    let own_delay = policy.delay_before(outcome.retries + 1);
+    let delay = failure
+        .retry_after
+        .as_ref()
+        .map_or(own_delay, |after| policy.capped(after.delay).max(own_delay));
+    let is_too_late = deadline
+        .is_some_and(|deadline| delay >= deadline.saturating_duration_since(Instant::now()));
+    if is_too_late || !run.budget.take() {
+        return Err(failure.kind);
+    }
+    if let Some(after) = failure.retry_after {
+        run.pauses
+            .pause(&after.authority, policy.capped(after.delay));
+    }
+    outcome.retries += 1;
+    run.observe(&Event::Retrying {
+        key: job.key(),
+        number,
+        error: &DownloadError::about(failure.kind, job),
+        retry: outcome.retries,
+        delay,
+    });
+    Ok(Some(delay))
 }
