@@ -5,7 +5,7 @@
 //! none. Nobody spins. A parked thread waits on a condition variable of its
 //! own, for loom does not tell `park` from other waits of the same thread.
 
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 pub(crate) use loom::thread_local;
 
 use std::cell::Cell;
@@ -229,6 +229,18 @@ pub(crate) fn spawn(
     }
     let builder = loom::thread::Builder::new().name(name);
     Ok(JoinHandle(builder.spawn(body)?))
+}
+
+/// Runs `f` here: the one who would wait for the other thread does nothing else
+/// meanwhile.
+#[expect(clippy::unnecessary_wraps, reason = "the real thread may not start")]
+pub(crate) fn run_on_thread(_stack_size: usize, f: impl FnOnce()) -> io::Result<()> {
+    f();
+    Ok(())
+}
+
+pub(crate) fn default_stack_size() -> usize {
+    usize::MAX
 }
 
 loom::thread_local! {

@@ -2,7 +2,7 @@
 
 pub(crate) use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 pub(crate) use std::thread_local;
 
 use std::cell::Cell;
@@ -82,6 +82,32 @@ pub(crate) fn spawn(
         None => builder,
     };
     builder.spawn(body)
+}
+
+/// Runs `f`, which does not panic, on a thread of its own named as this one,
+/// and waits for its end.
+pub(crate) fn run_on_thread(stack_size: usize, f: impl FnOnce() + Send) -> io::Result<()> {
+    let builder = match thread::current().name() {
+        Some(name) => thread::Builder::new().name(name.to_owned()),
+        None => thread::Builder::new(),
+    };
+    thread::scope(|scope| {
+        let thread = builder.stack_size(stack_size).spawn_scoped(scope, f)?;
+        // What a destructor of a thread-local panics with aborts the process.
+        let _ = thread.join();
+        Ok(())
+    })
+}
+
+/// The stack of a thread for which none is asked, in bytes: what std gives it.
+pub(crate) fn default_stack_size() -> usize {
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    *SIZE.get_or_init(|| {
+        let asked = std::env::var("RUST_MIN_STACK").ok();
+        asked
+            .and_then(|bytes| bytes.parse().ok())
+            .unwrap_or(2 << 20)
+    })
 }
 
 thread_local! {

@@ -1,6 +1,6 @@
 //! [`CancelToken`]: asks a running task to stop.
 
-use super::watch::report;
+use super::callback::call;
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering};
 use crate::unwind;
 use std::fmt;
@@ -171,7 +171,7 @@ impl CancelToken {
         drop(guard);
         self.0.wake.notify_all();
         for (_, callback) in callbacks {
-            report(callback);
+            call(callback);
         }
     }
 
@@ -211,7 +211,7 @@ impl CancelToken {
         guard.next_name += 1;
         if self.is_cancelled() {
             drop(guard);
-            report(callback);
+            call(callback);
         } else {
             guard.all.push((name, Box::new(callback)));
         }

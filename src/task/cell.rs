@@ -23,6 +23,7 @@
 //!   same critical section that makes it final: each is told exactly once.
 
 use super::cancel::CancelToken;
+use super::capacity;
 use super::id::TaskId;
 use super::watch::{Key, Watcher, Watchers};
 use crate::error::{JoinError, Panic, Rejected};
@@ -101,8 +102,8 @@ impl Stop for CancelToken {
 pub(crate) struct Cell<F, T, S> {
     id: TaskId,
     state: AtomicU8,
-    /// The pool whose workers may claim the task when they wait for it; 0 for
-    /// none. Set before the task is queued.
+    /// The pool in whose queue the task is and whose workers may claim it when
+    /// they wait for it; 0 for none. Set before the task is queued.
     owner: AtomicU32,
     stop: S,
     slot: Mutex<Slot<F, T>>,
@@ -168,6 +169,39 @@ impl<F, T, S> Cell<F, T, S> {
         self.finish(state, outcome).notify(self.id);
     }
 
+    /// Tells the queue that the task is in, if it is in one, that no worker needs
+    /// to take it out any more. Called after the closure was taken.
+    fn leave_queue(&self) {
+        // Most often it is in none: then this costs no write.
+        if self.owner.load(Ordering::Relaxed) != 0 {
+            match self.owner.swap(0, Ordering::Relaxed) {
+                0 => {}
+                pool => capacity::leave(pool),
+            }
+        }
+    }
+
+    /// Runs the closure that was taken out.
+    fn run_closure(&self, closure: F)
+    where
+        F: Work<T>,
+    {
+        match unwind::catch(|| closure.work()) {
+            Ok(outcome) => {
+                let state = match &outcome {
+                    Ok(_) => RETURNED,
+                    Err(JoinError::Panicked(_)) => PANICKED,
+                    Err(JoinError::Cancelled) => CANCELLED,
+                    Err(_) => FAILED,
+                };
+                self.settle(state, outcome);
+            }
+            Err(payload) => {
+                self.settle(PANICKED, Err(JoinError::Panicked(Panic::new(payload))));
+            }
+        }
+    }
+
     /// Takes the closure out of a task that its executor refused and for which
     /// no handle is given out; `None` if it was cancelled meanwhile.
     pub(crate) fn take_back(&self) -> Option<F> {
@@ -212,9 +246,14 @@ pub(crate) trait AnyCell: Send + Sync {
     fn owner(&self) -> u32;
     /// Lets workers of `pool` claim the task; called before it is queued.
     fn join_pool(&self, pool: u32) -> Member;
+    /// Makes the task one of no pool; says whether it was one of a pool, whose
+    /// queue it has left now.
+    fn leave_pool(&self) -> bool;
     /// Runs the task on the current thread, if it has not started; says
     /// whether it ran.
     fn run(&self) -> bool;
+    /// As [`run`](Self::run), of a task that may be in a queue.
+    fn run_from_queue(&self) -> bool;
     /// Cancels the task, if it has not started; says whether it did.
     fn cancel_pending(&self) -> bool;
     /// Cancels the task, if it has not started; says whether it is cancelled,
@@ -300,24 +339,24 @@ where
         }
     }
 
+    fn leave_pool(&self) -> bool {
+        self.owner.swap(0, Ordering::Relaxed) != 0
+    }
+
     fn run(&self) -> bool {
         let Some(closure) = self.take_closure(RUNNING) else {
             return false;
         };
-        match unwind::catch(|| closure.work()) {
-            Ok(outcome) => {
-                let state = match &outcome {
-                    Ok(_) => RETURNED,
-                    Err(JoinError::Panicked(_)) => PANICKED,
-                    Err(JoinError::Cancelled) => CANCELLED,
-                    Err(_) => FAILED,
-                };
-                self.settle(state, outcome);
-            }
-            Err(payload) => {
-                self.settle(PANICKED, Err(JoinError::Panicked(Panic::new(payload))));
-            }
-        }
+        self.run_closure(closure);
+        true
+    }
+
+    fn run_from_queue(&self) -> bool {
+        let Some(closure) = self.take_closure(RUNNING) else {
+            return false;
+        };
+        self.leave_queue();
+        self.run_closure(closure);
         true
     }
 
@@ -325,6 +364,7 @@ where
         let Some(closure) = self.take_closure(CANCELLING) else {
             return false;
         };
+        self.leave_queue();
         unwind::discard(closure);
         self.settle(CANCELLED, Err(JoinError::Cancelled));
         true
@@ -358,6 +398,7 @@ where
 
     fn reject(&self, reason: Rejected) {
         if let Some(closure) = self.take_closure(REJECTING) {
+            self.leave_queue();
             unwind::discard(closure);
             self.settle(REJECTED, Err(JoinError::Rejected(reason)));
         }

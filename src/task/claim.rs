@@ -19,12 +19,20 @@
 //! - A task that a worker has taken from the queue cannot be claimed any more:
 //!   that worker runs it next.
 
+use super::capacity::Capacity;
 use super::cell::AnyCell;
+use super::stack;
 use super::watch::{Key, Watcher};
-use crate::sync::{AtomicU8, Mutex, Ordering, become_worker_of, thread_local, worker_of};
+use crate::error::{InitializerError, Panic, Rejected, SpawnError};
+use crate::sync::{
+    AtomicU8, Mutex, Ordering, become_thread_of, become_worker_of, run_on_thread, thread_local,
+    worker_of,
+};
 use crate::unwind;
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::error::Error;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
 
 /// Another worker is free, or can be started.
 const FREE: u8 = 1;
@@ -81,22 +89,69 @@ impl Gauge {
     }
 }
 
-thread_local! {
-    /// The gauge of the pool whose worker this thread is.
-    static GAUGE: RefCell<Option<Arc<Gauge>>> = RefCell::default();
+/// What a pool runs on each of its threads before the first task.
+pub(crate) type Initializer = dyn Fn() -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync;
+
+/// A worker, as its own thread knows it.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(crate) pool: u32,
+    pub(crate) gauge: Arc<Gauge>,
+    pub(crate) capacity: Arc<Capacity>,
+    /// The pool holds it: its drop is foreign code, and not for this thread.
+    pub(crate) initializer: Option<Weak<Initializer>>,
+    /// The size of its stack in bytes.
+    pub(crate) stack_size: usize,
 }
 
-/// Makes the current thread a worker of that pool, for good.
-pub(crate) fn become_worker(pool: u32, gauge: Arc<Gauge>) {
-    become_worker_of(pool);
-    GAUGE.with(|own| *own.borrow_mut() = Some(gauge));
+thread_local! {
+    /// The worker that this thread is.
+    static WORKER: RefCell<Option<Rc<Worker>>> = RefCell::default();
+}
+
+/// Makes the current thread, which has just started, that worker, for good; not
+/// if its initializer fails.
+pub(crate) fn become_worker(worker: Worker) -> Result<(), InitializerError> {
+    become_thread_of(worker.pool);
+    stack::starts_here(worker.stack_size);
+    let initializer = worker.initializer.as_ref().and_then(Weak::upgrade);
+    if let Some(initializer) = initializer {
+        let cause = match unwind::catch(&*initializer) {
+            Ok(initialized) => initialized.err(),
+            Err(payload) => Some(Box::new(Panic::new(payload)) as _),
+        };
+        if let Some(cause) = cause {
+            return Err(InitializerError::new(cause));
+        }
+    }
+    // From here on it runs tasks, also those it waits for.
+    become_worker_of(worker.pool);
+    Arc::clone(&worker.capacity).become_own();
+    WORKER.with(|own| *own.borrow_mut() = Some(Rc::new(worker)));
+    Ok(())
+}
+
+impl Worker {
+    /// Runs the task on another thread, which stands in for this one: for the
+    /// task, the stack of this one is too short. Says whether the task is final.
+    fn run_on_stand_in(&self, cell: &(dyn AnyCell + '_)) -> bool {
+        let stand_in = self.clone();
+        let ran = run_on_thread(self.stack_size, move || match become_worker(stand_in) {
+            Ok(()) => drop(cell.run_from_queue()),
+            Err(cause) => cell.reject(Rejected::Initializer(cause)),
+        });
+        if let Err(error) = ran {
+            cell.reject(Rejected::Thread(SpawnError::new(error)));
+        }
+        cell.is_final()
+    }
 }
 
 /// The current thread as a worker that may claim what it waits for.
 pub(crate) struct Claimer {
     pool: u32,
     /// `None` while the thread-locals of an ending worker are destroyed.
-    gauge: Option<Arc<Gauge>>,
+    worker: Option<Rc<Worker>>,
     /// Whether it may have left watchers at the gauge.
     watches: Cell<bool>,
 }
@@ -120,16 +175,20 @@ impl Claimer {
         if pool == 0 {
             return None;
         }
-        let gauge = GAUGE.try_with(|own| own.borrow().clone()).ok().flatten();
+        let worker = WORKER.try_with(|own| own.borrow().clone()).ok().flatten();
         Some(Self {
             pool,
-            gauge,
+            worker,
             watches: Cell::new(false),
         })
     }
 
     pub(crate) fn pool(&self) -> u32 {
         self.pool
+    }
+
+    fn gauge(&self) -> Option<&Gauge> {
+        self.worker.as_ref().map(|worker| &*worker.gauge)
     }
 
     fn may_ever(&self, cell: &(dyn AnyCell + '_)) -> bool {
@@ -145,11 +204,7 @@ impl Claimer {
         if !self.may_ever(cell) {
             return Claim::Never;
         }
-        if self
-            .gauge
-            .as_ref()
-            .is_some_and(|gauge| gauge.is_anyone_free())
-        {
+        if self.gauge().is_some_and(Gauge::is_anyone_free) {
             return Claim::Left;
         }
         self.claim(cell)
@@ -163,7 +218,7 @@ impl Claimer {
         waiter: impl FnOnce() -> Watcher,
     ) -> Claim {
         let claim = self.try_claim(cell);
-        let (Claim::Left, Some(gauge)) = (claim, &self.gauge) else {
+        let (Claim::Left, Some(gauge)) = (claim, self.gauge()) else {
             return claim;
         };
         self.watches.set(true);
@@ -177,16 +232,19 @@ impl Claimer {
     fn claim(&self, cell: &(dyn AnyCell + '_)) -> Claim {
         // Read once more: the worker that was the last one free may be the one
         // that has taken this very task from the queue.
-        if self.may_ever(cell) && cell.run() {
-            Claim::Ran
-        } else {
-            Claim::Never
+        if !self.may_ever(cell) {
+            return Claim::Never;
         }
+        let ran = match &self.worker {
+            Some(worker) if stack::is_half_used() => worker.run_on_stand_in(cell),
+            _ => cell.run_from_queue(),
+        };
+        if ran { Claim::Ran } else { Claim::Never }
     }
 
     /// Takes back what `claim_or_watch` has left behind.
     pub(crate) fn unwatch(&self, key: &Key<'_>) {
-        if let (Some(gauge), true) = (&self.gauge, self.watches.take()) {
+        if let (Some(gauge), true) = (self.gauge(), self.watches.take()) {
             gauge.unwatch(key);
         }
     }

@@ -37,10 +37,16 @@ impl<'scope> ErasedTask<'scope> {
         self.there().join_pool(pool)
     }
 
-    /// Keeps workers that wait for the task from claiming it: the one that took
-    /// it from the queue runs it next. Called under the lock of the queue.
-    pub(crate) fn leave_queue(&self) {
-        self.there().join_pool(0);
+    /// Makes the task one of no pool, so that workers that wait for it cannot
+    /// claim it any more; says whether it was one of a pool, whose queue it has
+    /// left now.
+    pub(crate) fn leave_pool(&self) -> bool {
+        self.there().leave_pool()
+    }
+
+    /// Whether the task has not started.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.there().is_pending()
     }
 
     /// A way to reach the task that keeps it from nothing.

@@ -1,9 +1,10 @@
 //! [`JoinHandle`]: the caller's end of a task.
 
+use super::callback::call;
 use super::cell::{AnyCell, JoinCell};
 use super::claim::{Claim, Claimer};
 use super::id::TaskId;
-use super::watch::{Key, Watcher, report};
+use super::watch::{Key, Watcher};
 use crate::error::{JoinError, TryJoinError, WaitTimeoutError};
 use crate::sync::{Parker, spin_until};
 use std::fmt;
@@ -300,7 +301,9 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// Callbacks that were added before the task was final run one after the
     /// other, in the order in which they were added; one that is added later runs
     /// at once, and may run before or beside them. [`on_result`](JoinHandle::on_result)
-    /// hands on the result too. The counterpart of Python's `add_done_callback`.
+    /// hands on the result too. Those of a task that a callback cancels run inside
+    /// of that callback; where 32 run inside of each other, further ones run before
+    /// the outermost returns. The counterpart of Python's `add_done_callback`.
     ///
     /// # Examples
     ///
@@ -317,7 +320,8 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     pub fn on_done(&self, callback: impl FnOnce(TaskId) + Send + 'static) {
         let callback = Watcher::Callback(Box::new(Box::new(callback)));
         if let Err(Watcher::Callback(callback)) = self.cell.watch(callback) {
-            report(|| callback(self.id()));
+            let id = self.id();
+            call(move || callback(id));
         }
     }
 
@@ -382,7 +386,7 @@ impl<T: Send + 'static> JoinHandle<T> {
     pub fn on_result(self, callback: impl FnOnce(Result<T, JoinError>) + Send + 'static) {
         if self.is_finished() {
             let result = self.take();
-            report(|| callback(result));
+            call(move || callback(result));
             return;
         }
         // The task holds the callback, which holds the task, until it is final.

@@ -8,6 +8,10 @@
 
 mod id;
 
+mod callback;
+mod capacity;
+mod stack;
+
 mod watch;
 
 mod cancel;
@@ -30,10 +34,11 @@ mod promise;
 
 pub use self::cancel::{CancelToken, OnCancel};
 pub(crate) use self::cancel_all::cancel_all;
+pub(crate) use self::capacity::Capacity;
 #[cfg(all(test, not(as_completed_loom)))]
 pub(crate) use self::cell::Cell;
 pub(crate) use self::cell::{AnyCell, Member, Work};
-pub(crate) use self::claim::{Claim, Claimer, Gauge, become_worker};
+pub(crate) use self::claim::{Claim, Claimer, Gauge, Initializer, Worker, become_worker};
 pub(crate) use self::erased::{ErasedTask, WeakTask};
 pub use self::handle::{JoinHandle, ScopedJoinHandle};
 pub use self::id::TaskId;
@@ -41,6 +46,7 @@ pub(crate) use self::launch::{Room, launch, offer};
 pub use self::promise::{Promise, promise};
 pub(crate) use self::refused::Refused;
 pub use self::refused::RejectedTask;
+pub(crate) use self::stack::is_half_used;
 pub(crate) use self::timeout::launch_with_timeout;
 pub(crate) use self::watch::{Completions, Key, NUDGE, Watcher};
 

@@ -1,9 +1,10 @@
 //! [`Promise`]: a task that is settled from outside.
 
+use super::callback::call;
 use super::cell::{AnyCell, JoinCell, Member};
 use super::handle::JoinHandle;
 use super::id::TaskId;
-use super::watch::{Key, Watcher, Watchers, report};
+use super::watch::{Key, Watcher, Watchers};
 use crate::error::{JoinError, Rejected};
 use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
 use crate::unwind;
@@ -163,7 +164,7 @@ impl<T: Send + 'static> Promise<T> {
         let mut slot = self.there().slot.lock();
         if slot.asked {
             drop(slot);
-            report(callback);
+            call(callback);
         } else {
             slot.on_cancel.push(Box::new(callback));
         }
@@ -336,7 +337,15 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         }
     }
 
+    fn leave_pool(&self) -> bool {
+        false
+    }
+
     fn run(&self) -> bool {
+        false
+    }
+
+    fn run_from_queue(&self) -> bool {
         false
     }
 
@@ -356,7 +365,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
             let on_cancel = std::mem::take(&mut slot.on_cancel);
             drop(slot);
             for callback in on_cancel {
-                report(callback);
+                call(callback);
             }
         }
         // A callback may have answered at once.

@@ -5,8 +5,8 @@
 //! allocation; whatever is larger than a pointer is boxed, which keeps a task
 //! small.
 
+use super::callback::{call, report};
 use super::id::TaskId;
-use crate::error::Panic;
 use crate::sync::{AtomicBool, Mutex, Ordering, Parker, Sender, Unparker, UnparkerKey};
 use crate::unwind;
 use std::sync::Arc;
@@ -147,17 +147,9 @@ impl Watcher {
                 // The iterator may be gone; it leaves a waker, which is foreign.
                 unwind::discard(completions);
             }
-            Self::Callback(callback) => report(|| callback(id)),
+            Self::Callback(callback) => call(move || callback(id)),
             Self::Waker(waker) => report(|| waker.wake()),
         }
-    }
-}
-
-/// Runs foreign code that nobody waits for: the panic hook has reported its
-/// panic, which goes no further.
-pub(crate) fn report(f: impl FnOnce()) {
-    if let Err(payload) = unwind::catch(f) {
-        unwind::discard(Panic::new(payload));
     }
 }
 

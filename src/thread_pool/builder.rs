@@ -1,12 +1,14 @@
 //! [`ThreadPoolBuilder`]: what can be set about a pool.
 
 use super::core::{Core, Spawner, default_thread_name, next_id};
-use super::state::{Initialized, Settings};
+use super::state::Settings;
 use super::{DEFAULT_MOST, ThreadPool};
 use crate::error::BuildError;
-use crate::sync::{processors, spawn};
+use crate::sync::{default_stack_size, processors, spawn};
+use crate::task::Initializer;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sets up a [`ThreadPool`]; made by [`ThreadPool::builder`].
@@ -29,7 +31,7 @@ pub struct ThreadPoolBuilder {
     max_workers: usize,
     thread_name: Option<String>,
     stack_size: Option<usize>,
-    initializer: Option<Box<dyn Fn() -> Initialized + Send + Sync>>,
+    initializer: Option<Arc<Initializer>>,
     queue_capacity: Option<usize>,
     keep_alive: Option<Duration>,
     #[cfg(test)]
@@ -90,6 +92,9 @@ impl ThreadPoolBuilder {
     /// Sets the size of the threads' stacks, in bytes; std's default, 2 MiB,
     /// by default.
     ///
+    /// A task that a worker runs because another of its tasks waits for it has
+    /// half of that at least.
+    ///
     /// # Examples
     ///
     /// ```
@@ -132,7 +137,7 @@ impl ThreadPoolBuilder {
         mut self,
         initializer: impl Fn() -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync + 'static,
     ) -> Self {
-        self.initializer = Some(Box::new(initializer));
+        self.initializer = Some(Arc::new(initializer));
         self
     }
 
@@ -140,8 +145,11 @@ impl ThreadPoolBuilder {
     /// default.
     ///
     /// While it is full, `submit` waits for room and `try_submit` gives the
-    /// closure back. A worker that submits to its own full pool runs the task
-    /// itself at once, because it could wait for itself. 0 makes
+    /// closure back. A task that is cancelled, or that a worker runs because it
+    /// waits for it, makes room at once. A worker that submits to its own full pool
+    /// runs the task itself at once, because it could wait for itself; if sixteen
+    /// such tasks run inside of each other, it queues the next one beyond the
+    /// bound, so that a job may submit itself again for ever. 0 makes
     /// [`build`](Self::build) fail.
     ///
     /// # Examples
@@ -229,6 +237,7 @@ impl ThreadPoolBuilder {
             queue_capacity: self.queue_capacity.unwrap_or(usize::MAX),
             keep_alive: self.keep_alive,
             initializer: self.initializer,
+            stack_size: stack_size.unwrap_or_else(default_stack_size),
         };
         Ok(ThreadPool {
             core: Core::new(id, settings, spawner),

@@ -23,13 +23,14 @@
 //! - No foreign code, and no system call but a notification, happens under the
 //!   lock.
 
-use super::state::{Phase, Settings, State, WakePlan};
+use super::inside::Inside;
+use super::state::{Phase, Settings, State, Swept, WakePlan};
 use super::worker;
 use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{
     AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, this_thread, thread_of, worker_of,
 };
-use crate::task::{ErasedTask, Gauge, Member, Refused, TaskId};
+use crate::task::{Capacity, ErasedTask, Gauge, Member, Refused, TaskId};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub(super) struct Core<'scope> {
     spawner: Spawner<'scope>,
     /// Tells workers that wait whether another is free; see `State::measure`.
     pub(super) gauge: Arc<Gauge>,
+    /// The places of the queue, and what has left it behind the pool's back.
+    pub(super) capacity: Arc<Capacity>,
     /// Tasks that only workers take. Locked before `state`.
     pub(super) outbox: Mutex<VecDeque<ErasedTask<'scope>>>,
     pub(super) state: Mutex<State<'scope>>,
@@ -59,8 +62,6 @@ pub(super) struct Core<'scope> {
     pub(super) has_news: AtomicBool,
     /// Sleeping workers wait here for a permit or the end.
     pub(super) wake: Condvar,
-    /// Submitters wait here for room in the queue.
-    pub(super) room: Condvar,
     /// Joiners wait here for the last worker to end.
     pub(super) ended: Condvar,
     /// The workers' threads. The lock is held while they are joined, so that
@@ -93,14 +94,14 @@ impl<'scope> Core<'scope> {
     pub(super) fn new(id: u32, settings: Settings, spawner: Spawner<'scope>) -> Arc<Self> {
         Arc::new(Self {
             id,
-            settings,
             spawner,
             gauge: Gauge::new(),
+            capacity: Capacity::new(id, settings.queue_capacity),
+            settings,
             outbox: Mutex::new(VecDeque::new()),
             has_news: AtomicBool::new(false),
             state: Mutex::new(State::new()),
             wake: Condvar::new(),
-            room: Condvar::new(),
             ended: Condvar::new(),
             threads: Mutex::new(Vec::new()),
         })
@@ -115,12 +116,49 @@ impl<'scope> Core<'scope> {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let outbox = self.outbox.lock();
-        let state = self.state.lock();
-        Counts {
+        let mut outbox = self.outbox.lock();
+        let mut state = self.state.lock();
+        let swept = if self.capacity.left() > 0 {
+            self.capacity.forget_left();
+            state.sweep(&mut outbox)
+        } else {
+            Swept::new()
+        };
+        let counts = Counts {
             workers: state.workers,
             running: state.running(),
             queued: outbox.len() + state.inbox.len(),
+        };
+        drop((outbox, state));
+        self.drop_swept(swept);
+        counts
+    }
+
+    /// Removes from the queue what has left it.
+    fn sweep(&self) {
+        let mut outbox = self.outbox.lock();
+        let mut state = self.state.lock();
+        self.capacity.forget_left();
+        let swept = state.sweep(&mut outbox);
+        drop((outbox, state));
+        self.drop_swept(swept);
+    }
+
+    /// Frees the places of those that had not yet given up their own, and drops
+    /// them: a result may go with its task, and its drop is foreign code.
+    fn drop_swept(&self, swept: Swept<'scope>) {
+        self.leave_queue(&swept);
+        drop(swept);
+    }
+
+    /// Frees the places of tasks that were taken out of the queue.
+    fn leave_queue<'a>(&self, tasks: impl IntoIterator<Item = &'a ErasedTask<'scope>>)
+    where
+        'scope: 'a,
+    {
+        let held = tasks.into_iter().filter(|task| task.leave_pool()).count();
+        if self.is_bounded() {
+            self.capacity.free(held);
         }
     }
 
@@ -141,27 +179,33 @@ impl<'scope> Core<'scope> {
         self: &Arc<Self>,
         task: ErasedTask<'scope>,
     ) -> Result<(), Refused<'scope>> {
-        let member = task.join_pool(self.id);
-        let mut state = self.state.lock();
-        loop {
-            if let Err(reason) = self.check_open(&state) {
-                drop(state);
-                return Err(Refused::new(task, reason));
+        if !self.is_bounded() || self.capacity.try_take() {
+            return self.enqueue(task);
+        }
+        // Before it waits: nobody may come to free a place.
+        if let Err(reason) = self.check_open(&self.state.lock()) {
+            return Err(Refused::new(task, reason));
+        }
+        if worker_of() != self.id {
+            if !self.capacity.take() {
+                // The pool has been shut down, which is the reason given below.
+                self.capacity.take_extra();
             }
-            if state.queued < self.settings.queue_capacity {
-                return self.push(state, task, member);
-            }
-            if worker_of() == self.id {
+            return self.enqueue(task);
+        }
+        match Inside::enter() {
+            Some(_inside) => {
+                let member = task.join_pool(0);
                 if member.listens {
-                    state.watch_for_stop(&task);
+                    self.state.lock().watch_for_stop(&task);
                 }
-                drop(state);
                 task.run();
-                return Ok(());
+                Ok(())
             }
-            state.waiting_for_room += 1;
-            self.room.wait(&mut state);
-            state.waiting_for_room -= 1;
+            None => {
+                self.capacity.take_extra();
+                self.enqueue(task)
+            }
         }
     }
 
@@ -170,17 +214,28 @@ impl<'scope> Core<'scope> {
         self: &Arc<Self>,
         task: ErasedTask<'scope>,
     ) -> Result<(), Refused<'scope>> {
-        let member = task.join_pool(self.id);
-        let state = self.state.lock();
-        let reason = match self.check_open(&state) {
-            Ok(()) if state.queued < self.settings.queue_capacity => {
-                return self.push(state, task, member);
-            }
+        if !self.is_bounded() || self.capacity.try_take() {
+            return self.enqueue(task);
+        }
+        let reason = match self.check_open(&self.state.lock()) {
             Ok(()) => Rejected::QueueFull,
             Err(reason) => reason,
         };
-        drop(state);
         Err(Refused::new(task, reason))
+    }
+
+    /// Queues a task that holds a place, if the queue has a bound.
+    fn enqueue(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Refused<'scope>> {
+        let member = task.join_pool(self.id);
+        let state = self.state.lock();
+        match self.check_open(&state) {
+            Ok(()) => self.push(state, task, member),
+            Err(reason) => {
+                drop(state);
+                self.leave_queue([&task]);
+                Err(Refused::new(task, reason))
+            }
+        }
     }
 
     fn push(
@@ -192,21 +247,23 @@ impl<'scope> Core<'scope> {
         if member.listens {
             state.watch_for_stop(&task);
         }
-        if self.is_bounded() {
-            state.queued += 1;
-        }
         state.inbox.push_back(task);
+        let wants_sweep = state.wants_sweep(|| self.capacity.left());
         self.has_news.store(true, Ordering::Relaxed);
         let plan = state.plan_wake(&self.settings);
         state.measure(&self.settings, &self.gauge);
         drop(state);
-        match plan {
+        let pushed = match plan {
             WakePlan::Start(index) => self.start(index, Some(member.id)),
             other => {
                 self.carry_out(other);
                 Ok(())
             }
+        };
+        if wants_sweep {
+            self.sweep();
         }
+        pushed
     }
 
     /// Carries out what [`State::plan_wake`] decided, outside of the lock.
@@ -277,6 +334,7 @@ impl<'scope> Core<'scope> {
         }
         let mut orphans = self.drain(&mut outbox, &mut state);
         drop((outbox, state));
+        self.leave_queue(&orphans);
         let reason = Rejected::Thread(SpawnError::new(error));
         let place = orphans.iter().position(|task| Some(task.id()) == own);
         let own = place.and_then(|place| orphans.remove(place));
@@ -295,7 +353,8 @@ impl<'scope> Core<'scope> {
         drained: VecDeque<ErasedTask<'scope>>,
         reason: Option<&Rejected>,
     ) -> usize {
-        self.room.notify_all();
+        // They must not free their places one by one.
+        self.leave_queue(&drained);
         let withdrawn = ErasedTask::withdraw_all(drained, reason);
         let mut state = self.state.lock();
         let here = this_thread();
@@ -323,11 +382,9 @@ impl<'scope> Core<'scope> {
         outbox: &mut VecDeque<ErasedTask<'scope>>,
         state: &mut State<'scope>,
     ) -> VecDeque<ErasedTask<'scope>> {
-        if self.is_bounded() {
-            state.queued -= outbox.len() + state.inbox.len();
-        }
         self.has_news.store(false, Ordering::Relaxed);
         state.withdrawing.push(this_thread());
+        self.capacity.forget_left();
         let mut queue = std::mem::take(outbox);
         queue.append(&mut state.inbox);
         queue
@@ -372,12 +429,15 @@ impl<'scope> Core<'scope> {
         if !matches!(state.phase, Phase::Open | Phase::Closing) {
             return;
         }
+        let refuses_all = matches!(phase, Phase::ShutDown);
         state.phase = phase;
         // Else a searcher would spin to the end of its time.
         self.has_news.store(true, Ordering::Relaxed);
         drop(state);
         self.wake.notify_all();
-        self.room.notify_all();
+        if refuses_all {
+            self.capacity.close();
+        }
     }
 
     /// Blocks until all workers have ended; returns at once on one of them.

@@ -5,6 +5,7 @@
 //! joining do; [`worker`] is the life of a thread; [`builder`] and [`scope`]
 //! are the two ways to a pool.
 
+mod inside;
 mod state;
 
 // One machine: core, worker.
@@ -47,9 +48,14 @@ const DEFAULT_MOST: usize = 32;
 /// the pool, before that.
 ///
 /// A task may wait for other tasks of its pool: a worker that waits runs the
-/// awaited task itself if that has not started, so nested waits end at any
-/// pool size. It does so for its own pool only: if tasks of two pools wait for
-/// each other, each pool needs as many workers as may wait.
+/// awaited task itself if that has not started and no other worker is free to,
+/// so nested waits end at any pool size. It does so for its own pool only: if
+/// tasks of two pools wait for each other, each pool needs as many workers as may
+/// wait. Waits may be nested at any depth: a worker that has used half of its
+/// stack has the awaited task run on a further thread, which is initialized as a
+/// worker is and ends with the task; it is not counted as a worker, since the one
+/// that waits stands still. If that thread cannot be started or initialized, the
+/// task resolves to [`Rejected`](crate::Rejected).
 ///
 /// # Examples
 ///
@@ -302,10 +308,9 @@ impl ThreadPool {
         self.core.counts().running
     }
 
-    /// Returns how many tasks are in the queue now.
+    /// Returns how many tasks are in the queue now: those that have not started.
     ///
-    /// A task that was cancelled by its handle, or run by a worker that waited
-    /// for it, is counted until a worker comes across it.
+    /// A task leaves the queue when it is cancelled or starts, whoever runs it.
     ///
     /// # Examples
     ///
@@ -323,7 +328,9 @@ impl ThreadPool {
     /// start.recv().unwrap();
     /// let queued = [pool.submit(|| 1), pool.submit(|| 2)];
     /// assert_eq!(pool.queued_count(), 2);
-    /// drop((sender, queued));
+    /// queued[0].cancel();
+    /// assert_eq!(pool.queued_count(), 1);
+    /// drop(sender);
     /// ```
     #[must_use]
     pub fn queued_count(&self) -> usize {

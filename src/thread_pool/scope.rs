@@ -4,6 +4,7 @@ use super::ThreadPool;
 use super::core::{Core, default_thread_name, next_id};
 use super::state::Settings;
 use crate::executor::submit_without_import;
+use crate::sync::default_stack_size;
 use crate::task::{ErasedTask, Refused, Room, ScopedJoinHandle};
 use std::fmt;
 use std::marker::PhantomData;
@@ -51,6 +52,7 @@ impl ThreadPool {
                 queue_capacity: usize::MAX,
                 keep_alive: None,
                 initializer: None,
+                stack_size: default_stack_size(),
             };
             let id = next_id();
             let name = default_thread_name(id);

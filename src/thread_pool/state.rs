@@ -7,21 +7,23 @@
 
 use crate::error::{InitializerError, Rejected};
 use crate::sync::ThreadId;
-use crate::task::{ErasedTask, Gauge, WeakTask};
+use crate::task::{ErasedTask, Gauge, Initializer, WeakTask};
 use std::collections::VecDeque;
-use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
-
-/// What an initializer returns.
-pub(super) type Initialized = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// What does not change about a pool.
 pub(super) struct Settings {
     pub(super) max_workers: usize,
     pub(super) queue_capacity: usize,
     pub(super) keep_alive: Option<Duration>,
-    pub(super) initializer: Option<Box<dyn Fn() -> Initialized + Send + Sync>>,
+    pub(super) initializer: Option<Arc<Initializer>>,
+    /// The size of each worker's stack in bytes.
+    pub(super) stack_size: usize,
 }
+
+/// How long the inbox becomes before it is looked at whether it is worth a sweep.
+const SWEEP_AT: usize = 64;
 
 /// As many stoppable tasks are kept before any is looked at again.
 const PRUNE_AT: usize = 16;
@@ -30,8 +32,8 @@ const PRUNE_AT: usize = 16;
 pub(super) struct State<'scope> {
     pub(super) phase: Phase,
     pub(super) inbox: VecDeque<ErasedTask<'scope>>,
-    /// The length of both boxes; kept only where the queue is bounded.
-    pub(super) queued: usize,
+    /// How long the inbox may become until a sweep is considered again.
+    sweep_at: usize,
     pub(super) workers: usize,
     /// Workers whose thread is being started, or is not yet kept for `join`.
     pub(super) starting: usize,
@@ -43,8 +45,6 @@ pub(super) struct State<'scope> {
     pub(super) sleeping: usize,
     /// Sleepers that were told to wake up and have not yet done so.
     pub(super) permits: usize,
-    /// Submitters that wait for room in the queue.
-    pub(super) waiting_for_room: usize,
     /// Indices of workers that have ended, for the next ones to use.
     pub(super) free_indices: Vec<usize>,
     next_index: usize,
@@ -57,6 +57,9 @@ pub(super) struct State<'scope> {
     /// When `stoppable` is as long as this, those that are gone are removed.
     prune_at: usize,
 }
+
+/// Entries of tasks that have left the queue.
+pub(super) type Swept<'scope> = Vec<ErasedTask<'scope>>;
 
 #[derive(Clone)]
 pub(super) enum Phase {
@@ -82,7 +85,7 @@ impl<'scope> State<'scope> {
         Self {
             phase: Phase::Open,
             inbox: VecDeque::new(),
-            queued: 0,
+            sweep_at: SWEEP_AT,
             workers: 0,
             starting: 0,
             withdrawing: Vec::new(),
@@ -90,7 +93,6 @@ impl<'scope> State<'scope> {
             initializing: 0,
             sleeping: 0,
             permits: 0,
-            waiting_for_room: 0,
             free_indices: Vec::new(),
             next_index: 0,
             cannot_start: false,
@@ -98,6 +100,41 @@ impl<'scope> State<'scope> {
             stoppable: Vec::new(),
             prune_at: PRUNE_AT,
         }
+    }
+
+    /// Says whether the queue, from which so many tasks have left their entries
+    /// behind, is to be swept now.
+    ///
+    /// Only if a sweep removes half of what it looks at, and each time the inbox
+    /// has doubled: so it costs a constant amount for each task that left. To be
+    /// asked after each push.
+    pub(super) fn wants_sweep(&mut self, left: impl FnOnce() -> usize) -> bool {
+        if self.inbox.len() < self.sweep_at {
+            return false;
+        }
+        self.sweep_at = 2 * self.inbox.len();
+        left() >= self.inbox.len() / 2
+    }
+
+    /// Removes from the queue what has left it; returns the empty entries, whose
+    /// drop may be foreign code.
+    pub(super) fn sweep(&mut self, outbox: &mut VecDeque<ErasedTask<'scope>>) -> Swept<'scope> {
+        let mut swept = Vec::new();
+        for tasks in [outbox, &mut self.inbox] {
+            let (pending, left): (VecDeque<_>, VecDeque<_>) = std::mem::take(tasks)
+                .into_iter()
+                .partition(ErasedTask::is_pending);
+            *tasks = pending;
+            swept.extend(left);
+        }
+        self.sweep_at = SWEEP_AT.max(2 * self.inbox.len());
+        swept
+    }
+
+    /// Takes over the whole inbox into the empty outbox.
+    pub(super) fn take_over(&mut self, outbox: &mut VecDeque<ErasedTask<'scope>>) {
+        std::mem::swap(outbox, &mut self.inbox);
+        self.sweep_at = SWEEP_AT;
     }
 
     /// Calls for a worker if none is on its way, but for those that are held

@@ -294,6 +294,7 @@ fn sleepers_are_woken_one_by_the_other() {
         queue_capacity: usize::MAX,
         keep_alive: None,
         initializer: None,
+        stack_size: 2 << 20,
     };
     let mut state = State::new();
     (state.workers, state.sleeping) = (3, 3);
@@ -469,5 +470,58 @@ fn join_waits_until_tasks_are_rejected_whose_thread_cannot_be_started() {
         pool.join();
         assert!(trusting.is_finished());
         assert!(is_refused(&first.join().unwrap()));
+    });
+}
+
+/// How many entries the queue has, empty ones included.
+fn entries(pool: &ThreadPool) -> usize {
+    let outbox = pool.core.outbox.lock();
+    outbox.len() + pool.core.state.lock().inbox.len()
+}
+
+#[test]
+fn tasks_that_a_worker_submits_and_awaits_leave_no_entries_behind() {
+    must_end(|| {
+        let pool = Arc::new(pool_of(1, spawner(|_| false)));
+        let inner = Arc::clone(&pool);
+        let most = pool.submit(move || {
+            let mut most = 0;
+            for n in 0..10_000 {
+                assert_eq!(inner.submit(move || n).join().unwrap(), n);
+                most = most.max(entries(&inner));
+            }
+            most
+        });
+        assert!(most.join().unwrap() <= 128);
+    });
+}
+
+#[test]
+fn cancelled_tasks_leave_no_more_entries_behind_than_tasks_are_queued() {
+    must_end(|| {
+        for capacity in [usize::MAX, 1001] {
+            let pool = ThreadPool::builder()
+                .max_workers(1)
+                .queue_capacity(capacity)
+                .build()
+                .unwrap();
+            let ((start, started), (open, gate)) = (mpsc::channel(), mpsc::channel::<()>());
+            let busy = pool.submit(move || {
+                start.send(()).unwrap();
+                gate.recv()
+            });
+            started.recv().unwrap();
+            // Some that stay, in the box of the workers' side too.
+            let queued: Vec<_> = (0..1000).map(|n| pool.submit(move || n)).collect();
+            for n in 0..10_000 {
+                assert!(pool.submit(move || n).cancel());
+                assert!(entries(&pool) <= 4 * 1001);
+            }
+            drop(open);
+            assert!(busy.join().unwrap().is_err());
+            for (n, handle) in queued.into_iter().enumerate() {
+                assert_eq!(handle.join().unwrap(), n);
+            }
+        }
     });
 }

@@ -2,9 +2,9 @@
 
 use super::core::Core;
 use super::state::{Phase, State, WakePlan};
-use crate::error::{InitializerError, Panic, Rejected};
-use crate::sync::{MutexGuard, Ordering, become_thread_of, spin_until};
-use crate::task::{ErasedTask, become_worker};
+use crate::error::{InitializerError, Rejected};
+use crate::sync::{MutexGuard, Ordering, spin_until};
+use crate::task::{ErasedTask, Worker, become_worker};
 use crate::unwind;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,25 +24,23 @@ impl<'scope> Core<'scope> {
     /// Makes the current thread a worker and initializes it; says whether it
     /// may take tasks, else it has left.
     fn enter(&self, index: usize) -> bool {
-        become_thread_of(self.id);
-        let Some(initializer) = &self.settings.initializer else {
-            become_worker(self.id, Arc::clone(&self.gauge));
-            return true;
+        let worker = Worker {
+            pool: self.id,
+            gauge: Arc::clone(&self.gauge),
+            capacity: Arc::clone(&self.capacity),
+            initializer: self.settings.initializer.as_ref().map(Arc::downgrade),
+            stack_size: self.settings.stack_size,
         };
-        let cause = match unwind::catch(initializer) {
-            Ok(Ok(())) => {
-                // From here on it runs tasks, also those it waits for.
-                become_worker(self.id, Arc::clone(&self.gauge));
-                let mut state = self.state.lock();
-                state.initializing -= 1;
-                state.measure(&self.settings, &self.gauge);
-                return true;
-            }
-            Ok(Err(cause)) => cause,
-            Err(payload) => Box::new(Panic::new(payload)),
-        };
-        self.break_down(InitializerError::new(cause), index);
-        false
+        if let Err(cause) = become_worker(worker) {
+            self.break_down(cause, index);
+            return false;
+        }
+        if self.settings.initializer.is_some() {
+            let mut state = self.state.lock();
+            state.initializing -= 1;
+            state.measure(&self.settings, &self.gauge);
+        }
+        true
     }
 
     /// The initializer of a worker failed: all that is queued, and all that
@@ -59,6 +57,7 @@ impl<'scope> Core<'scope> {
         state.initializing -= 1;
         drop((outbox, state));
         self.wake.notify_all();
+        self.capacity.close();
         let reason = Rejected::Initializer(cause);
         self.withdraw(queue, Some(&reason));
         unwind::discard(reason);
@@ -74,22 +73,23 @@ impl<'scope> Core<'scope> {
             let mut outbox = self.outbox.lock();
             if !searching {
                 if let Some(task) = outbox.pop_front() {
-                    task.leave_queue();
                     drop(outbox);
-                    self.run(task);
+                    self.run(task, false);
                     continue;
                 }
             }
             let mut state = self.state.lock();
             if outbox.is_empty() {
-                std::mem::swap(&mut *outbox, &mut state.inbox);
+                state.take_over(&mut outbox);
                 self.has_news.store(false, Ordering::Relaxed);
             }
             if let Some(task) = outbox.pop_front() {
-                task.leave_queue();
                 let mut plan = WakePlan::None;
+                let mut has_left = false;
                 if searching {
                     searching = false;
+                    // Before the gauge can say that nobody is free.
+                    has_left = task.leave_pool();
                     state.searching -= 1;
                     if !outbox.is_empty() || !state.inbox.is_empty() {
                         plan = state.plan_wake(&self.settings);
@@ -98,7 +98,7 @@ impl<'scope> Core<'scope> {
                 }
                 drop((outbox, state));
                 self.carry_out(plan);
-                self.run(task);
+                self.run(task, has_left);
                 continue;
             }
             // Nothing is pushed or taken over while `state` is locked.
@@ -130,15 +130,10 @@ impl<'scope> Core<'scope> {
         }
     }
 
-    fn run(&self, task: ErasedTask<'scope>) {
-        if self.is_bounded() {
-            let mut state = self.state.lock();
-            state.queued -= 1;
-            let is_wanted = state.waiting_for_room > 0;
-            drop(state);
-            if is_wanted {
-                self.room.notify_one();
-            }
+    /// Runs a task from the queue, which may have left it.
+    fn run(&self, task: ErasedTask<'scope>, has_left: bool) {
+        if self.is_bounded() && (has_left || task.leave_pool()) {
+            self.capacity.free(1);
         }
         task.run();
     }

@@ -14,6 +14,7 @@ mod await_;
 mod bombs;
 mod cancel;
 mod compile_fail;
+mod deep;
 mod early_end;
 mod errors;
 mod executor;
@@ -27,6 +28,7 @@ mod panics;
 mod pool;
 mod promise;
 mod properties;
+mod queue;
 mod scope;
 mod shutdown;
 #[cfg(feature = "stream")]
