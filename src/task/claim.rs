@@ -117,7 +117,7 @@ pub(crate) fn become_worker(worker: Worker) -> Result<(), InitializerError> {
     let initializer = worker.initializer.as_ref().and_then(Weak::upgrade);
     if let Some(initializer) = initializer {
         let cause = match unwind::catch(&*initializer) {
-            Ok(initialized) => initialized.err(),
+            Ok(result) => result.err(),
             Err(payload) => Some(Box::new(Panic::new(payload)) as _),
         };
         if let Some(cause) = cause {

@@ -193,19 +193,16 @@ impl<'scope> Core<'scope> {
             }
             return self.enqueue(task);
         }
-        match Inside::enter() {
-            Some(_inside) => {
-                let member = task.join_pool(0);
-                if member.listens {
-                    self.state.lock().watch_for_stop(&task);
-                }
-                task.run();
-                Ok(())
+        if let Some(_inside) = Inside::enter() {
+            let member = task.join_pool(0);
+            if member.listens {
+                self.state.lock().watch_for_stop(&task);
             }
-            None => {
-                self.capacity.take_extra();
-                self.enqueue(task)
-            }
+            task.run();
+            Ok(())
+        } else {
+            self.capacity.take_extra();
+            self.enqueue(task)
         }
     }
 
