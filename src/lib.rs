@@ -27,6 +27,8 @@
 //! its task. [`as_completed()`] takes handles, or `(key, handle)` pairs as
 //! here, and yields them as their tasks finish.
 //!
+//! Add the crate with `cargo add as-completed`.
+//!
 //! # The life of a task
 //!
 //! A **task** is a closure and the place for its result. An **executor** runs
@@ -50,7 +52,8 @@
 //! [`map`](ExecutorExt::map) returns results in the order of the items,
 //! [`map_unordered`](ExecutorExt::map_unordered) as they finish. Both read their
 //! input lazily and keep a bounded number of tasks in flight, so the input may
-//! be endless.
+//! be endless. Input that is slow is best read
+//! [in the background](Map::read_in_background).
 //!
 //! ```
 //! use as_completed::ThreadPool;
@@ -141,11 +144,14 @@
 //! assert!(!matches!(nap.join(), Ok(true))); // it did not sleep for an hour
 //! ```
 //!
+//! # Returning early
+//!
 //! Returning early from a loop over [`as_completed()`], by `?` or `break`,
 //! detaches the tasks that are left: they still run, and dropping their pool
 //! waits for them. [`cancel_on_drop`](AsCompleted::cancel_on_drop) cancels them
 //! instead. [`try_join_all()`] returns all results or the first error, and
-//! cancels the rest then.
+//! cancels the rest then. Dropping a [`Map`] or a [`MapUnordered`] cancels what is
+//! pending; [`Map::cancel_on_drop`] also reaches the items that run.
 //!
 //! ```
 //! use as_completed::{JoinError, ThreadPool, as_completed};
@@ -190,10 +196,20 @@
 //! # Async
 //!
 //! A handle is a [`Future`]: `handle.await` works on any runtime, and returns
-//! what `join` returns. With the feature `stream`, `AsCompleted::into_stream`
-//! returns a `Stream`. Polling never blocks and never runs a task, so an executor that
-//! blocks a pool's only worker until a task of the same pool is done waits for
-//! ever; use `join` there.
+//! what `join` returns. With the feature `stream`, an [`AsCompleted`] turns into a
+//! `Stream`.
+//!
+//! ```
+//! use as_completed::ThreadPool;
+//!
+//! let pool = ThreadPool::new(2);
+//! let sum = async { pool.submit(|| 1).await.unwrap() + pool.submit(|| 2).await.unwrap() };
+//! assert_eq!(pollster::block_on(sum), 3);
+//! ```
+//!
+//! Polling never blocks and never runs a task. So a task that blocks the only
+//! worker of a pool by `block_on`, until another task of that pool has run, waits for
+//! ever: [`join`](ScopedJoinHandle::join) the handle there.
 //!
 //! # Coming from Python
 //!
@@ -223,22 +239,53 @@
 //! | `as_completed(fs)` | [`as_completed()`] |
 //! | `as_completed(fs, timeout=s)` | [`AsCompleted::timeout`], or [`AsCompleted::next_timeout`] |
 //! | `wait(fs, timeout=s, return_when=…)` | [`wait()`] with [`ReturnWhen`] |
-//! | `ProcessPoolExecutor` | `process::ProcessPool`, with the feature `process` |
-//! | `CancelledError`, `BrokenExecutor` | [`JoinError::Cancelled`], [`JoinError::Rejected`] |
+//! | `done, not_done = …` | [`Waited`] |
+//! | `CancelledError` | [`JoinError::Cancelled`] |
+//! | `BrokenThreadPool` | [`JoinError::Rejected`] with [`Rejected::Initializer`] |
+//! | `RuntimeError`, after a shutdown | [`JoinError::Rejected`] with [`Rejected::ShutDown`] |
 //! | `TimeoutError` | [`WaitTimeoutError`], [`Unfinished`], [`JoinTimeoutError`] |
 //! | `Future()`, `set_result`, `set_exception` | [`promise()`], [`Promise::settle`] |
-//! | `BrokenProcessPool` | [`JoinError::Died`], for the one call that crashed |
+//! | `set_running_or_notify_cancel` | [`Promise::start`] |
+//! | `InvalidStateError` | none: [`Promise::settle`] takes the promise |
 //! | a subclass of `Executor` | [`Executor`] |
+#![cfg_attr(
+    all(feature = "process", unix),
+    doc = "| `ProcessPoolExecutor` | [`process::ProcessPool`] |
+| `executor.submit(f, x)`, in a process | [`function::FunctionExecutorExt::call`] |
+| `max_tasks_per_child=n` | [`process::ProcessPoolBuilder::max_tasks_per_child`] |"
+)]
+#![cfg_attr(
+    not(all(feature = "process", unix)),
+    doc = "| `ProcessPoolExecutor` | `process::ProcessPool`, with the feature `process` |"
+)]
+//! | `BrokenProcessPool` | [`JoinError::Died`], for the one call that crashed |
 //!
 //! # Features
 //!
-//! - `download` (default): the module `download`, for many files at once.
+#![cfg_attr(
+    feature = "download",
+    doc = "- `download` (default): the module [`download`], for many files at once."
+)]
+#![cfg_attr(
+    not(feature = "download"),
+    doc = "- `download` (default): the module `download`, for many files at once."
+)]
 //! - `rustls` (default): https for `download`.
 //! - `progress`: progress bars for `download`.
 //! - `serde`: serialization of the report of `download`.
-//! - `process`: the modules `function` and `process`, for named functions in
-//!   child processes. Unix only.
-//! - `stream`: `AsCompleted::into_stream`.
+#![cfg_attr(
+    all(feature = "process", unix),
+    doc = "- `process`: the modules [`function`] and [`process`], for named functions in child processes. Unix only."
+)]
+#![cfg_attr(
+    not(all(feature = "process", unix)),
+    doc = "- `process`: the modules `function` and `process`, for named functions in child processes. Unix only."
+)]
+#![cfg_attr(feature = "stream", doc = "- `stream`: [`AsCompleted::into_stream`].")]
+#![cfg_attr(
+    not(feature = "stream"),
+    doc = "- `stream`: `AsCompleted::into_stream`."
+)]
 //!
 //! With `default-features = false` only the executors remain.
 #![forbid(unsafe_code)]
