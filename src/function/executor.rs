@@ -99,7 +99,7 @@ pub trait FunctionExecutorExt: FunctionExecutor {
     /// Calls a function and returns the handle of the call.
     ///
     /// Never fails: what goes wrong is in the handle, as with
-    /// [`submit`](ExecutorExt::submit). Blocks only where the executor waits
+    /// [`submit`](crate::ExecutorExt::submit). Blocks only where the executor waits
     /// for room in its queue, or runs the function on this thread, as
     /// [`Inline`](crate::Inline) does. Dropping the handle detaches the call.
     ///

@@ -36,7 +36,7 @@ use std::time::Duration;
 /// Runs named functions in child processes of the same program.
 ///
 /// A child that crashes, exits or is killed fails the one call it ran, with
-/// [`JoinError::Died`], and is replaced. Cancelling a call that runs kills its
+/// [`JoinError::Died`](crate::JoinError::Died), and is replaced. Cancelling a call that runs kills its
 /// child, with all that the child has started, and resolves it as cancelled. A
 /// panic fails its call, and the child goes on. Children start when there are
 /// calls for them; they die with this process, however it ends. Their standard
