@@ -53,6 +53,26 @@ impl<E: Executor + ?Sized> Places for E {
     }
 }
 
+/// Makes the pointers to a type that is no [`Executor`] callers of functions too;
+/// the pointers to an executor are executors.
+macro_rules! place_behind_pointers {
+    ($place:ty) => {
+        $crate::function::place_behind_pointers!(
+            $place: &$place, std::boxed::Box<$place>, std::sync::Arc<$place>
+        );
+    };
+    ($place:ty: $($pointer:ty),+) => {$(
+        impl $crate::function::Places for $pointer {
+            fn place(&self) -> $crate::function::Place<'_> {
+                (**self).place()
+            }
+        }
+    )+};
+}
+pub(crate) use place_behind_pointers;
+
+place_behind_pointers!(dyn FunctionExecutor + '_);
+
 /// What calls named functions: every [`Executor`], which runs them in this
 /// process, and [`ProcessPool`](crate::process::ProcessPool).
 ///

@@ -36,7 +36,9 @@ mod executor;
 
 pub(crate) use self::codec::{decode, encode};
 pub use self::executor::{FunctionExecutor, FunctionExecutorExt};
-pub(crate) use self::executor::{OnAnswer, Place, Places, Route, call_without_import};
+pub(crate) use self::executor::{
+    OnAnswer, Place, Places, Route, call_without_import, place_behind_pointers,
+};
 pub(crate) use self::registry::Failure;
 pub use self::registry::{Function, Functions};
 pub(crate) use self::values::{Values, take_value};

@@ -8,7 +8,6 @@
 //! it.
 
 use super::frame;
-use super::serve::end_group;
 use crate::function::Values;
 use crate::sync::{Condvar, Mutex};
 use std::io;
@@ -33,6 +32,8 @@ pub(super) struct Answers {
 
 struct Shared {
     socket: Arc<UnixStream>,
+    /// Called where answers cannot be sent any more.
+    lost: fn(),
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -51,10 +52,11 @@ struct State {
 }
 
 impl Answers {
-    pub(super) fn new(socket: Arc<UnixStream>) -> Self {
+    pub(super) fn new(socket: Arc<UnixStream>, lost: fn()) -> Self {
         Self {
             shared: Arc::new(Shared {
                 socket,
+                lost,
                 state: Mutex::new(State::default()),
                 wake: Condvar::new(),
             }),
@@ -149,8 +151,91 @@ impl Shared {
                 sent = frame::write(&mut &*self.socket, frame::RUNNING, &[], &[]);
             }
             if sent.is_err() {
-                end_group();
+                drop(state);
+                return (self.lost)();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::take_value;
+    use std::io::Read as _;
+
+    fn pair() -> (Answers, UnixStream) {
+        let (socket, theirs) = UnixStream::pair().unwrap();
+        // Long enough for any machine, so that a test that fails does not hang.
+        theirs
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        (Answers::new(Arc::new(socket), || ()), theirs)
+    }
+
+    /// The next frame, as the answers in it.
+    fn next(theirs: &mut UnixStream) -> (u8, Vec<Vec<u8>>) {
+        let (kind, body) = frame::read(theirs).unwrap();
+        let mut rest = &body[..];
+        let answers = std::iter::from_fn(|| take_value(&mut rest).map(<[u8]>::to_vec)).collect();
+        (kind, answers)
+    }
+
+    #[test]
+    fn answers_are_sent_together_at_the_end() {
+        let (mut answers, mut theirs) = pair();
+        answers.begin(false);
+        let mut expected = Vec::new();
+        for n in 0..5 {
+            answers.push(7, &[n]).unwrap();
+            expected.push(vec![n, 7]);
+        }
+        answers.end().unwrap();
+        let mut received = Vec::new();
+        while received.len() < 5 {
+            let (kind, some) = next(&mut theirs);
+            if kind == frame::ANSWERS {
+                received.extend(some);
+            }
+        }
+        assert_eq!(received, expected);
+    }
+
+    #[test]
+    fn a_call_that_takes_long_is_told_of_and_its_end_sent_at_once() {
+        let (mut answers, mut theirs) = pair();
+        answers.begin(false);
+        answers.push(7, b"quick").unwrap();
+        // Sent by the clock, while the second call runs.
+        let first = vec![b"quick\x07".to_vec()];
+        assert_eq!(next(&mut theirs), (frame::ANSWERS, first));
+        while next(&mut theirs) != (frame::RUNNING, Vec::new()) {}
+        answers.push(7, b"slow").unwrap();
+        // There already, whatever the third call does.
+        theirs.set_nonblocking(true).unwrap();
+        let second = vec![b"slow\x07".to_vec()];
+        assert_eq!(next(&mut theirs), (frame::ANSWERS, second));
+    }
+
+    #[test]
+    fn a_careful_one_sends_each_answer_at_once() {
+        let (mut answers, mut theirs) = pair();
+        theirs.set_nonblocking(true).unwrap();
+        answers.begin(true);
+        for n in 0..3 {
+            answers.push(7, &[n]).unwrap();
+            assert_eq!(next(&mut theirs), (frame::ANSWERS, vec![vec![n, 7]]));
+        }
+        answers.end().unwrap();
+        assert!(theirs.read(&mut [0]).is_err());
+    }
+
+    #[test]
+    fn many_answers_do_not_wait_for_the_clock() {
+        let (mut answers, mut theirs) = pair();
+        answers.begin(false);
+        answers.push(7, &vec![1; MOST]).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        assert_eq!(next(&mut theirs).1[0].len(), MOST + 1);
     }
 }

@@ -13,8 +13,8 @@ mod stderr;
 
 mod life;
 
-// One machine: answers, serve.
 mod answers;
+
 mod serve;
 
 // A child is started by the settings, and a pool made of them.
@@ -27,7 +27,7 @@ pub use self::builder::{ProcessBuildError, ProcessPoolBuilder};
 
 use self::workers::Workers;
 use crate::error::JoinTimeoutError;
-use crate::function::{Functions, Place, Places, call_without_import};
+use crate::function::{Functions, Place, Places, call_without_import, place_behind_pointers};
 use crate::thread_pool::ThreadPool;
 use std::fmt;
 use std::sync::Arc;
@@ -172,6 +172,8 @@ impl Places for ProcessPool {
         Place::There(&self.threads, Arc::clone(&self.workers) as _)
     }
 }
+
+place_behind_pointers!(ProcessPool);
 
 impl fmt::Debug for ProcessPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -69,7 +69,7 @@ impl Functions {
         }
         watch(&socket);
         note_locations();
-        let mut answers = Answers::new(Arc::clone(&socket));
+        let mut answers = Answers::new(Arc::clone(&socket), || end_group());
         let mut answer = Vec::new();
         while let Ok((kind, body)) = frame::read(&mut reader) {
             let sent = match kind {

@@ -1,17 +1,29 @@
-//! What holds on every executor of functions.
+//! What holds on every executor of functions, whether it runs them on the caller,
+//! on threads or in processes.
 
-use crate::functions::{PANIC, RECORD, Record, SQUARE};
+use crate::functions::{HOLD, PANIC, PARSE, RECORD, Record, SQUARE};
+use crate::paths::{path_text, pids_in};
 use crate::support::{ON_PURPOSE, alarm, expect_panics};
 use crate::worker::pool;
 use as_completed::function::{Function, FunctionExecutor, FunctionExecutorExt, Functions};
-use as_completed::{Inline, JoinError, ReturnWhen, ThreadPool, as_completed, wait};
-use std::collections::BTreeMap;
+use as_completed::process::ProcessPool;
+use as_completed::{Inline, JoinError, Rejected, ReturnWhen, ThreadPool, as_completed, wait};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 fn on_each(test: impl Fn(&dyn FunctionExecutor)) {
     let _alarm = alarm();
     test(&Inline);
     test(&ThreadPool::new(2));
     test(&pool(2));
+}
+
+/// For what `Inline` cannot show, whose calls have run when they are returned.
+fn on_each_of_one_worker(test: impl Fn(&dyn FunctionExecutor)) {
+    let _alarm = alarm();
+    test(&ThreadPool::new(1));
+    test(&pool(1));
 }
 
 #[test]
@@ -25,6 +37,163 @@ fn calls_return_their_results_under_their_keys() {
         }
         assert_eq!(seen, 20);
     });
+}
+
+#[test]
+fn ids_of_calls_are_keys_too() {
+    on_each(|executor| {
+        let mut arguments = HashMap::new();
+        let calls: Vec<_> = (0..20)
+            .map(|n| {
+                let call = executor.call(SQUARE, n);
+                arguments.insert(call.id(), n);
+                call
+            })
+            .collect();
+        for call in as_completed(calls) {
+            let n = arguments.remove(&call.id()).unwrap();
+            assert_eq!(call.join().unwrap(), n * n);
+        }
+        assert!(arguments.is_empty());
+    });
+}
+
+#[test]
+fn an_error_that_a_function_returns_is_a_result() {
+    on_each(|executor| {
+        let parse = |text: &str| executor.call(PARSE, text.to_owned()).join().unwrap();
+        assert_eq!(parse("42"), Ok(42));
+        assert_eq!(parse("z"), Err("invalid digit found in string".to_owned()));
+    });
+}
+
+#[test]
+fn a_call_that_finishes_first_is_yielded_first() {
+    on_each_of_one_worker(|executor| {
+        let (pid, gate) = (path_text("order"), path_text("order-gate"));
+        let held = executor.call(HOLD, (pid.clone(), gate.clone()));
+        pids_in(pid.as_ref());
+        let mut calls = as_completed([held]);
+        let (done, first) = mpsc::channel();
+        // Of another executor, so that it can run now.
+        let quick = Inline.submit(|| 1);
+        quick.on_done(move |_| done.send(()).unwrap());
+        first.recv().unwrap();
+        calls.push(quick);
+        assert_eq!(calls.next().unwrap().join().unwrap(), 1);
+        std::fs::write(&gate, "open").unwrap();
+        assert!(calls.next().unwrap().join().unwrap() > 1);
+        std::fs::remove_file(gate).unwrap();
+    });
+}
+
+#[test]
+fn wait_tells_done_from_pending() {
+    on_each(|executor| {
+        let calls = (0..10).map(|n| executor.call(SQUARE, n));
+        let waited = wait(calls, ReturnWhen::AllCompleted, None);
+        assert_eq!((waited.done.len(), waited.pending.len()), (10, 0));
+    });
+    expect_panics();
+    on_each(|executor| {
+        let calls = (0..10).map(|_| executor.call(PANIC, ON_PURPOSE.to_owned()));
+        let waited = wait(calls, ReturnWhen::FirstFailure, None);
+        assert!(!waited.done.is_empty());
+    });
+    on_each_of_one_worker(|executor| {
+        let (pid, gate) = (path_text("wait"), path_text("wait-gate"));
+        let held = executor.call(HOLD, (pid.clone(), gate.clone()));
+        pids_in(pid.as_ref());
+        let timeout = Some(Duration::from_millis(1));
+        let waited = wait([held], ReturnWhen::AllCompleted, timeout);
+        assert_eq!((waited.done.len(), waited.pending.len()), (0, 1));
+        std::fs::write(&gate, "open").unwrap();
+        let waited = wait(waited.pending, ReturnWhen::FirstCompleted, None);
+        assert_eq!((waited.done.len(), waited.pending.len()), (1, 0));
+        std::fs::remove_file(gate).unwrap();
+    });
+}
+
+#[test]
+fn a_call_that_is_cancelled_before_it_starts_never_runs() {
+    on_each_of_one_worker(|executor| {
+        let (pid, gate) = (path_text("cancel"), path_text("cancel-gate"));
+        let held = executor.call(HOLD, (pid.clone(), gate.clone()));
+        pids_in(pid.as_ref());
+        let second = path_text("never");
+        let queued = executor.call(HOLD, (second.clone(), gate.clone()));
+        assert!(queued.cancel());
+        assert!(queued.is_cancelled());
+        std::fs::write(&gate, "open").unwrap();
+        held.join().unwrap();
+        assert!(queued.join().unwrap_err().is_cancelled());
+        assert_eq!(executor.call(SQUARE, 3).join().unwrap(), 9);
+        assert!(!std::path::Path::new(&second).exists());
+        std::fs::remove_file(gate).unwrap();
+    });
+}
+
+#[test]
+fn a_call_that_has_returned_is_not_cancelled() {
+    on_each(|executor| {
+        let call = executor.call(SQUARE, 3);
+        call.wait();
+        assert!(!call.cancel() && !call.is_cancelled());
+        assert_eq!(call.join().unwrap(), 9);
+    });
+}
+
+#[test]
+fn try_call_is_a_call_where_there_is_room() {
+    on_each(|executor| {
+        let call = executor.try_call(SQUARE, 3).unwrap();
+        assert_eq!(call.join().unwrap(), 9);
+    });
+    let pool = ThreadPool::new(1);
+    pool.shutdown();
+    let error = pool.try_call(PANIC, "kept".to_owned()).unwrap_err();
+    assert!(matches!(error.reason(), Rejected::ShutDown));
+    assert_eq!(error.into_argument(), "kept");
+}
+
+#[test]
+fn callbacks_may_call_and_wait_for_it() {
+    fn chain(executor: &Arc<dyn FunctionExecutor>) {
+        let (done, answer) = mpsc::channel();
+        let same = Arc::clone(executor);
+        executor.call(SQUARE, 3).on_done(move |_| {
+            done.send(same.call(SQUARE, 4).join().unwrap()).unwrap();
+        });
+        assert_eq!(answer.recv().unwrap(), 16);
+    }
+    let _alarm = alarm();
+    let executors: [Arc<dyn FunctionExecutor>; 3] = [
+        Arc::new(Inline),
+        Arc::new(ThreadPool::new(1)),
+        Arc::new(pool(1)),
+    ];
+    for executor in executors {
+        chain(&executor);
+    }
+}
+
+#[test]
+fn a_dropped_handle_detaches_its_call() {
+    let _alarm = alarm();
+    let executors: [Box<dyn FunctionExecutor>; 3] = [
+        Box::new(Inline),
+        Box::new(ThreadPool::new(1)),
+        Box::new(pool(1)),
+    ];
+    for executor in executors {
+        let (pid, gate) = (path_text("detached"), path_text("detached-gate"));
+        std::fs::write(&gate, "open").unwrap();
+        drop(executor.call(HOLD, (pid.clone(), gate.clone())));
+        // The drop of a pool runs what is queued.
+        drop(executor);
+        assert_eq!(pids_in(pid.as_ref()).len(), 1);
+        std::fs::remove_file(gate).unwrap();
+    }
 }
 
 #[test]
@@ -82,14 +251,41 @@ fn call_map_unordered_is_lazy_and_yields_each_once() {
 }
 
 #[test]
-fn wait_and_generic_callers_take_any_of_them() {
-    fn nine(executor: &impl FunctionExecutor) -> u64 {
+fn call_map_unordered_yields_all_whatever_the_chunks() {
+    on_each(|executor| {
+        for chunk_size in [1, 7, 100] {
+            let squares = executor.call_map_unordered(SQUARE, 0..50);
+            let squares: HashSet<_> = squares.chunk_size(chunk_size).map(Result::unwrap).collect();
+            assert_eq!(squares, (0..50).map(|n| n * n).collect());
+        }
+    });
+}
+
+#[test]
+fn references_boxes_and_generic_callers_take_any_of_them() {
+    fn nine<E: FunctionExecutor + ?Sized>(executor: &E) -> u64 {
         executor.call(SQUARE, 3).join().unwrap()
     }
+    fn nine_of_dyn(executor: &dyn FunctionExecutor) -> u64 {
+        nine(executor)
+    }
+    #[allow(clippy::needless_pass_by_value, reason = "that is what it is for")]
+    fn nine_of_impl(executor: impl FunctionExecutor) -> u64 {
+        nine(&executor)
+    }
+    let _alarm = alarm();
     let pool = pool(1);
     assert_eq!((nine(&Inline), nine(&pool)), (9, 9));
-    let waited = wait([pool.call(SQUARE, 1)], ReturnWhen::AllCompleted, None);
-    assert_eq!((waited.done.len(), waited.pending.len()), (1, 0));
+    assert_eq!((nine_of_dyn(&Inline), nine_of_dyn(&pool)), (9, 9));
+    assert_eq!((nine_of_impl(Inline), nine_of_impl(&pool)), (9, 9));
+    let shared: Arc<ProcessPool> = Arc::new(pool);
+    assert_eq!(nine_of_impl(Arc::clone(&shared)), 9);
+    assert_eq!(nine_of_impl(Box::new(crate::worker::pool(1))), 9);
+    let boxed: Box<dyn FunctionExecutor> = Box::new(shared);
+    assert_eq!(
+        (boxed.call(SQUARE, 3).join().unwrap(), nine_of_impl(boxed)),
+        (9, 9)
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod downloads;
 mod machine;
 mod measure;
+mod processes;
 mod rivals;
 mod subjects;
 mod table;
@@ -94,6 +95,8 @@ enum Group {
     /// Measure `map_unordered`, `as_completed`, sleeping tasks, a new pool, memory
     /// and idle workers
     Pool,
+    /// Call functions in processes: round trips, bursts, chunks, start, payloads
+    Processes,
     /// Download 1,940 files with several programs from one server
     Downloads,
     /// Download the files of a list into a folder
@@ -109,6 +112,7 @@ enum Group {
 }
 
 fn main() -> Result<()> {
+    processes::init();
     let Arguments { group, options } = Arguments::parse();
     let group = match group {
         Some(Group::One { arguments }) => {
@@ -134,6 +138,11 @@ fn main() -> Result<()> {
     }
     if matches!(group, None | Some(Group::Pool)) {
         rows.extend(pool(&options)?);
+    }
+    if matches!(group, None | Some(Group::Processes)) {
+        rows.extend(processes::table(options.rounds(), |full| {
+            options.amount(full)
+        })?);
     }
     if matches!(group, None | Some(Group::Downloads)) {
         let files = options.files.as_deref();
@@ -356,6 +365,7 @@ fn naps(options: &Options) -> Result<[Row; 2]> {
 /// A single measurement, in this process.
 fn one(arguments: &[&str]) -> Result<f64> {
     Ok(match arguments {
+        ["processes", arguments @ ..] => processes::one(arguments)?,
         ["burst", rival, workers, tasks] => {
             let rival = rivals::by_name(rival).context("no such rival")?;
             let tasks = tasks.parse::<u64>()? / rival.fewer;
