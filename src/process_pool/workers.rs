@@ -64,6 +64,7 @@ impl Workers {
                 }
                 .into(),
             },
+            Ok(Err(JoinError::Panicked(panic))) => panic.into(),
             Ok(Err(error)) => error.into(),
             Err(Unanswered::Ended(error)) => return Err(error),
             Err(Unanswered::NotStarted) => return self.take(token),

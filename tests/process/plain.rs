@@ -15,7 +15,14 @@ use std::process::Command;
 fn the_tests_of_processes_pass() {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| env!("CARGO").to_owned());
     let output = Command::new(cargo)
-        .args(["test", "--quiet", "--features", "process", "--test", "process"])
+        .args([
+            "test",
+            "--quiet",
+            "--features",
+            "process",
+            "--test",
+            "process",
+        ])
         .arg("--target-dir")
         .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("process"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
