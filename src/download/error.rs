@@ -151,6 +151,15 @@ pub enum DownloadErrorKind {
     /// No connection to the host, or to the proxy, can be made.
     #[error("cannot connect: {0}")]
     Connect(#[source] Cause),
+    /// The proxy does not make the connection, for example because it wants to be
+    /// told another user name and password (407).
+    #[error("proxy {proxy} refused the connection: HTTP error {code}{}", reason(*code))]
+    Proxy {
+        /// The host and port of the proxy.
+        proxy: String,
+        /// The status code of its response.
+        code: u16,
+    },
     /// No secure connection: an unknown authority, another host name, an expired
     /// certificate, or no common protocol.
     #[error("cannot secure the connection: {0}")]
@@ -259,7 +268,7 @@ impl DownloadErrorKind {
             | Self::Changed
             | Self::Body { .. } => true,
             Self::Timeout(kind) => *kind != TimeoutKind::Total,
-            Self::Status { code } => {
+            Self::Status { code } | Self::Proxy { code, .. } => {
                 matches!(code, 408 | 425 | 429 | 500 | 502 | 503 | 504)
             }
             _ => false,

@@ -391,3 +391,119 @@ fn bytes_that_come_after_a_body_are_not_taken_for_the_next_answer() {
     }
     assert_eq!(server.connections(), 5);
 }
+
+#[test]
+fn transfer_encoding_that_is_not_understood_is_an_error() {
+    for head in [
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nflag\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n4\r\nflag\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n\x1f\x08",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n\x1f\x08\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nflag",
+    ] {
+        let report = fail(as_it_is, move |exchange| {
+            exchange.send(head);
+            Then::Close
+        });
+        assert_fails!(report, DownloadErrorKind::Malformed(_));
+    }
+}
+
+#[test]
+fn header_of_three_hundred_lines_is_read() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| {
+        exchange.answer("200 OK", &"X-Line: 0123456789\r\n".repeat(300), b"flag")
+    });
+    assert_ok(&download_one(
+        &builder(&folder).build().unwrap(),
+        server.url("/"),
+    ));
+    assert_eq!(folder.read("file"), b"flag");
+}
+
+#[test]
+fn hints_before_the_answer_are_passed_over() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| {
+        for _ in 0..3 {
+            exchange.send("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n");
+        }
+        exchange.ok(b"flag")
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = (0..3).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    assert_ok(&downloader.download_many(&Inline, jobs, ()).unwrap());
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn chunk_extensions_and_trailers_are_passed_over() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| {
+        let extension = "x".repeat(500);
+        exchange.send(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2;signature={extension}\r\nfl\r\n2;signature={extension}\r\nag\r\n\
+             0;signature={extension}\r\nDigest: {extension}\r\n\r\n"
+        ));
+        Then::KeepOpen
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = (0..3).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    assert_ok(&downloader.download_many(&Inline, jobs, ()).unwrap());
+    assert_eq!(folder.read("2"), b"flag");
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn endless_trailers_and_extensions_break_off() {
+    for beginning in ["0\r\n", "4;"] {
+        let report = fail(as_it_is, move |exchange| {
+            exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            exchange.send(beginning);
+            // A gigabyte is as good as no end.
+            let block = b"X-Trailer: 0123\r\n".repeat(4096);
+            let block = if beginning == "0\r\n" {
+                block
+            } else {
+                vec![b'x'; block.len()]
+            };
+            let sent = (0..16 * 1024).take_while(|_| exchange.send(&block)).count();
+            assert!(sent < 1024, "the client took it all");
+            Then::Close
+        });
+        assert_fails!(report, DownloadErrorKind::Body { .. });
+    }
+}
+
+#[test]
+fn trailer_and_extension_that_drip_time_out() {
+    for beginning in ["0\r\nX-Trailer: ", "4;"] {
+        let report = fail(impatient, move |exchange| {
+            exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            exchange.send(beginning);
+            while exchange.pause(SHORT / 20) && exchange.send("x") {}
+            Then::Close
+        });
+        assert_fails!(report, DownloadErrorKind::Timeout(TimeoutKind::Read));
+    }
+}
+
+#[test]
+fn body_that_nobody_wants_may_drip_for_a_short_while_only() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| {
+        if exchange.path == "/flag" {
+            return exchange.ok(b"flag");
+        }
+        exchange.send("HTTP/1.1 302 Found\r\nLocation: /flag\r\nContent-Length: 9999\r\n\r\n");
+        while exchange.pause(Duration::from_millis(20)) && exchange.send("x") {}
+        Then::Close
+    });
+    // It would take 200 seconds.
+    assert_ok(&download_one(
+        &builder(&folder).build().unwrap(),
+        server.url("/"),
+    ));
+}

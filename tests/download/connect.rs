@@ -92,118 +92,11 @@ fn name_is_looked_up() {
     assert_ok(&download_one(&downloader, url));
 }
 
-#[test]
-fn proxy_is_asked_to_connect() {
-    let folder = Folder::new();
-    let server = Server::start(|exchange| exchange.answer("403 Forbidden", "", b""));
-    let downloader = builder(&folder)
-        .proxy(Proxy::Url(server.url("/")))
-        .build()
-        .unwrap();
-    let report = download_one(&downloader, "http://flags.invalid/br");
-    assert!(matches!(failure(&report), DownloadErrorKind::Connect(_)));
-    assert_eq!(server.requests(), 1);
-}
-
 #[cfg(feature = "rustls")]
 mod tls {
     use super::*;
+    use crate::tls_server::{Authority, TlsServer, authority};
     use as_completed::download::RedirectError;
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-    use rustls::{ServerConfig, ServerConnection, StreamOwned};
-    use std::io::{BufRead, BufReader, Write};
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::thread::{self, JoinHandle};
-
-    type Authority = CertifiedIssuer<'static, KeyPair>;
-
-    fn authority() -> Authority {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-    }
-
-    /// A server whose certificate is for `name`, until `year`.
-    struct TlsServer {
-        address: SocketAddr,
-        connections: Arc<AtomicUsize>,
-        over: Arc<AtomicBool>,
-        acceptor: Option<JoinHandle<()>>,
-    }
-
-    impl TlsServer {
-        fn start(
-            authority: &Authority,
-            name: &str,
-            year: i32,
-            answer: impl Into<Arc<str>>,
-        ) -> Self {
-            let answer = answer.into();
-            let key = KeyPair::generate().unwrap();
-            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-            params.not_after = rcgen::date_time_ymd(year, 1, 1);
-            let certificate = params.signed_by(&key, authority).unwrap();
-            let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let config = ServerConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![certificate.der().clone()], private)
-                .unwrap();
-            let config = Arc::new(config);
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
-            let over = Arc::new(AtomicBool::new(false));
-            let connections = Arc::new(AtomicUsize::new(0));
-            let (is_over, counter) = (Arc::clone(&over), Arc::clone(&connections));
-            let acceptor = thread::spawn(move || {
-                for stream in listener.incoming() {
-                    if is_over.load(Ordering::SeqCst) {
-                        break;
-                    }
-                    counter.fetch_add(1, Ordering::SeqCst);
-                    let (config, answer) = (Arc::clone(&config), Arc::clone(&answer));
-                    // Ends when the client closes the connection.
-                    thread::spawn(move || {
-                        let connection = ServerConnection::new(config).unwrap();
-                        let mut stream =
-                            BufReader::new(StreamOwned::new(connection, stream.unwrap()));
-                        let mut line = String::new();
-                        while matches!(stream.read_line(&mut line), Ok(1..)) {
-                            if line.ends_with("\r\n\r\n") {
-                                line.clear();
-                                let _ = stream.get_mut().write_all(answer.as_bytes());
-                            }
-                        }
-                    });
-                }
-            });
-            Self {
-                address,
-                connections,
-                over,
-                acceptor: Some(acceptor),
-            }
-        }
-
-        fn url(&self, host: &str) -> String {
-            format!("https://{host}:{}/", self.address.port())
-        }
-    }
-
-    impl Drop for TlsServer {
-        fn drop(&mut self) {
-            self.over.store(true, Ordering::SeqCst);
-            let _ = std::net::TcpStream::connect(self.address);
-            if let Some(acceptor) = self.acceptor.take() {
-                let _ = acceptor.join();
-            }
-        }
-    }
 
     const FLAG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nflag";
 
@@ -222,7 +115,7 @@ mod tls {
             .unwrap();
         assert_ok(&report);
         assert_eq!(folder.read("4"), b"flag");
-        assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+        assert_eq!(server.connections(), 1);
     }
 
     fn assert_not_trusted(trusted: &Authority, server: &TlsServer, host: &str) {

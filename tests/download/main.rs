@@ -15,6 +15,8 @@ mod support;
 
 mod folder;
 mod server;
+#[cfg(feature = "rustls")]
+mod tls_server;
 
 mod answers;
 mod basics;
@@ -23,10 +25,13 @@ mod cancel;
 mod connect;
 mod files;
 mod nginx;
+mod proxies;
 mod redirects;
 mod resume;
 mod retries;
 mod run;
+#[cfg(feature = "rustls")]
+mod secure;
 mod segments;
 
 use as_completed::ThreadPool;

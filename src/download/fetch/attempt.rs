@@ -11,13 +11,14 @@ use super::segments::{Large, NoteWritten};
 use super::shared::Shared;
 use crate::download::error::DownloadErrorKind;
 use crate::download::job::Wanted;
+use crate::download::net::head;
 use crate::download::net::location::Location;
 use crate::download::settings::Overwrite;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
-use ureq::http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_TYPE, LAST_MODIFIED};
+use ureq::http::header::{ACCEPT_RANGES, CONTENT_TYPE, LAST_MODIFIED};
 use ureq::http::{HeaderMap, Response};
 
 /// How an attempt ended well.
@@ -138,9 +139,12 @@ impl Fetch<'_> {
         headers: &HeaderMap,
         total: Option<u64>,
     ) -> Result<(), DownloadErrorKind> {
-        if let Some(encoding) = text(headers, &CONTENT_ENCODING) {
+        let encoding = headers
+            .get(head::CONTENT_ENCODING)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()));
+        if let Some(encoding) = encoding {
             if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
-                return Err(DownloadErrorKind::ContentEncoding(encoding.to_owned()));
+                return Err(DownloadErrorKind::ContentEncoding(encoding.into_owned()));
             }
         }
         if let Some(expected) = self.wanted.required_type() {

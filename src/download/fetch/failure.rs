@@ -90,7 +90,15 @@ fn before_answer_io(error: io::Error) -> Failure {
             };
         }
         Some(Fault::Reset(_)) => return Kind::Disconnected(error.into()).into(),
-        None => {}
+        Some(Fault::Malformed(_)) => return Kind::Malformed(error.into()).into(),
+        Some(Fault::Refused { proxy, code }) => {
+            return Kind::Proxy {
+                proxy: proxy.clone(),
+                code: *code,
+            }
+            .into();
+        }
+        Some(Fault::Quiet) | None => {}
     }
     if let Some(failed) = inner::<LookUpFailed>(&error) {
         return Kind::LookUp {

@@ -2,13 +2,14 @@
 
 use super::connect::TcpConnector;
 use super::resolve::CachingResolver;
+use super::route::RouteConnector;
 use crate::download::error::DownloaderBuildError;
 use crate::download::settings::{Proxy, Settings, finite};
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 
-/// Large enough for the header of any answer that is accepted.
 const INPUT_BUFFER: usize = 64 * 1024;
-const MAX_HEADER: usize = 32 * 1024;
+/// Large enough for what is handed on of the header of any answer that is
+/// accepted.
+const MAX_HEADER: usize = 128 * 1024;
 /// Large enough for a request.
 const OUTPUT_BUFFER: usize = 16 * 1024;
 
@@ -19,8 +20,6 @@ pub(crate) fn build_agent(settings: &Settings) -> Result<ureq::Agent, Downloader
         .max_redirects(0)
         .user_agent(settings.user_agent.as_str())
         .accept("*/*")
-        // Another crate may have switched ureq's decompression on, which makes
-        // nonsense of lengths and ranges.
         .accept_encoding("identity")
         .proxy(build_proxy(&settings.proxy)?)
         .input_buffer_size(INPUT_BUFFER)
@@ -38,11 +37,8 @@ pub(crate) fn build_agent(settings: &Settings) -> Result<ureq::Agent, Downloader
     let config = config.tls_config(build_tls(settings.root_certificates.as_deref())?);
     let config = config.build();
 
-    let connector =
-        ().chain(ConnectProxyConnector::default())
-            .chain(TcpConnector::new(settings.token.clone()));
-    #[cfg(feature = "rustls")]
-    let connector = connector.chain(ureq::unversioned::transport::RustlsConnector::default());
+    let tcp = TcpConnector::new(settings.token.clone());
+    let connector = RouteConnector::new(tcp, settings.user_agent.clone());
     let resolver = CachingResolver::new(settings.look_up_ttl, settings.token.clone());
     Ok(ureq::Agent::with_parts(config, connector, resolver))
 }

@@ -3,8 +3,7 @@
 //! ureq's own sockets block for as long as the timeout lets them. These look at
 //! the token a few times a second, in the middle of whatever they wait for:
 //! TCP, TLS or a proxy's handshake, a header, a body. They also know what ureq
-//! does not say: whether a connection had been used before when it failed, and
-//! whether a body ended or was reset.
+//! does not say: whether a body ended or was reset.
 
 use super::stop;
 use super::transport::{Fault, TcpTransport, deadline_of, slice_until};
@@ -14,11 +13,10 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
-use ureq::unversioned::transport::{
-    ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::config::Config;
+use ureq::unversioned::transport::{LazyBuffers, NextTimeout};
 
-/// Opens the connections of one downloader.
+/// Opens TCP connections.
 #[derive(Debug)]
 pub(crate) struct TcpConnector {
     token: CancelToken,
@@ -27,6 +25,20 @@ pub(crate) struct TcpConnector {
 impl TcpConnector {
     pub(crate) fn new(token: CancelToken) -> Self {
         Self { token }
+    }
+
+    pub(crate) fn connect(
+        &self,
+        addresses: &[SocketAddr],
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<TcpTransport, ureq::Error> {
+        if self.token.is_cancelled() {
+            return Err(Fault::Cancelled.into_error());
+        }
+        let stream = self.connect_any(addresses, timeout)?;
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Ok(TcpTransport::new(stream, buffers, self.token.clone()))
     }
 
     /// Tries the addresses one after the other, each with half of the time
@@ -100,29 +112,5 @@ impl TcpConnector {
             }
             thread::sleep(PAUSE);
         }
-    }
-}
-
-impl<In: Transport> Connector<In> for TcpConnector {
-    type Out = Either<In, TcpTransport>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        if let Some(made_before) = chained {
-            return Ok(Some(Either::A(made_before)));
-        }
-        if self.token.is_cancelled() {
-            return Err(Fault::Cancelled.into_error());
-        }
-        let stream = self.connect_any(&details.addrs, details.timeout)?;
-        let buffers = LazyBuffers::new(
-            details.config.input_buffer_size(),
-            details.config.output_buffer_size(),
-        );
-        let transport = TcpTransport::new(stream, buffers, self.token.clone());
-        Ok(Some(Either::B(transport)))
     }
 }

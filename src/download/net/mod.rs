@@ -4,7 +4,15 @@ pub(crate) mod location;
 pub(crate) mod stop;
 pub(crate) mod transport;
 
-pub(crate) mod connect;
+mod chunks;
+pub(crate) mod head;
+
+mod answer;
+mod connect;
+
+mod proxy;
 pub(crate) mod resolve;
+
+mod route;
 
 pub(crate) mod agent;

@@ -6,7 +6,8 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+use ureq::Timeout;
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport, time};
 
 /// How long a socket waits before it looks at the token again.
 const SLICE: Duration = Duration::from_millis(250);
@@ -21,11 +22,28 @@ pub(crate) enum Fault {
     /// The server had closed a connection that was kept for further requests.
     #[error("server closed a kept connection: {0}")]
     Stale(io::Error),
-    /// The server reset the connection; ureq would take that for the end of a
-    /// body whose length nobody knows.
+    /// The server reset the connection, or cut it without ending TLS; ureq would
+    /// take that for the end of a body whose length nobody knows.
     #[error("{0}")]
     Reset(io::Error),
+    /// What came is not what the protocol allows.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The proxy does not make the connection.
+    #[error("proxy {proxy} refused with status {code}")]
+    Refused { proxy: String, code: u16 },
+    /// Nothing has come: not an error, but the outcome of a [`LOOK`].
+    #[error("nothing to read")]
+    Quiet,
 }
+
+/// The timeout of a read that never waits. No other has this reason.
+pub(crate) const LOOK: NextTimeout = NextTimeout {
+    after: time::Duration::Exact(Duration::ZERO),
+    reason: Timeout::PerWrite,
+    per_read: None,
+    per_write: None,
+};
 
 impl Fault {
     /// Finds the fault that an error was made of.
@@ -33,20 +51,21 @@ impl Fault {
         error.get_ref()?.downcast_ref()
     }
 
+    /// Takes the fault out of an error that was made of one.
+    pub(crate) fn take(error: io::Error) -> Result<Self, io::Error> {
+        if Self::of(&error).is_none() {
+            return Err(error);
+        }
+        let kind = error.kind();
+        match error.into_inner().map(|inner| inner.downcast()) {
+            Some(Ok(fault)) => Ok(*fault),
+            _ => Err(kind.into()),
+        }
+    }
+
     pub(crate) fn into_error(self) -> ureq::Error {
         ureq::Error::Io(io::Error::other(self))
     }
-}
-
-/// Where a connection is between the pool and its users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lease {
-    /// In use, and the server has answered, or it is the first use.
-    First,
-    /// In the pool.
-    Returned,
-    /// Taken from the pool; the server has not yet said anything since.
-    Again,
 }
 
 /// A TCP connection.
@@ -54,7 +73,6 @@ pub(crate) struct TcpTransport {
     stream: TcpStream,
     buffers: LazyBuffers,
     token: CancelToken,
-    lease: Lease,
     /// The timeouts that are set on the socket: setting them is a system call.
     read_slice: Option<Duration>,
     write_slice: Option<Duration>,
@@ -66,26 +84,23 @@ impl TcpTransport {
             stream,
             buffers,
             token,
-            lease: Lease::First,
             read_slice: None,
             write_slice: None,
         }
     }
 
-    /// Says what an error of the socket means.
-    fn fault(&self, error: io::Error) -> ureq::Error {
-        let lost = matches!(
-            error.kind(),
-            ErrorKind::ConnectionReset
-                | ErrorKind::ConnectionAborted
-                | ErrorKind::BrokenPipe
-                | ErrorKind::UnexpectedEof
-                | ErrorKind::NotConnected
-        );
-        match self.lease {
-            Lease::Again if lost => Fault::Stale(error).into_error(),
-            _ if lost => Fault::Reset(error).into_error(),
-            _ => error.into(),
+    /// Reads what is there already.
+    fn look(&mut self) -> Result<bool, ureq::Error> {
+        self.stream.set_nonblocking(true)?;
+        let looked = self.stream.read(self.buffers.input_append_buf());
+        self.stream.set_nonblocking(false)?;
+        match looked {
+            Ok(received) => {
+                self.buffers.input_appended(received);
+                Ok(received > 0)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Fault::Quiet.into_error()),
+            Err(error) => Err(fault(error)),
         }
     }
 
@@ -94,6 +109,18 @@ impl TcpTransport {
             return Err(Fault::Cancelled.into_error());
         }
         Ok(())
+    }
+}
+
+/// Says what an error of the socket means.
+fn fault(error: io::Error) -> ureq::Error {
+    match error.kind() {
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof
+        | ErrorKind::NotConnected => Fault::Reset(error).into_error(),
+        _ => error.into(),
     }
 }
 
@@ -114,17 +141,20 @@ impl Transport for TcpTransport {
                 self.write_slice = Some(slice);
             }
             match self.stream.write(&self.buffers.output()[sent..amount]) {
-                Ok(0) => return Err(self.fault(ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(fault(ErrorKind::UnexpectedEof.into())),
                 Ok(written) => sent += written,
                 Err(error) if is_interruption(&error) => {}
                 Err(error) if is_end_of_slice(&error) => check_deadline(deadline, timeout)?,
-                Err(error) => return Err(self.fault(error)),
+                Err(error) => return Err(fault(error)),
             }
         }
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        if timeout == LOOK {
+            return self.look();
+        }
         let timeout = timeout.for_read();
         let deadline = deadline_of(timeout);
         loop {
@@ -135,31 +165,20 @@ impl Transport for TcpTransport {
                 self.read_slice = Some(slice);
             }
             match self.stream.read(self.buffers.input_append_buf()) {
-                Ok(0) if self.lease == Lease::Again => {
-                    return Err(self.fault(ErrorKind::UnexpectedEof.into()));
-                }
                 Ok(received) => {
-                    self.lease = Lease::First;
                     self.buffers.input_appended(received);
                     return Ok(received > 0);
                 }
                 Err(error) if is_interruption(&error) => {}
                 Err(error) if is_end_of_slice(&error) => check_deadline(deadline, timeout)?,
-                Err(error) => return Err(self.fault(error)),
+                Err(error) => return Err(fault(error)),
             }
         }
     }
 
-    /// ureq asks when it puts a connection into its pool and when it takes it
-    /// out. Looking at the socket the second time is enough, and catches what
-    /// came in between.
+    /// Whether it is open is found by a [`LOOK`].
     fn is_open(&mut self) -> bool {
-        if self.lease != Lease::Returned {
-            self.lease = Lease::Returned;
-            return true;
-        }
-        self.lease = Lease::Again;
-        is_quiet(&self.stream).unwrap_or(false)
+        true
     }
 }
 
@@ -167,17 +186,8 @@ impl fmt::Debug for TcpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpTransport")
             .field("stream", &self.stream)
-            .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
-}
-
-/// Looks whether the server has said nothing, not even goodbye.
-fn is_quiet(stream: &TcpStream) -> io::Result<bool> {
-    stream.set_nonblocking(true)?;
-    let peeked = stream.peek(&mut [0]);
-    stream.set_nonblocking(false)?;
-    Ok(matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock))
 }
 
 pub(crate) fn deadline_of(timeout: NextTimeout) -> Option<Instant> {
@@ -185,6 +195,38 @@ pub(crate) fn deadline_of(timeout: NextTimeout) -> Option<Instant> {
         return None;
     }
     Instant::now().checked_add(*timeout.after)
+}
+
+/// What is left of a timeout of that deadline; an error if nothing is.
+pub(crate) fn left_until(
+    deadline: Option<Instant>,
+    timeout: NextTimeout,
+) -> Result<NextTimeout, ureq::Error> {
+    no_later(deadline, timeout.reason, timeout)
+}
+
+/// Shortens a timeout to what is left until a deadline, which has that reason;
+/// an error if nothing is.
+pub(crate) fn no_later(
+    deadline: Option<Instant>,
+    reason: Timeout,
+    timeout: NextTimeout,
+) -> Result<NextTimeout, ureq::Error> {
+    let Some(deadline) = deadline else {
+        return Ok(timeout);
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(ureq::Error::Timeout(reason));
+    }
+    if left >= *timeout.after {
+        return Ok(timeout);
+    }
+    Ok(NextTimeout {
+        after: time::Duration::Exact(left),
+        reason,
+        ..timeout
+    })
 }
 
 /// The next slice, which ends with the deadline at the latest. It is the same

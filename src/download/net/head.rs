@@ -1,0 +1,345 @@
+//! [`Head`]: the header of an answer as it comes, and as it is handed on.
+//!
+//! ureq reads no more than 128 lines, refuses what others accept, and acts on
+//! headers if another crate of the build has switched that on: it decodes bodies
+//! and keeps cookies. So it gets to see only the lines that matter here, and
+//! those under names that mean nothing to it. The framing is decided here, since
+//! a body whose end is misjudged becomes a wrong file.
+
+use super::transport::Fault;
+
+/// Under which name `Content-Encoding` is handed on.
+pub(crate) const CONTENT_ENCODING: &str = "as-completed-content-encoding";
+/// Under which name `Set-Cookie` is handed on.
+pub(crate) const SET_COOKIE: &str = "as-completed-set-cookie";
+
+/// Longer headers are refused.
+const MAX_LENGTH: usize = 256 * 1024;
+/// How many lines are handed on; more are of no use to anybody.
+const MAX_LINES: usize = 100;
+
+/// The lines that are handed on as they are.
+const KEPT: [&str; 12] = [
+    "accept-ranges",
+    "connection",
+    "content-disposition",
+    "content-length",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "last-modified",
+    "location",
+    "retry-after",
+    "www-authenticate",
+];
+
+/// How the end of a body is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// By its length, or by the end of the connection.
+    Plain,
+    Chunked,
+}
+
+/// What has been read of an answer's header.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    received: Vec<u8>,
+    /// Up to where there is no end of the header.
+    searched: usize,
+}
+
+/// A header that has been read to its end.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) framing: Framing,
+    pub(crate) code: u16,
+    /// What is handed on.
+    pub(crate) text: Vec<u8>,
+}
+
+impl Head {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.received.is_empty()
+    }
+
+    /// Takes as much of the input as belongs to the header, and returns how much
+    /// that is, and the header once it is complete. Answers such as
+    /// `103 Early Hints` are passed over.
+    pub(crate) fn take(&mut self, input: &[u8]) -> Result<(usize, Option<Answered>), ureq::Error> {
+        let before = self.received.len();
+        self.received.extend_from_slice(input);
+        if self.received.iter().zip(b"HTTP/1.").any(|(a, b)| a != b) {
+            return Err(malformed("no status line"));
+        }
+        let Some(end) = self.find_end() else {
+            if self.received.len() > MAX_LENGTH {
+                return Err(ureq::Error::LargeResponseHeader(
+                    self.received.len(),
+                    MAX_LENGTH,
+                ));
+            }
+            return Ok((input.len(), None));
+        };
+        let answered = read(&self.received[..end])?;
+        self.received.clear();
+        self.searched = 0;
+        let is_last = answered.code >= 200 || answered.code == 101;
+        Ok((end - before, is_last.then_some(answered)))
+    }
+
+    /// Finds the empty line.
+    fn find_end(&mut self) -> Option<usize> {
+        let from = self.searched;
+        for (index, _) in (from..)
+            .zip(&self.received[from..])
+            .filter(|(_, byte)| **byte == b'\n')
+        {
+            match &self.received[index + 1..] {
+                [b'\n', ..] => return Some(index + 2),
+                [b'\r', b'\n', ..] => return Some(index + 3),
+                _ => {}
+            }
+        }
+        // The last bytes may be the beginning of the end.
+        self.searched = self.received.len().saturating_sub(3);
+        None
+    }
+}
+
+fn malformed(why: &'static str) -> ureq::Error {
+    Fault::Malformed(why).into_error()
+}
+
+/// Reads a whole header.
+fn read(received: &[u8]) -> Result<Answered, ureq::Error> {
+    let mut lines = received
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let (minor, code) = read_status(lines.next().unwrap_or_default())
+        .ok_or_else(|| malformed("status line cannot be read"))?;
+    let mut found = Found::default();
+    let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        if let [b' ' | b'\t', ..] = line {
+            // An obsolete way to go on with the line before.
+            let (_, value) = fields
+                .last_mut()
+                .ok_or_else(|| malformed("header begins with a space"))?;
+            value.push(b' ');
+            value.extend_from_slice(line.trim_ascii());
+            continue;
+        }
+        let colon = line.iter().position(|byte| *byte == b':');
+        let (name, value) =
+            line.split_at(colon.ok_or_else(|| malformed("header without a colon"))?);
+        if name.is_empty() || !name.iter().all(is_of_a_name) {
+            return Err(malformed("header with an invalid name"));
+        }
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        fields.push((name, value[1..].trim_ascii().to_vec()));
+    }
+    for (name, value) in &fields {
+        found.note(name, value);
+    }
+    let has_no_body = code < 200 || code == 204 || code == 304;
+    let is_chunked = match found.transfer_codings.as_slice() {
+        [] => false,
+        _ if has_no_body => false,
+        ["chunked"] if minor == 1 => true,
+        _ if minor == 0 => return Err(malformed("transfer encoding in HTTP/1.0")),
+        _ => return Err(malformed("transfer encoding is not chunked alone")),
+    };
+    Ok(Answered {
+        framing: if is_chunked {
+            Framing::Chunked
+        } else {
+            Framing::Plain
+        },
+        code,
+        text: write(minor, code, &fields, is_chunked),
+    })
+}
+
+fn read_status(line: &[u8]) -> Option<(u8, u16)> {
+    let rest = line.strip_prefix(b"HTTP/1.")?;
+    let (minor, rest) = rest.split_first()?;
+    let minor = match minor {
+        b'0' => 0,
+        b'1' => 1,
+        _ => return None,
+    };
+    let rest = rest.strip_prefix(b" ")?.trim_ascii_start();
+    let (digits, reason) = rest.split_at_checked(3)?;
+    let code: u16 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (code >= 100 && matches!(reason, [] | [b' ', ..])).then_some((minor, code))
+}
+
+fn is_of_a_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+/// What decides the framing.
+#[derive(Debug, Default)]
+struct Found<'a> {
+    transfer_codings: Vec<&'a str>,
+}
+
+impl<'a> Found<'a> {
+    fn note(&mut self, name: &str, value: &'a [u8]) {
+        if name != "transfer-encoding" {
+            return;
+        }
+        for coding in value.split(|byte| *byte == b',') {
+            // What is no text is no coding that is known either.
+            let coding = std::str::from_utf8(coding.trim_ascii()).unwrap_or("unknown");
+            if coding.eq_ignore_ascii_case("chunked") {
+                self.transfer_codings.push("chunked");
+            } else if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
+                self.transfer_codings.push("unknown");
+            }
+        }
+    }
+}
+
+/// Writes the header as it is handed on.
+fn write(minor: u8, code: u16, fields: &[(String, Vec<u8>)], is_chunked: bool) -> Vec<u8> {
+    let mut text = format!("HTTP/1.{minor} {code}\r\n").into_bytes();
+    let mut push = |name: &str, value: &[u8]| {
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value);
+        text.extend_from_slice(b"\r\n");
+    };
+    let mut has_length = false;
+    for (name, value) in fields
+        .iter()
+        .filter_map(|(name, value)| Some((handed_on_as(name)?, value)))
+        .take(MAX_LINES)
+    {
+        has_length |= name == "content-length";
+        if !(is_chunked && name == "content-length") {
+            push(name, value);
+        }
+    }
+    if is_chunked {
+        push("transfer-encoding", b"chunked");
+        if has_length {
+            // Somebody on the way may have found another end of the body.
+            push("connection", b"close");
+        }
+    }
+    text.extend_from_slice(b"\r\n");
+    text
+}
+
+fn handed_on_as(name: &str) -> Option<&str> {
+    match name {
+        "content-encoding" => Some(CONTENT_ENCODING),
+        "set-cookie" => Some(SET_COOKIE),
+        name => KEPT.contains(&name).then_some(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handed_on(text: &str) -> Result<Answered, ureq::Error> {
+        let (taken, answered) = Head::default().take(text.as_bytes())?;
+        assert_eq!(taken, text.len());
+        Ok(answered.expect("the header is complete"))
+    }
+
+    #[test]
+    fn header_is_found_wherever_the_input_is_cut() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
+        let whole = text.len() - 4;
+        for cut in 0..whole {
+            let mut head = Head::default();
+            let (taken, answered) = head.take(&text[..cut]).unwrap();
+            assert!(taken == cut && answered.is_none(), "{cut}");
+            let (taken, answered) = head.take(&text[cut..]).unwrap();
+            assert_eq!(taken, whole - cut, "{cut}");
+            let text = answered.unwrap().text;
+            assert_eq!(text, b"HTTP/1.1 200\r\ncontent-length: 4\r\n\r\n");
+        }
+    }
+
+    #[test]
+    fn interim_answers_are_passed_over() {
+        let mut head = Head::default();
+        let hints = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+        let (taken, answered) = head.take(hints).unwrap();
+        assert!(taken == hints.len() && answered.is_none() && head.is_empty());
+        assert_eq!(handed_on("HTTP/1.1 204 No\r\n\r\n").unwrap().code, 204);
+    }
+
+    #[test]
+    fn only_what_matters_is_handed_on_and_by_no_name_that_ureq_acts_on() {
+        let answered = handed_on(
+            "HTTP/1.1 200 OK\r\nX-Mine: 1\r\nContent-Encoding: gzip\r\n\
+             Set-Cookie: a=b\r\nETag:\"1\"\r\n\r\n",
+        );
+        assert_eq!(
+            String::from_utf8(answered.unwrap().text).unwrap(),
+            "HTTP/1.1 200\r\nas-completed-content-encoding: gzip\r\n\
+             as-completed-set-cookie: a=b\r\netag: \"1\"\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn transfer_encoding_is_chunked_or_an_error() {
+        let framing = |version: &str, value: &str| {
+            let text = format!("{version} 200 OK\r\nTransfer-Encoding: {value}\r\n\r\n");
+            handed_on(&text).map(|answered| answered.framing).ok()
+        };
+        assert_eq!(framing("HTTP/1.1", "chunked"), Some(Framing::Chunked));
+        assert_eq!(framing("HTTP/1.1", "Chunked "), Some(Framing::Chunked));
+        assert_eq!(framing("HTTP/1.1", "identity"), Some(Framing::Plain));
+        for value in [
+            "xchunked",
+            "gzip",
+            "gzip, chunked",
+            "chunked, chunked",
+            "chunked, gzip",
+        ] {
+            assert_eq!(framing("HTTP/1.1", value), None, "{value}");
+        }
+        assert_eq!(framing("HTTP/1.0", "chunked"), None);
+    }
+
+    #[test]
+    fn length_beside_chunks_does_not_count_and_ends_the_connection() {
+        let answered =
+            handed_on("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n");
+        assert_eq!(
+            String::from_utf8(answered.unwrap().text).unwrap(),
+            "HTTP/1.1 200\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn header_that_can_be_read_in_two_ways_is_refused() {
+        for text in [
+            "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n Content-Length: 3\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n: 3\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.2 200 OK\r\n\r\n",
+            "HTTP/1.1\t200 OK\r\n\r\n",
+        ] {
+            assert!(handed_on(text).is_err(), "{text:?}");
+        }
+        assert!(Head::default().take(b"220 smtp").is_err());
+    }
+
+    #[test]
+    fn folded_line_is_one_value() {
+        let answered = handed_on("HTTP/1.1 200 OK\r\nETag: \"a\r\n  b\"\r\n\r\n").unwrap();
+        assert!(answered.text.windows(5).any(|text| text == b"\"a b\""));
+    }
+}

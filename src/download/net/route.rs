@@ -1,0 +1,112 @@
+//! [`RouteConnector`]: connections to servers, direct or through a proxy, plain
+//! or secure.
+
+use super::answer::AnswerTransport;
+use super::connect::TcpConnector;
+use super::proxy;
+use super::transport::{deadline_of, left_until};
+use ureq::Proxy;
+use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
+
+/// Opens the connections of one downloader.
+#[derive(Debug)]
+pub(crate) struct RouteConnector {
+    tcp: TcpConnector,
+    #[cfg(feature = "rustls")]
+    tls: ureq::unversioned::transport::RustlsConnector,
+    user_agent: String,
+}
+
+impl RouteConnector {
+    pub(crate) fn new(tcp: TcpConnector, user_agent: String) -> Self {
+        Self {
+            tcp,
+            #[cfg(feature = "rustls")]
+            tls: ureq::unversioned::transport::RustlsConnector::default(),
+            user_agent,
+        }
+    }
+
+    /// Connects to the proxy, and through it to the target if that is secure.
+    fn connect_through(
+        &self,
+        proxy: &Proxy,
+        details: &ConnectionDetails<'_>,
+    ) -> Result<AnswerTransport, ureq::Error> {
+        let deadline = deadline_of(details.timeout);
+        let uri = proxy.uri();
+        let addresses = details
+            .resolver
+            .resolve(uri, details.config, details.timeout)?;
+        let to_proxy = ConnectionDetails {
+            uri,
+            addrs: addresses,
+            config: details.config,
+            request_level: details.request_level,
+            resolver: details.resolver,
+            now: details.now,
+            timeout: left_until(deadline, details.timeout)?,
+            current_time: details.current_time.clone(),
+            run_connector: details.run_connector.clone(),
+            register_shutdown: details.register_shutdown.clone(),
+        };
+        let transport = self.connect_directly(&to_proxy)?;
+        if !details.needs_tls() {
+            let forward = proxy::forward(proxy, details.uri);
+            return Ok(AnswerTransport::new(transport, Some(forward)));
+        }
+        let tunnel = proxy::tunnel(
+            transport,
+            proxy,
+            details.uri,
+            &self.user_agent,
+            left_until(deadline, details.timeout)?,
+        )?;
+        let transport = self.secure(details, Box::new(tunnel))?;
+        Ok(AnswerTransport::new(transport, None))
+    }
+
+    fn connect_directly(
+        &self,
+        details: &ConnectionDetails<'_>,
+    ) -> Result<Box<dyn Transport>, ureq::Error> {
+        let tcp = self
+            .tcp
+            .connect(&details.addrs, details.config, details.timeout)?;
+        self.secure(details, Box::new(tcp))
+    }
+
+    /// Wraps a connection in TLS if that is wanted. ureq refuses what should
+    /// be secure and is not.
+    fn secure(
+        &self,
+        details: &ConnectionDetails<'_>,
+        transport: Box<dyn Transport>,
+    ) -> Result<Box<dyn Transport>, ureq::Error> {
+        #[cfg(feature = "rustls")]
+        if details.needs_tls() {
+            let secured = self.tls.connect(details, Some(transport))?;
+            let secured = secured.ok_or(ureq::Error::ConnectionFailed)?;
+            return Ok(Box::new(secured));
+        }
+        let _ = details;
+        Ok(transport)
+    }
+}
+
+impl Connector for RouteConnector {
+    type Out = AnswerTransport;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _chained: Option<()>,
+    ) -> Result<Option<AnswerTransport>, ureq::Error> {
+        let proxy = details.config.proxy();
+        let transport = match proxy.filter(|proxy| !proxy.is_no_proxy(details.uri)) {
+            Some(proxy) => self.connect_through(proxy, details)?,
+            None => AnswerTransport::new(self.connect_directly(details)?, None),
+        };
+        Ok(Some(transport))
+    }
+}
