@@ -92,26 +92,7 @@ impl AnswerTransport {
                 Err(Fault::Stale(ErrorKind::UnexpectedEof.into()).into_error())
             }
             Ok(false) => Ok(false),
-            Err(error) => Err(self.fault(error, is_stale)),
-        }
-    }
-
-    /// Says what an error of the connection means. ureq would take some for the
-    /// end of a body whose length nobody knows.
-    fn fault(&self, error: ureq::Error, is_stale: bool) -> ureq::Error {
-        let ureq::Error::Io(error) = error else {
-            return error;
-        };
-        match Fault::take(error) {
-            Ok(Fault::Reset(error)) if is_stale => Fault::Stale(error).into_error(),
-            Ok(fault) => fault.into_error(),
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof && is_stale => {
-                Fault::Stale(error).into_error()
-            }
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                Fault::Reset(error).into_error()
-            }
-            Err(error) => error.into(),
+            Err(error) => Err(fault(error, is_stale)),
         }
     }
 
@@ -215,6 +196,23 @@ impl AnswerTransport {
     }
 }
 
+/// Says what an error of the connection means. ureq would take some for the
+/// end of a body whose length nobody knows.
+fn fault(error: ureq::Error, is_stale: bool) -> ureq::Error {
+    let ureq::Error::Io(error) = error else {
+        return error;
+    };
+    match Fault::take(error) {
+        Ok(Fault::Reset(error)) if is_stale => Fault::Stale(error).into_error(),
+        Ok(fault) => fault.into_error(),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof && is_stale => {
+            Fault::Stale(error).into_error()
+        }
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Fault::Reset(error).into_error(),
+        Err(error) => error.into(),
+    }
+}
+
 /// Sends bytes that may be more than there is room for.
 pub(crate) fn transmit(
     transport: &mut dyn Transport,
@@ -259,7 +257,7 @@ impl Transport for AnswerTransport {
             _ => self.inner.transmit_output(amount, timeout),
         };
         let is_stale = self.lease == Lease::Again;
-        outcome.map_err(|error| self.fault(error, is_stale))
+        outcome.map_err(|error| fault(error, is_stale))
     }
 
     fn maybe_await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {

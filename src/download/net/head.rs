@@ -134,7 +134,7 @@ fn read(received: &[u8]) -> Result<Answered, ureq::Error> {
         let colon = line.iter().position(|byte| *byte == b':');
         let (name, value) =
             line.split_at(colon.ok_or_else(|| malformed("header without a colon"))?);
-        if name.is_empty() || !name.iter().all(is_of_a_name) {
+        if name.is_empty() || !name.iter().copied().all(is_of_a_name) {
             return Err(malformed("header with an invalid name"));
         }
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
@@ -176,8 +176,8 @@ fn read_status(line: &[u8]) -> Option<(u8, u16)> {
     (code >= 100 && matches!(reason, [] | [b' ', ..])).then_some((minor, code))
 }
 
-fn is_of_a_name(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// What decides the framing.

@@ -4,11 +4,16 @@
 //! connection that is open already, and starts a thread for it if there is a
 //! timeout. Here a host is looked up once in a while, on one thread however
 //! many requests wait for it, and those wait no longer than they may.
+//!
+//! The operating system cannot be told to stop, so a look-up that hangs outlives
+//! those who wait for it. There are [`MAX_THREADS`] of them at a time at most;
+//! further hosts wait for their turn, and lose it once nobody waits for them.
 
-use super::transport::Fault;
+use super::transport::{Fault, deadline_of};
 use crate::sync::{Condvar, Mutex};
 use crate::task::CancelToken;
-use std::collections::HashMap;
+use crate::unwind;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -25,6 +30,8 @@ const FAILURE_TTL: Duration = Duration::from_secs(1);
 const SLICE: Duration = Duration::from_millis(100);
 /// How many hosts are remembered before those are forgotten whose time is over.
 const MANY_HOSTS: usize = 1024;
+/// How many hosts are looked up at a time.
+const MAX_THREADS: usize = 32;
 /// What ureq has room for.
 const MAX_ADDRESSES: usize = 16;
 
@@ -38,32 +45,49 @@ pub(crate) struct LookUpFailed {
     pub(crate) message: String,
 }
 
+/// What a look-up came to.
+type Answer = Result<Arc<[IpAddr]>, LookUpFailed>;
+
 /// What is known of a host.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Knowledge {
-    /// Somebody is asking.
-    Awaited,
-    Found(Arc<[IpAddr]>, Instant),
-    Failed(LookUpFailed, Instant),
+    /// It is being looked up, or waits for its turn.
+    Awaited(Arc<Pending>),
+    Answered(Answer, Instant),
 }
 
 impl Knowledge {
     fn counts_at(&self, now: Instant) -> bool {
         match self {
-            Self::Awaited => true,
-            Self::Found(_, until) | Self::Failed(_, until) => now < *until,
+            Self::Awaited(_) => true,
+            Self::Answered(_, until) => now < *until,
         }
     }
+}
+
+/// A look-up, shared by those who wait for it: whoever waits takes its answer,
+/// however short the time is for which others may use it.
+#[derive(Debug, Default)]
+struct Pending {
+    answer: Mutex<Option<Answer>>,
+    arrived: Condvar,
 }
 
 /// How the names of hosts become addresses.
 type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 struct Shared {
-    hosts: Mutex<HashMap<String, Knowledge>>,
-    arrived: Condvar,
+    state: Mutex<State>,
     ttl: Duration,
     look_up: Box<LookUp>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    hosts: HashMap<String, Knowledge>,
+    /// The hosts that wait for a thread.
+    queue: VecDeque<(String, Arc<Pending>)>,
+    threads: usize,
 }
 
 /// A resolver that remembers.
@@ -88,8 +112,7 @@ impl CachingResolver {
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
-                hosts: Mutex::new(HashMap::new()),
-                arrived: Condvar::new(),
+                state: Mutex::new(State::default()),
                 ttl,
                 look_up: Box::new(look_up),
             }),
@@ -103,74 +126,138 @@ impl CachingResolver {
         deadline: Option<Instant>,
         timeout: NextTimeout,
     ) -> Result<Arc<[IpAddr]>, ureq::Error> {
-        let mut hosts = self.shared.hosts.lock();
-        loop {
+        let known = |answer: &Answer| {
+            answer
+                .clone()
+                .map_err(|failed| io::Error::other(failed).into())
+        };
+        let pending = {
+            let mut state = self.shared.state.lock();
             let now = Instant::now();
-            match hosts.get(host) {
-                Some(Knowledge::Found(addresses, until)) if now < *until => {
-                    return Ok(Arc::clone(addresses));
-                }
-                Some(Knowledge::Failed(failed, until)) if now < *until => {
-                    return Err(io::Error::other(failed.clone()).into());
-                }
-                Some(Knowledge::Awaited) => {}
+            match state.hosts.get(host) {
+                Some(Knowledge::Awaited(pending)) => Arc::clone(pending),
+                Some(Knowledge::Answered(answer, until)) if now < *until => return known(answer),
                 _ => {
-                    if hosts.len() >= MANY_HOSTS {
-                        hosts.retain(|_, knowledge| knowledge.counts_at(now));
+                    if state.hosts.len() >= MANY_HOSTS {
+                        state.hosts.retain(|_, knowledge| knowledge.counts_at(now));
                     }
-                    hosts.insert(host.to_owned(), Knowledge::Awaited);
-                    drop(hosts);
-                    ask(&self.shared, host);
-                    hosts = self.shared.hosts.lock();
-                    continue;
+                    ask(&self.shared, &mut state, host)
                 }
+            }
+        };
+        let mut answer = pending.answer.lock();
+        loop {
+            if let Some(answer) = &*answer {
+                return known(answer);
             }
             if self.token.is_cancelled() {
                 return Err(io::Error::other(Fault::Cancelled).into());
             }
+            let now = Instant::now();
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(ureq::Error::Timeout(timeout.reason));
             }
             let until = deadline.map_or(now + SLICE, |deadline| deadline.min(now + SLICE));
-            self.shared.arrived.wait_until(&mut hosts, until);
+            pending.arrived.wait_until(&mut answer, until);
         }
     }
 }
 
-/// Has the host looked up on a thread of its own: the operating system may
-/// take longer than anybody wants to wait.
-fn ask(shared: &Arc<Shared>, host: &str) {
-    let (theirs, name) = (Arc::clone(shared), host.to_owned());
-    let thread = thread::Builder::new()
-        .name("as-completed-look-up".to_owned())
-        .spawn(move || answer(&theirs, &name));
-    if thread.is_err() {
-        // Without a thread the caller itself asks, for as long as it takes.
-        answer(shared, host);
+/// Has the host looked up on another thread: the operating system may take
+/// longer than anybody wants to wait.
+fn ask(shared: &Arc<Shared>, state: &mut State, host: &str) -> Arc<Pending> {
+    let pending = Arc::new(Pending::default());
+    let knowledge = Knowledge::Awaited(Arc::clone(&pending));
+    state.hosts.insert(host.to_owned(), knowledge);
+    state
+        .queue
+        .push_back((host.to_owned(), Arc::clone(&pending)));
+    if state.threads < MAX_THREADS {
+        state.threads += 1;
+        let theirs = Arc::clone(shared);
+        let thread = thread::Builder::new()
+            .name("as-completed-look-up".to_owned())
+            .spawn(move || answer_all(&theirs));
+        if let Err(error) = thread {
+            state.threads -= 1;
+            if state.threads == 0 {
+                // Nobody would ever take a turn.
+                for (host, pending) in std::mem::take(&mut state.queue) {
+                    settle(shared, state, host, &pending, Err(copy_of(&error)));
+                }
+            }
+        }
+    }
+    pending
+}
+
+/// An error of the same kind and message.
+fn copy_of(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
+
+/// Looks up what waits for its turn, until nothing does.
+fn answer_all(shared: &Shared) {
+    loop {
+        let (host, pending) = {
+            let mut state = shared.state.lock();
+            let Some((host, pending)) = next_awaited(&mut state) else {
+                state.threads -= 1;
+                return;
+            };
+            (host, pending)
+        };
+        let found = unwind::catch(|| (shared.look_up)(&host)).unwrap_or_else(|payload| {
+            unwind::discard(payload);
+            Err(io::Error::other("the look-up panicked"))
+        });
+        let mut state = shared.state.lock();
+        settle(shared, &mut state, host, &pending, found);
     }
 }
 
-fn answer(shared: &Shared, host: &str) {
-    let found = (shared.look_up)(host).and_then(|addresses| {
+/// Returns the next host that somebody waits for, and forgets those before.
+fn next_awaited(state: &mut State) -> Option<(String, Arc<Pending>)> {
+    /// This one, and that of the map.
+    const OURS: usize = 2;
+    loop {
+        let (host, pending) = state.queue.pop_front()?;
+        if Arc::strong_count(&pending) > OURS {
+            return Some((host, pending));
+        }
+        state.hosts.remove(&host);
+    }
+}
+
+/// Tells those who wait, and remembers the answer for others.
+fn settle(
+    shared: &Shared,
+    state: &mut State,
+    host: String,
+    pending: &Pending,
+    found: io::Result<Vec<IpAddr>>,
+) {
+    let found = found.and_then(|addresses| {
         if addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "no address"));
         }
         Ok(addresses)
     });
-    let now = Instant::now();
-    let knowledge = match found {
-        Ok(addresses) => Knowledge::Found(addresses.into(), later(now, shared.ttl)),
-        Err(error) => Knowledge::Failed(
-            LookUpFailed {
-                host: host.to_owned(),
+    let (answer, ttl) = match found {
+        Ok(addresses) => (Ok(addresses.into()), shared.ttl),
+        Err(error) => {
+            let failed = LookUpFailed {
+                host: host.clone(),
                 kind: error.kind(),
                 message: error.to_string(),
-            },
-            later(now, FAILURE_TTL),
-        ),
+            };
+            (Err(failed), FAILURE_TTL)
+        }
     };
-    shared.hosts.lock().insert(host.to_owned(), knowledge);
-    shared.arrived.notify_all();
+    *pending.answer.lock() = Some(Answer::clone(&answer));
+    pending.arrived.notify_all();
+    let until = later(Instant::now(), ttl);
+    state.hosts.insert(host, Knowledge::Answered(answer, until));
 }
 
 fn later(now: Instant, duration: Duration) -> Instant {
@@ -196,12 +283,7 @@ impl Resolver for CachingResolver {
             resolved.push(SocketAddr::new(address, port));
             return Ok(resolved);
         }
-        let deadline = if timeout.after.is_not_happening() {
-            None
-        } else {
-            Instant::now().checked_add(*timeout.after)
-        };
-        let addresses = self.addresses_of(host, deadline, timeout)?;
+        let addresses = self.addresses_of(host, deadline_of(timeout), timeout)?;
         for address in addresses.iter().take(MAX_ADDRESSES) {
             resolved.push(SocketAddr::new(*address, port));
         }
@@ -315,5 +397,60 @@ mod tests {
             .downcast_ref::<LookUpFailed>()
             .unwrap();
         assert_eq!(failed.host, "host");
+    }
+
+    #[test]
+    fn look_up_is_of_use_to_who_waits_for_it_also_if_it_is_not_kept() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let resolver =
+            CachingResolver::with_look_up(Duration::ZERO, CancelToken::new(), move |_| {
+                counter.fetch_add(1, Ordering::SeqCst);
+                Ok(vec![LOCAL])
+            });
+        let limit = Some(Duration::from_secs(30));
+        for number in 1..=3 {
+            assert!(resolve(&resolver, "http://host/", limit).is_ok());
+            assert_eq!(asked.load(Ordering::SeqCst), number);
+        }
+    }
+
+    #[test]
+    fn look_up_that_panics_is_a_failure() {
+        let resolver = CachingResolver::with_look_up(Duration::MAX, CancelToken::new(), |host| {
+            panic!("{host} is unlucky")
+        });
+        let limit = Some(Duration::from_secs(30));
+        let error = resolve(&resolver, "http://host/", limit).unwrap_err();
+        assert!(!matches!(error, ureq::Error::Timeout(_)), "{error:?}");
+    }
+
+    #[test]
+    fn hosts_that_hang_take_a_bounded_number_of_threads() {
+        let (let_go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let running = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&running);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let total = Arc::clone(&asked);
+        let resolver =
+            CachingResolver::with_look_up(Duration::MAX, CancelToken::new(), move |host| {
+                total.fetch_add(1, Ordering::SeqCst);
+                counter.fetch_add(1, Ordering::SeqCst);
+                let _ = gate.lock().recv();
+                counter.fetch_sub(1, Ordering::SeqCst);
+                assert!(!host.is_empty());
+                Ok(vec![LOCAL])
+            });
+        for number in 0..300 {
+            let url = format!("http://host-{number}/");
+            let error = resolve(&resolver, &url, Some(Duration::from_millis(1))).unwrap_err();
+            assert!(matches!(error, ureq::Error::Timeout(_)));
+        }
+        assert!(running.load(Ordering::SeqCst) <= MAX_THREADS);
+        drop(let_go);
+        assert!(resolve(&resolver, "http://another/", None).is_ok());
+        // Those whose turn nobody waited for were passed over.
+        assert!(asked.load(Ordering::SeqCst) <= MAX_THREADS + 1);
     }
 }

@@ -57,9 +57,9 @@ impl Fault {
             return Err(error);
         }
         let kind = error.kind();
-        match error.into_inner().map(|inner| inner.downcast()) {
-            Some(Ok(fault)) => Ok(*fault),
-            _ => Err(kind.into()),
+        match error.into_inner().ok_or(kind)?.downcast() {
+            Ok(fault) => Ok(*fault),
+            Err(other) => Err(io::Error::new(kind, other)),
         }
     }
 
