@@ -155,6 +155,10 @@ impl DownloaderBuilder {
     /// starts over. The part is locked while it is written: a run that finds it
     /// locked by another run downloads the file without it. A file `NAME.part` that
     /// this crate did not write is left unchanged.
+    ///
+    /// A file that is complete is not downloaded again: if it has the SHA-256 that its
+    /// job requires, or else if the server says that there is nothing beyond its length
+    /// in the file of its modification time.
     pub fn resume(mut self, resume: bool) -> Self {
         self.settings.resume = resume;
         self

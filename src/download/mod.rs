@@ -31,7 +31,8 @@
 //! is renamed once it is complete and has passed the checks of its job. After an
 //! error, the file is absent or unchanged. A symbolic link of that name is replaced,
 //! not followed. No temporary file is left behind, unless
-//! [`resume`](DownloaderBuilder::resume) is on or the process is killed.
+//! [`resume`](DownloaderBuilder::resume) is on or the process is killed; the next run
+//! in that folder removes what a killed one has left.
 //!
 //! # Limits
 //!

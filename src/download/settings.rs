@@ -13,13 +13,16 @@ use ureq::http::{HeaderName, HeaderValue};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Overwrite {
-    /// Download the file, and replace the old one once the new one is complete.
+    /// Download the file, and replace the old one once the new one is complete. The
+    /// new file gets the permissions of the old one; a read-only file is an error.
     #[default]
     Always,
-    /// Replace the old file only if the server's file is newer. Downloaded files get
-    /// the modification time that the server sends, and that time is compared.
+    /// Replace the old file only if the server's file is newer, or if the old one is
+    /// not what the job requires. Downloaded files get the modification time that the
+    /// server sends, and that time is compared.
     IfChanged,
-    /// Keep the old file, and make no request.
+    /// Keep the old file, and make no request. It is an error if it is not what the
+    /// job requires, or not a file.
     Never,
 }
 

@@ -77,6 +77,23 @@ fn rate_is_bounded() {
 }
 
 #[test]
+fn rate_is_waited_for_no_longer_than_the_job_may_take() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(&[b'x'; 5000]));
+    // All of them together would take 400 seconds, and eight pieces 40.
+    let downloader = builder(&folder)
+        .max_bytes_per_second(100)
+        .total_timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let jobs = (0..8).map(|n| Job::new(n, server.url("/"), n.to_string()));
+    let pool = ThreadPool::new(8);
+    let report = downloader.download_many(&pool, jobs, ()).unwrap();
+    assert_eq!(report.count(DownloadStatus::Error), 8);
+    assert!(report.elapsed() < Duration::from_secs(15), "{report:?}");
+}
+
+#[test]
 fn report_keeps_what_it_is_told_to() {
     let server = Server::start(|exchange| match exchange.number {
         1 => exchange.answer("404 Not Found", "", b""),

@@ -23,6 +23,7 @@ mod basics;
 mod bounds;
 mod cancel;
 mod connect;
+mod existing;
 mod files;
 mod nginx;
 mod proxies;

@@ -24,6 +24,8 @@ pub(crate) enum Condition<'a> {
     Piece(&'a Range<u64>, &'a Validator),
     /// The whole file, if it has changed since then.
     ModifiedSince(SystemTime),
+    /// What there is beyond a length, if the file is of that date.
+    Beyond { length: u64, modified: SystemTime },
 }
 
 /// An answer that is no redirect, and where it came from.
@@ -110,6 +112,9 @@ fn ask_once(
         Condition::ModifiedSince(time) => {
             request.header(IF_MODIFIED_SINCE, httpdate::fmt_http_date(time))
         }
+        Condition::Beyond { length, modified } => request
+            .header(RANGE, format!("bytes={length}-"))
+            .header(IF_RANGE, httpdate::fmt_http_date(modified)),
     };
     if let Some(left) = timeout {
         request = request.config().timeout_global(finite(left)).build();

@@ -2,23 +2,23 @@
 
 use super::ask::{Condition, ask, refusal, text};
 use super::body::{self, Progress, Received, Sink};
+use super::existing::{Here, modified_there};
 use super::failure::{Again, Failure};
 use super::pauses::Pauses;
 use super::ranges::Ranges;
 use super::resume::{Offer, Part, Validator, Verdict};
-use super::save::{Committed, Draft};
+use super::save::{self, Committed, Draft};
 use super::segments::{Large, NoteWritten};
 use super::shared::Shared;
 use crate::download::error::DownloadErrorKind;
 use crate::download::job::Wanted;
 use crate::download::net::head;
 use crate::download::net::location::Location;
-use crate::download::settings::Overwrite;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
-use ureq::http::header::{ACCEPT_RANGES, CONTENT_TYPE, LAST_MODIFIED};
+use ureq::http::header::{ACCEPT_RANGES, CONTENT_TYPE};
 use ureq::http::{HeaderMap, Response};
 
 /// How an attempt ended well.
@@ -62,7 +62,11 @@ pub(crate) struct Fetch<'a> {
 impl Fetch<'_> {
     /// Makes one attempt. Blocks until the file is there or the attempt has
     /// failed, within the timeouts.
-    pub(crate) fn attempt(&self, progress: &mut Progress<'_>) -> Result<Fetched, Failure> {
+    pub(crate) fn attempt(
+        &self,
+        here: Here,
+        progress: &mut Progress<'_>,
+    ) -> Result<Fetched, Failure> {
         let settings = &self.shared.settings;
         // A line break would forge lines of the note.
         let can_be_noted = !self.wanted.url.contains(['\n', '\r']);
@@ -72,11 +76,12 @@ impl Fetch<'_> {
             None
         };
         let offer = part.as_ref().and_then(|part| part.offer(&self.wanted.url));
-        let known = self.modified_here();
-        let condition = match (&offer, known) {
+        let condition = match (&offer, here) {
+            (_, Here::AsWanted) => return Ok(Fetched::Skipped),
             (Some(offer), _) => Condition::RestOf(offer),
-            (None, Some(time)) => Condition::ModifiedSince(time),
-            (None, None) => Condition::None,
+            (None, Here::Dated(time)) => Condition::ModifiedSince(time),
+            (None, Here::Whole { length, modified }) => Condition::Beyond { length, modified },
+            (None, Here::Nothing) => Condition::None,
         };
         let answer = ask(self.shared, self.location, condition, self.deadline)?;
         let headers = answer.response.headers();
@@ -85,7 +90,20 @@ impl Fetch<'_> {
             (200, _) => None,
             (206, Some(offer)) => Some((offer, offer.judge_partial(headers))),
             (416, Some(offer)) => Some((offer, offer.judge_unsatisfiable(headers))),
-            (304, _) if known.is_some() => return Ok(Fetched::Skipped),
+            (304, None) if matches!(here, Here::Dated(_)) => return Ok(Fetched::Skipped),
+            (206 | 416, None) if matches!(here, Here::Whole { .. }) => {
+                let is_whole = status == 416 && here.is_all_of(headers);
+                let failure = refusal(&answer);
+                body::drain(answer.response.into_body());
+                return if is_whole {
+                    Ok(Fetched::Skipped)
+                } else {
+                    Err(Failure {
+                        again: Again::Anew,
+                        ..failure
+                    })
+                };
+            }
             _ => {
                 let failure = refusal(&answer);
                 if let (404 | 410, Some(part)) = (status, &part) {
@@ -116,7 +134,7 @@ impl Fetch<'_> {
                 self.save_part(answer.response, part, &begin, progress)
             }
             (Some((offer, Verdict::IsWhole)), Some(part)) => {
-                let modified = self.modified_there(headers);
+                let modified = modified_there(headers);
                 body::drain(answer.response.into_body());
                 self.finish_part(&part, offer.length, modified)
             }
@@ -171,6 +189,11 @@ impl Fetch<'_> {
         }
     }
 
+    /// Looks before a body is read whether its file can be put into place.
+    fn check_replaceable(&self) -> Result<(), DownloadErrorKind> {
+        save::replaceable(&self.target).map(drop)
+    }
+
     /// Saves a whole body, of which nothing remains if it breaks off.
     fn save_whole(
         &self,
@@ -179,7 +202,8 @@ impl Fetch<'_> {
     ) -> Result<Fetched, Failure> {
         let total = answer.body().content_length();
         self.check_header(answer.headers(), total)?;
-        let modified = self.modified_there(answer.headers());
+        self.check_replaceable()?;
+        let modified = modified_there(answer.headers());
         let directory = &self.shared.settings.directory;
         let received = body::receive(
             self.shared,
@@ -211,11 +235,12 @@ impl Fetch<'_> {
         };
         self.check_header(answer.headers(), total)
             .inspect_err(|_| part.discard())?;
-        let modified = self.modified_there(answer.headers());
+        self.check_replaceable()?;
+        let modified = modified_there(answer.headers());
         let hasher = match self.sha256 {
             None => None,
             Some(_) if offset == 0 => Some(Sha256::new()),
-            Some(_) => Some(body::hash_part(self.shared, &part, self.deadline)?),
+            Some(_) => Some(self.hash_part(&part)?),
         };
         let directory = &self.shared.settings.directory;
         let mut open = || match begin {
@@ -310,7 +335,7 @@ impl Fetch<'_> {
         };
         self.check_header(answer.headers(), Some(total))
             .inspect_err(|_| discard(&part))?;
-        let modified = self.modified_there(answer.headers());
+        let modified = modified_there(answer.headers());
         let url = &self.wanted.url;
         let begun = match &mut part {
             None => None,
@@ -415,13 +440,18 @@ impl Fetch<'_> {
             .inspect_err(|_| part.discard())?;
         let hasher = match self.sha256 {
             None => None,
-            Some(_) => Some(body::hash_part(self.shared, part, self.deadline)?),
+            Some(_) => Some(self.hash_part(part)?),
         };
         let received = Received {
             draft: part.go_on(length)?,
             hasher,
         };
         self.finish_of_part(part, received, modified, true)
+    }
+
+    fn hash_part(&self, part: &Part) -> Result<Sha256, DownloadErrorKind> {
+        let unreadable = |error| part.unreadable(error);
+        body::hash(self.shared, part.read()?, &unreadable, self.deadline)
     }
 
     /// Gives a whole draft its name, if it is what the job requires.
@@ -439,34 +469,12 @@ impl Fetch<'_> {
             settings.overwrite,
             modified,
         )?;
-        Ok(match committed {
-            Committed::Saved => Fetched::Saved,
-            Committed::WasThere => Fetched::Skipped,
-        })
-    }
-
-    /// When the file that is there was modified, if that is to be asked about.
-    fn modified_here(&self) -> Option<SystemTime> {
-        if self.shared.settings.overwrite != Overwrite::IfChanged {
-            return None;
+        match committed {
+            Committed::Saved => Ok(Fetched::Saved),
+            Committed::WasThere => {
+                self.require_existing()?;
+                Ok(Fetched::Skipped)
+            }
         }
-        let metadata = std::fs::symlink_metadata(&self.target).ok()?;
-        let modified = metadata.modified().ok()?;
-        (metadata.is_file() && has_http_date(modified)).then_some(modified)
     }
-
-    /// When the server's file was modified, if that is to be kept.
-    fn modified_there(&self, headers: &HeaderMap) -> Option<SystemTime> {
-        if self.shared.settings.overwrite != Overwrite::IfChanged {
-            return None;
-        }
-        httpdate::parse_http_date(text(headers, &LAST_MODIFIED)?).ok()
-    }
-}
-
-/// Whether a header can say that time: one of the years 1970 to 9999.
-fn has_http_date(time: SystemTime) -> bool {
-    const YEAR_10000: u64 = 253_402_300_800;
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .is_ok_and(|since| since.as_secs() < YEAR_10000)
 }

@@ -2,13 +2,13 @@
 
 use super::failure::{Failure, within_body};
 use super::pace::Speedometer;
-use super::resume::Part;
 use super::save::Draft;
 use super::shared::Shared;
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
 use sha2::{Digest, Sha256};
-use std::io::Read;
-use std::time::Instant;
+use std::fs::File;
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
 
 /// Told of bytes received, bytes there are, and bytes expected.
 pub(crate) type Progress<'a> = dyn FnMut(u64, u64, Option<u64>) + 'a;
@@ -110,7 +110,10 @@ impl Receiving<'_, '_> {
             before = after;
             if let Some(rate_limit) = rate_limit {
                 let pause = rate_limit.take(received as u64, after);
-                if !settings.token.sleep(pause) {
+                let most = self.sink.deadline.map_or(Duration::MAX, |deadline| {
+                    deadline.saturating_duration_since(after)
+                });
+                if !settings.token.sleep(pause.min(most)) {
                     return Err(DownloadErrorKind::Cancelled.into());
                 }
                 before = Instant::now();
@@ -207,14 +210,14 @@ pub(crate) fn drain(body: ureq::Body) {
     while reader.limit() > 0 && matches!(reader.read(&mut scrap), Ok(1..)) {}
 }
 
-/// Hashes what there is of a part; ends when the run is cancelled or the time
+/// Hashes what there is of a file; ends when the run is cancelled or the time
 /// of the job is over.
-pub(crate) fn hash_part(
+pub(crate) fn hash(
     shared: &Shared,
-    part: &Part,
+    mut file: File,
+    unreadable: &dyn Fn(io::Error) -> DownloadErrorKind,
     deadline: Option<Instant>,
 ) -> Result<Sha256, DownloadErrorKind> {
-    let mut file = part.read()?;
     let mut hasher = Sha256::new();
     shared.with_buffer(|buffer| {
         loop {
@@ -224,7 +227,7 @@ pub(crate) fn hash_part(
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(DownloadErrorKind::Timeout(TimeoutKind::Total));
             }
-            match file.read(buffer).map_err(|error| part.unreadable(error))? {
+            match file.read(buffer).map_err(unreadable)? {
                 0 => break,
                 read => hasher.update(&buffer[..read]),
             }

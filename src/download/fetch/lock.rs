@@ -32,6 +32,37 @@ pub(crate) fn create(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Creates and locks a file of a name that nobody else uses; `None` if something
+/// of that name is there already, or if it was taken for one that was left over.
+pub(crate) fn create_temporary(path: &Path) -> io::Result<Option<File>> {
+    match system::create(path) {
+        // Without locks nobody takes it for one that was left over, either.
+        Ok(file) => {
+            Ok((!system::is_locked_by_another(&file) && is_at(&file, path)).then_some(file))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file that is locked for as long as it is of use, if it is not.
+pub(crate) fn remove_unused(path: &Path) {
+    if let Found::File(_unused) = open(path) {
+        // Nobody is to be told of an error: the next run tries again.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Opens a file to read it through, if it is a regular one or a link to one.
+pub(crate) fn open_to_hash(path: &Path) -> io::Result<File> {
+    let file = system::open_followed(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
+}
+
 /// Opens a small file to read it, if it is a regular one.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     let file = system::open_to_read(path)?;
@@ -71,6 +102,7 @@ fn is_plain(metadata: &Metadata) -> bool {
 #[cfg(unix)]
 mod system {
     use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+    use rustix::io::Errno;
     use std::fs::{self, File};
     use std::io;
     use std::os::unix::fs::MetadataExt;
@@ -88,6 +120,11 @@ mod system {
         open_with(path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)
     }
 
+    pub(super) fn open_followed(path: &Path) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
     fn open_with(path: &Path, flags: OFlags) -> io::Result<File> {
         // Without NONBLOCK, opening a FIFO waits for its other end.
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -97,6 +134,11 @@ mod system {
 
     pub(super) fn try_lock(file: &File) -> bool {
         flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    }
+
+    /// Locks the file, unless another has; where there are no locks, nobody has.
+    pub(super) fn is_locked_by_another(file: &File) -> bool {
+        flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
     }
 
     pub(super) fn is_at(file: &File, path: &Path) -> bool {
@@ -145,6 +187,14 @@ mod system {
 
     pub(super) fn try_lock(_file: &File) -> bool {
         true
+    }
+
+    pub(super) fn open_followed(path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    pub(super) fn is_locked_by_another(_file: &File) -> bool {
+        false
     }
 
     pub(super) fn is_at(_file: &File, path: &Path) -> bool {

@@ -17,4 +17,6 @@ mod ask;
 
 mod segments;
 
+// One machine: existing, attempt.
 pub(crate) mod attempt;
+pub(crate) mod existing;

@@ -347,6 +347,13 @@ pub(crate) enum Verdict {
     BeginAnew,
 }
 
+/// The length of the whole file, in an answer that there is nothing beyond.
+pub(crate) fn total_of_unsatisfiable(headers: &HeaderMap) -> Option<u64> {
+    ContentRange::of(headers)
+        .filter(|range| range.range.is_none())?
+        .total
+}
+
 impl Offer {
     pub(crate) fn judge_partial(&self, headers: &HeaderMap) -> Verdict {
         match ContentRange::of(headers) {

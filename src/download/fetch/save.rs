@@ -1,8 +1,9 @@
 //! [`Draft`]: a file that is not there yet, and becomes so as a whole.
 
+use super::lock;
 use crate::download::error::DownloadErrorKind;
 use crate::download::settings::{Durability, Overwrite};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -23,10 +24,31 @@ pub(crate) fn failed<'a>(
 }
 
 /// Creates the folder if it is missing, and looks whether files can be created
-/// in it.
+/// in it. Removes what runs have left there that were killed.
 pub(crate) fn prepare(directory: &Path) -> Result<(), DownloadErrorKind> {
     fs::create_dir_all(directory).map_err(failed("create the folder", directory))?;
+    remove_leftovers(directory);
     Draft::temporary(directory).map(drop)
+}
+
+/// Removes the temporary files of no run. An error is none of this run's: what is
+/// left over does no harm.
+fn remove_leftovers(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(is_temporary) {
+            lock::remove_unused(&entry.path());
+        }
+    }
+}
+
+/// Whether the name is one that [`Draft::temporary`] makes.
+fn is_temporary(name: &str) -> bool {
+    name.strip_prefix(TEMPORARY_PREFIX).is_some_and(|digits| {
+        digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
 }
 
 /// The content of a file on its way to its name.
@@ -55,20 +77,20 @@ pub(crate) enum Committed {
 }
 
 impl Draft {
-    /// Creates a file under a name that nobody else has.
+    /// Creates a file under a name that nobody else has, and locks it for as long
+    /// as it is open.
     pub(crate) fn temporary(directory: &Path) -> Result<Self, DownloadErrorKind> {
         loop {
             let path = directory.join(format!("{TEMPORARY_PREFIX}{:016x}", fastrand::u64(..)));
-            let mut options = OpenOptions::new();
-            match options.read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => {
+            match lock::create_temporary(&path) {
+                Ok(Some(file)) => {
                     return Ok(Self {
                         file,
                         path,
                         on_drop: OnDrop::Remove,
                     });
                 }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Ok(None) => {}
                 Err(error) => return Err(failed("create a file in", directory)(error)),
             }
         }
@@ -138,6 +160,9 @@ impl Draft {
         if durability != Durability::None {
             self.file.sync_all().map_err(failed("sync", &self.path))?;
         }
+        if overwrite != Overwrite::Never {
+            self.take_mode_of(target)?;
+        }
         let committed = self.give_name(target, overwrite)?;
         if durability == Durability::FileAndDirectory {
             if let Some(directory) = target.parent() {
@@ -145,6 +170,17 @@ impl Draft {
             }
         }
         Ok(committed)
+    }
+
+    /// Gives the file the permissions of the one that it replaces; an error if
+    /// that one must not be written.
+    fn take_mode_of(&mut self, target: &Path) -> Result<(), DownloadErrorKind> {
+        let Some(permissions) = replaceable(target)? else {
+            return Ok(());
+        };
+        self.file
+            .set_permissions(permissions)
+            .map_err(failed("set the permissions of", &self.path))
     }
 
     fn give_name(
@@ -171,6 +207,34 @@ impl Draft {
         self.on_drop = OnDrop::Leave;
         Ok(Committed::Saved)
     }
+}
+
+/// Returns the permissions of the file that is to be replaced, if there is one;
+/// an error if it must not be written. A link is replaced itself, so that what it
+/// leads to does not count.
+pub(crate) fn replaceable(target: &Path) -> Result<Option<Permissions>, DownloadErrorKind> {
+    let Some(metadata) = fs::symlink_metadata(target).ok().filter(Metadata::is_file) else {
+        return Ok(None);
+    };
+    let permissions = metadata.permissions();
+    if permissions.readonly() {
+        let error = io::Error::new(ErrorKind::PermissionDenied, "it is read-only");
+        return Err(failed("replace", target)(error));
+    }
+    Ok(Some(without_special_bits(&permissions)))
+}
+
+/// A new content is not to run with the rights that the old one had.
+#[cfg(unix)]
+fn without_special_bits(permissions: &Permissions) -> Permissions {
+    use std::os::unix::fs::PermissionsExt;
+
+    Permissions::from_mode(permissions.mode() & 0o777)
+}
+
+#[cfg(not(unix))]
+fn without_special_bits(permissions: &Permissions) -> Permissions {
+    permissions.clone()
 }
 
 impl Drop for Draft {

@@ -5,11 +5,12 @@ use super::queue::{QueuedJob, Tried};
 use crate::download::error::{DownloadError, DownloadErrorKind, TimeoutKind};
 use crate::download::event::Event;
 use crate::download::fetch::attempt::{Fetch, Fetched};
+use crate::download::fetch::existing::Here;
 use crate::download::fetch::failure::{Again, Failure};
 use crate::download::job::Job;
 use crate::download::net::stop;
 use crate::download::report::Outcome;
-use crate::download::settings::{Overwrite, finite};
+use crate::download::settings::finite;
 use crate::error::Panic;
 use crate::unwind;
 use std::cell::Cell;
@@ -102,7 +103,8 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
         pauses: &run.pauses,
         in_one_stream: Cell::new(tried.in_one_stream),
     };
-    if settings.overwrite == Overwrite::Never && fetch.target.symlink_metadata().is_ok() {
+    let here = fetch.look()?;
+    if here == Here::AsWanted {
         return Ok(Worked::Over(Fetched::Skipped));
     }
     let hosts = run.shared.hosts.as_ref();
@@ -116,7 +118,13 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
             return Ok(Worked::Later(left));
         }
         let outcome = &mut tried.outcome;
-        let attempted = fetch.attempt(&mut |received, total, expected| {
+        // What was there was no good.
+        let here = if tried.began_anew {
+            Here::Nothing
+        } else {
+            here
+        };
+        let attempted = fetch.attempt(here, &mut |received, total, expected| {
             outcome.bytes += received;
             run.observe(&Event::Bytes {
                 key: job.key(),
