@@ -13,8 +13,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use as_completed::{
-    AsCompleted, Executor, ExecutorExt, JoinError, JoinHandle, Rejected, RejectedTask, ReturnWhen,
-    Task, ThreadPool, as_completed, promise, wait,
+    AsCompleted, CancelToken, Executor, ExecutorExt, JoinError, JoinHandle, Rejected, RejectedTask,
+    ReturnWhen, Task, ThreadPool, as_completed, promise, wait,
 };
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
@@ -239,6 +239,97 @@ fn cancel_while_being_lost_says_what_the_handle_says() {
     });
 }
 
+// Both cancel while one of them still drops the closure: who is told that the task
+// is cancelled sees that it is.
+#[test]
+fn cancel_by_two_is_seen_by_both_who_are_told_so() {
+    explore(3, || {
+        let (task, handle) = by_hand(|| ());
+        let handle = Arc::new(handle);
+        let canceller = {
+            let handle = Arc::clone(&handle);
+            thread::spawn(move || assert!(handle.cancel() && handle.is_cancelled()))
+        };
+        assert!(handle.cancel() && handle.is_cancelled());
+        assert!(format!("{handle:?}").contains("cancelled"));
+        canceller.join().unwrap();
+        assert!(handle.is_finished());
+        task.run();
+    });
+}
+
+#[test]
+fn cancel_of_all_that_is_left_while_one_runs_and_one_ends() {
+    explore(2, || {
+        let ran = Count::default();
+        let inside = ran.clone();
+        let (task, handle) = by_hand(move || inside.add());
+        let runner = thread::spawn(move || task.run());
+        let (promise, promised) = promise::<()>();
+        let settler = thread::spawn(move || promise.settle(Ok(())));
+        let handles = [&handle, &promised];
+        drop(as_completed(handles).cancel_on_drop());
+        // Nobody needs to do more for either.
+        promised.wait();
+        handle.wait();
+        runner.join().unwrap();
+        settler.join().unwrap();
+        ran.assert(usize::from(!handle.is_cancelled()));
+    });
+}
+
+#[test]
+fn token_set_while_a_callback_comes_and_another_goes_runs_the_one_and_at_most_once() {
+    explore(3, || {
+        let (token, called, taken_back) = (CancelToken::new(), Count::default(), Count::default());
+        let callback = taken_back.clone();
+        let goes = token.on_cancel(move || callback.add());
+        let canceller = {
+            let token = token.clone();
+            thread::spawn(move || token.cancel())
+        };
+        drop(goes);
+        let callback = called.clone();
+        let comes = token.on_cancel(move || callback.add());
+        canceller.join().unwrap();
+        drop(comes);
+        called.assert(1);
+        assert!(taken_back.so_far() <= 1);
+    });
+}
+
+// The time is over as soon as the closure starts: the timer's thread may be first,
+// or the closure's end.
+#[test]
+fn timeout_while_the_closure_ends_sets_the_token_or_is_taken_back() {
+    explore(2, || {
+        let hand = Hand::default();
+        let handle = hand.submit_with_timeout(Duration::ZERO, |token| token.is_cancelled());
+        hand.take().run();
+        match handle.join() {
+            Ok(saw_it) => assert!(!saw_it, "a value means that the alarm was taken back"),
+            Err(JoinError::TimedOut(after)) => assert!(after.is_zero()),
+            Err(error) => panic!("{error:?}"),
+        }
+    });
+}
+
+#[test]
+fn timer_whose_last_user_goes_while_another_comes_serves_it() {
+    explore(2, || {
+        let hand = Hand::default();
+        drop(hand.submit_with_timeout(Duration::MAX, |_| ()));
+        let task = hand.take();
+        let goes = thread::spawn(move || drop(task));
+        let handle = hand.submit_with_timeout(Duration::ZERO, |token| {
+            assert!(!token.sleep(Duration::MAX));
+        });
+        hand.take().run();
+        assert!(matches!(handle.join(), Err(JoinError::TimedOut(_))));
+        goes.join().unwrap();
+    });
+}
+
 #[test]
 fn cancel_by_two_counts_once_for_the_pool() {
     explore(2, || {
@@ -435,6 +526,50 @@ fn as_completed_sees_cancelled_tasks_whoever_runs_them() {
         handle.cancel();
         assert!(all.next().is_some_and(JoinHandle::is_finished));
         assert!(all.next().is_none());
+        runner.join().unwrap();
+    });
+}
+
+// Whoever sees that a task is final finds it in the iterator at once.
+#[test]
+fn as_completed_asked_for_a_moment_has_whatever_is_seen_to_be_final() {
+    explore(3, || {
+        let (task, handle) = by_hand(|| ());
+        let (promise, promised) = promise();
+        let runner = thread::spawn(move || {
+            task.run();
+            promise.settle(Ok(()));
+        });
+        let mut all = as_completed([&handle, &promised]);
+        for handle in [&handle, &promised] {
+            if handle.is_finished() {
+                // The one that ended before may come first.
+                while all.next_timeout(Duration::ZERO).unwrap().unwrap().id() != handle.id() {}
+            }
+        }
+        drop(all);
+        runner.join().unwrap();
+    });
+}
+
+// A task that ends after it has seen another final comes after it.
+#[test]
+fn as_completed_yields_in_the_order_in_which_ends_are_seen() {
+    explore(2, || {
+        let (first, one) = by_hand(|| ());
+        let (second, two) = by_hand(|| ());
+        let one = Arc::new(one);
+        let seen = Arc::clone(&one);
+        let runner = thread::spawn(move || first.run());
+        let other = thread::spawn(move || {
+            let saw_the_first = seen.is_finished();
+            second.run();
+            saw_the_first
+        });
+        let order: Vec<_> = as_completed([&*one, &two]).map(JoinHandle::id).collect();
+        if other.join().unwrap() {
+            assert_eq!(order, [one.id(), two.id()]);
+        }
         runner.join().unwrap();
     });
 }
