@@ -211,6 +211,23 @@
 //! worker of a pool by `block_on`, until another task of that pool has run, waits for
 //! ever: [`join`](ScopedJoinHandle::join) the handle there.
 //!
+//! # Processes
+//!
+#![cfg_attr(
+    all(feature = "process", unix),
+    doc = "The feature `process` adds [`process::ProcessPool`], which calls functions in child
+processes of the same program: for work that may crash, hang or need too much memory, each of
+which fails one call, and for calls that must be stopped while they run. The functions are
+named by a [`function::Function`], which every executor can call, so that a program chooses at
+run time between processes and threads. See the module [`process`]."
+)]
+#![cfg_attr(
+    not(all(feature = "process", unix)),
+    doc = "The feature `process` adds `process::ProcessPool`, which calls functions in child
+processes of the same program: for work that may crash, hang or need too much memory, each of
+which fails one call, and for calls that must be stopped while they run."
+)]
+//!
 //! # Coming from Python
 //!
 //! | Python | here |
@@ -252,7 +269,11 @@
     all(feature = "process", unix),
     doc = "| `ProcessPoolExecutor` | [`process::ProcessPool`] |
 | `executor.submit(f, x)`, in a process | [`function::FunctionExecutorExt::call`] |
-| `max_tasks_per_child=n` | [`process::ProcessPoolBuilder::max_tasks_per_child`] |"
+| `executor.map(f, items, chunksize=n)`, in processes | [`function::FunctionExecutorExt::call_map`] with [`Map::chunk_size`] |
+| `max_tasks_per_child=n` | [`process::ProcessPoolBuilder::max_tasks_per_child`] |
+| `initializer=f, initargs=(x,)` | [`process::ProcessPoolBuilder::initializer`] |
+| `executor.terminate_workers()`, `kill_workers()` | [`process::ProcessPool::kill`] |
+| `if __name__ == \"__main__\":` | [`function::Functions::init`], first thing in `main` |"
 )]
 #![cfg_attr(
     not(all(feature = "process", unix)),
@@ -327,7 +348,67 @@ mod process_pool;
 #[cfg(feature = "download")]
 pub mod download;
 
-/// Processes that run named functions.
+/// Child processes of the same program, which run named functions.
+///
+/// A [`ProcessPool`](process::ProcessPool) is to processes what [`ThreadPool`] is to threads, with the
+/// same handles, [`as_completed()`] and [`wait()`]. Closures cannot cross to another
+/// process, so it calls [functions with a name](function). A program that uses it
+///
+/// 1. names its functions, plain `fn`s of one argument, by a
+///    [`Function`](function::Function) each;
+/// 2. registers them in [`Functions`](function::Functions), and calls
+///    [`init`](function::Functions::init) first thing in `main`: a child serves calls
+///    there and never returns, so the rest of `main` runs in the parent only;
+/// 3. gives them to the pool.
+///
+/// ```
+/// use as_completed::function::{Function, Functions};
+/// use as_completed::process::ProcessPool;
+///
+/// const AREA: Function<(u32, u32), u32> = Function::new("area", |(width, height)| width * height);
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let functions = Functions::new().with(AREA);
+///     functions.init();
+///     let pool = ProcessPool::new(2, functions)?;
+///     let sizes = (1..=1000).map(|n| (n, 2));
+///     let areas: Result<Vec<u32>, _> = pool.call_map(AREA, sizes).chunk_size(100).collect();
+///     assert_eq!(areas?[999], 2000);
+///     Ok(())
+/// }
+/// ```
+///
+/// # What fails one call
+///
+/// - The process crashes, exits, is killed or exceeds its
+///   [`memory_limit`](process::ProcessPoolBuilder::memory_limit): [`JoinError::Died`] says which
+///   process and how. Another takes its place, and the other calls do not notice.
+/// - The function panics: [`JoinError::Panicked`], with message, thread and place. The
+///   process goes on.
+/// - The call is cancelled while it runs: its process is killed with all that it has
+///   started, and the call resolves as cancelled. So does
+///   [`call_timeout`](process::ProcessPoolBuilder::call_timeout), as timed out.
+/// - The argument or the result cannot be encoded or decoded, or the process does not
+///   know the function: [`JoinError::Call`] says where.
+///
+/// A call is made once. The only exception is `call_map` with a chunk size: see
+/// [`call_map`](function::FunctionExecutorExt::call_map).
+///
+/// # What a function finds in its process
+///
+/// Standard input is empty; standard output and standard error are the parent's. The
+/// process has a group of its own: Ctrl-C in the terminal reaches the parent alone,
+/// which decides. When the parent ends, in whatever way, its children end at once, with
+/// the processes that they have started and that are in their group.
+///
+/// Functions run one at a time, on the thread that called `init`. Statics are the
+/// process's own, and live until it is replaced.
+///
+/// # Speed
+///
+/// A call costs two messages over a socket; short functions are better called by
+/// `call_map` with a chunk size. A `Vec<u8>` is encoded number by number: for many
+/// bytes, use a type that serializes as bytes, such as those of `serde_bytes`.
 #[cfg(all(feature = "process", unix))]
 pub mod process {
     #[doc(inline)]
