@@ -422,7 +422,7 @@ pub use collect::{
 };
 pub use error::{
     BuildError, CallError, Died, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected,
-    SpawnError, SubmitError, TryCallError, TryJoinError, Unfinished, WaitTimeoutError,
+    SpawnError, SubmitError, TimedOut, TryCallError, TryJoinError, Unfinished, WaitTimeoutError,
 };
 pub use executor::{Executor, ExecutorExt, Inline};
 pub use map::{Map, MapUnordered};

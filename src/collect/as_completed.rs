@@ -2,15 +2,15 @@
 //!
 //! Every handle is registered with its task once, at the call, so the order is
 //! exact and a timeout's clock starts there. A task that becomes final sends
-//! the place of its handle through one channel; one that is final already is
-//! put in front and takes no trip. The cost of a handle does not depend on how
-//! many there are.
+//! the place of its handle through one channel; one that is final already takes
+//! no trip. The cost of a handle does not depend on how many there are.
 
+use super::arrivals::{Arrival, Arrivals};
 use super::awaited::{Awaited, awaited};
 use super::slots::{Places, Slots};
 use super::timed::{NextBefore, Timed};
 use crate::error::Unfinished;
-use crate::sync::{Receiver, RecvTimeoutError, unbounded};
+use crate::sync::unbounded;
 use crate::task::{Claim, Claimer, Completions, Key, NUDGE, Watcher, cancel_all};
 use std::fmt;
 use std::iter::FusedIterator;
@@ -48,31 +48,27 @@ where
 {
     let (sender, receiver) = unbounded();
     let completions = Arc::new(Completions::new(sender));
-    let mut ready = Places::default();
+    let mut arrivals = Arrivals::new(receiver);
     let mut total = 0;
     let registering = Registering(&completions);
     let slots = Slots::collect(handles.into_iter(), |place, handle| {
         total += 1;
-        if !register(handle, &completions, place) {
-            // Behind those that have ended while the input was read.
-            if receiver.is_empty() {
-                ready.push_back(place);
-            } else {
-                completions.complete(place);
-            }
+        if register(handle, &completions, place) {
+            arrivals.expect();
+        } else {
+            arrivals.push(place);
         }
     });
     std::mem::forget(registering);
     AsCompleted {
         slots,
-        ready,
+        arrivals,
         pending: total,
         total,
         claimable: Places::default(),
         claimer: 0,
         cancels: false,
         completions,
-        receiver,
     }
 }
 
@@ -113,8 +109,8 @@ fn register(handle: &impl Awaited, completions: &Arc<Completions>, place: u32) -
 pub struct AsCompleted<H: Awaited> {
     /// The handles not yet yielded, each at the place it registered with.
     slots: Slots<H>,
-    /// Places of handles that were final when they came.
-    ready: Places,
+    /// Which of them are final.
+    arrivals: Arrivals,
     /// How many handles are in `slots`.
     pending: usize,
     /// How many handles there have been.
@@ -127,10 +123,7 @@ pub struct AsCompleted<H: Awaited> {
     /// Whether its drop cancels what is left.
     cancels: bool,
     completions: Arc<Completions>,
-    receiver: Receiver<u32>,
 }
-
-const OPEN: &str = "the iterator holds a sender, so the channel is open";
 
 impl<H: Awaited> AsCompleted<H> {
     /// Adds a handle; a result may bring new work while you iterate.
@@ -162,17 +155,19 @@ impl<H: Awaited> AsCompleted<H> {
     pub fn push(&mut self, handle: H) {
         let place = self.slots.insert(handle);
         let handle = self.slots.at(place).expect("it was put there just now");
-        if !register(handle, &self.completions, place) {
-            // Completion order is the order of completion: what ended before
-            // is in the channel already, and this comes behind it.
-            self.completions.complete(place);
-        } else if self.claimer != 0 {
-            if self.claimable.ranges() <= 2 * self.pending + 16 {
-                self.claimable.push_back(place);
-            } else {
-                // Too many places of handles that are gone: look at all anew.
-                self.claimer = 0;
+        if register(handle, &self.completions, place) {
+            self.arrivals.expect();
+            if self.claimer != 0 {
+                if self.claimable.ranges() <= 2 * self.pending + 16 {
+                    self.claimable.push_back(place);
+                } else {
+                    // Too many places of handles that are gone: look at all anew.
+                    self.claimer = 0;
+                }
             }
+        } else {
+            self.arrivals.push(place);
+            self.completions.wake();
         }
         self.pending += 1;
         self.total += 1;
@@ -322,6 +317,7 @@ impl<H: Awaited> AsCompleted<H> {
             .map_or(Poll::Pending, |handle| Poll::Ready(Some(handle)))
     }
 
+    #[inline]
     fn take(&mut self, place: u32) -> H {
         self.pending -= 1;
         let handle = self
@@ -340,15 +336,7 @@ impl<H: Awaited> AsCompleted<H> {
 
     /// A handle that is final, if there is one now.
     pub(crate) fn next_ready(&mut self) -> Option<H> {
-        let place = match self.ready.pop_front() {
-            Some(place) => place,
-            None => loop {
-                match self.receiver.try_recv().ok()? {
-                    NUDGE => {}
-                    place => break place,
-                }
-            },
-        };
+        let place = self.arrivals.try_next()?;
         Some(self.take(place))
     }
 
@@ -365,33 +353,27 @@ impl<H: Awaited> AsCompleted<H> {
         let key = Key::Completion(&self.completions);
         let place = loop {
             // What others have finished comes first.
-            match self.receiver.try_recv() {
-                Ok(NUDGE) => continue,
-                Ok(place) => break Some(place),
-                Err(_) => {}
+            if let Some(place) = self.arrivals.try_next() {
+                break Some(place);
             }
             if self.pending == 0 {
                 break None;
             }
-            let Some(place) = self.claimable.front() else {
-                match self.receiver.recv().expect(OPEN) {
-                    NUDGE => continue,
-                    place => break Some(place),
+            if let Some(place) = self.claimable.front() {
+                let claim = self.slots.at(place).map_or(Claim::Never, |handle| {
+                    claimer.claim_or_watch(awaited(handle), || {
+                        Watcher::Completion(Arc::clone(&self.completions), NUDGE)
+                    })
+                });
+                if claim != Claim::Left {
+                    self.claimable.pop_front();
+                    continue;
                 }
-            };
-            let claim = self.slots.at(place).map_or(Claim::Never, |handle| {
-                claimer.claim_or_watch(awaited(handle), || {
-                    Watcher::Completion(Arc::clone(&self.completions), NUDGE)
-                })
-            });
-            if claim != Claim::Left {
-                self.claimable.pop_front();
-                continue;
             }
-            match self.receiver.recv().expect(OPEN) {
+            match self.arrivals.recv() {
                 // Nobody is free any more: look again, from the same place on.
-                NUDGE => {}
-                place => break Some(place),
+                Arrival::Nudge => {}
+                Arrival::Place(place) => break Some(place),
             }
         };
         claimer.unwatch(&key);
@@ -454,26 +436,12 @@ impl<H: Awaited> NextBefore for AsCompleted<H> {
         if self.pending == 0 {
             return Ok(None);
         }
-        let received = loop {
-            let received = match deadline {
-                Some(deadline) => self.receiver.recv_deadline(deadline),
-                None => self
-                    .receiver
-                    .recv()
-                    .map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            // Left over from a wait on a worker.
-            if !matches!(received, Ok(NUDGE)) {
-                break received;
-            }
-        };
-        match received {
-            Ok(place) => Ok(Some(self.take(place))),
-            Err(RecvTimeoutError::Timeout) => Err(Unfinished {
+        match self.arrivals.next_before(deadline) {
+            Some(place) => Ok(Some(self.take(place))),
+            None => Err(Unfinished {
                 pending: self.pending,
                 total: self.total,
             }),
-            Err(RecvTimeoutError::Disconnected) => unreachable!("{OPEN}"),
         }
     }
 }

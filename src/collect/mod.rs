@@ -3,6 +3,7 @@
 //! [`as_completed`] yields them one by one, [`wait`](mod@wait) returns when
 //! enough of them are final. Both accept whatever is [`Awaited`].
 
+mod arrivals;
 mod awaited;
 mod slots;
 mod timed;

@@ -4,13 +4,14 @@
 mod panic;
 mod rejected;
 mod remote;
+mod timed_out;
 
 pub use self::panic::Panic;
 pub use self::rejected::{InitializerError, Rejected, SpawnError, SubmitError};
 pub use self::remote::{CallError, Died, TryCallError};
+pub use self::timed_out::TimedOut;
 
 use std::io;
-use std::time::Duration;
 use thiserror::Error;
 
 /// Why a task ended without a result.
@@ -50,15 +51,15 @@ pub enum JoinError {
     Died(Died),
     /// The task ran for longer than it may: it was asked to stop, or the process
     /// that ran it was killed.
-    #[error("task ran for longer than {0:?}")]
-    TimedOut(Duration),
+    #[error(transparent)]
+    TimedOut(TimedOut),
     /// A call of a named function did not get there, or its result not back.
     #[error(transparent)]
     Call(Box<CallError>),
 }
 
 // Every task has room for one.
-const _: () = assert!(std::mem::size_of::<JoinError>() <= 24);
+const _: () = assert!(std::mem::size_of::<JoinError>() <= 16);
 
 impl JoinError {
     /// Returns whether the task panicked.

@@ -143,7 +143,7 @@ pub trait ExecutorExt: Executor {
     /// let pool = ThreadPool::new(1);
     /// let limit = Duration::from_millis(5);
     /// let handle = pool.submit_with_timeout(limit, |token| token.sleep(Duration::MAX));
-    /// assert!(matches!(handle.join(), Err(JoinError::TimedOut(after)) if after == limit));
+    /// assert!(matches!(handle.join(), Err(JoinError::TimedOut(after)) if after.limit() == limit));
     /// ```
     fn submit_with_timeout<F, T>(&self, timeout: Duration, closure: F) -> JoinHandle<T>
     where

@@ -1,7 +1,7 @@
 //! [`Life`]: whether a child lives, who may kill it, and how it ended.
 
 use super::stderr::Stderr;
-use crate::error::{Died, JoinError};
+use crate::error::{Died, JoinError, TimedOut};
 use crate::sync::{Condvar, Mutex};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::collections::BTreeMap;
@@ -196,7 +196,7 @@ impl Life {
                 drop(state);
                 return match cause {
                     Some(Cause::Cancelled) => JoinError::Cancelled,
-                    Some(Cause::TimedOut(timeout)) => JoinError::TimedOut(timeout),
+                    Some(Cause::TimedOut(timeout)) => JoinError::TimedOut(TimedOut::new(timeout)),
                     Some(Cause::Retired) | None => {
                         let stderr = self.stderr.as_ref().map(|stderr| stderr.last());
                         JoinError::Died(Died::new(self.pid, status, stderr))

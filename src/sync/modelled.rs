@@ -167,8 +167,8 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.queue.lock().is_empty()
+    pub(crate) fn len(&self) -> usize {
+        self.0.queue.lock().len()
     }
 
     pub(crate) fn try_recv(&self) -> Result<T, Closed> {

@@ -419,7 +419,9 @@ where
         let watcher = self
             .unless_final()
             .and_then(|mut slot| slot.watchers.remove(key));
-        unwind::discard(watcher);
+        if watcher.is_some() {
+            unwind::discard(watcher);
+        }
     }
 
     fn watch_by_waker(&self, waker: &Waker) -> bool {
@@ -457,5 +459,17 @@ where
             Stage::Outcome(outcome) => Some(outcome),
             _ => None,
         }
+    }
+}
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_task_is_smaller_than_a_cache_line() {
+        let number = 4_u64;
+        let cell = Cell::<_, u64, _>::new(move || number, ());
+        assert!(size_of_val(&cell) <= 56, "{}", size_of_val(&cell));
     }
 }

@@ -222,11 +222,10 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     #[doc(alias = "exception")]
     pub fn join(self) -> Result<T, JoinError> {
         // Most handles are joined when they are final.
-        if let Some(outcome) = self.cell.take_outcome() {
-            return outcome;
+        match self.cell.take_outcome() {
+            Some(outcome) => outcome,
+            None => self.wait_for_outcome(),
         }
-        self.wait();
-        self.take()
     }
 
     /// Returns the result if the task is final. Never blocks.
@@ -343,6 +342,13 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// ```
     pub fn detach(self) {
         drop(self);
+    }
+
+    /// Apart from `join`, which is short enough to be inlined without it.
+    #[inline(never)]
+    fn wait_for_outcome(&self) -> Result<T, JoinError> {
+        self.wait();
+        self.take()
     }
 
     fn take(&self) -> Result<T, JoinError> {

@@ -8,8 +8,11 @@ use std::fmt;
 
 /// A task that was not taken, whatever it may borrow, with the reason.
 ///
-/// Dropping it resolves the task's handle to the reason.
-pub(crate) struct Refused<'scope> {
+/// Dropping it resolves the task's handle to the reason. Behind a pointer,
+/// since every task that is taken makes room for one.
+pub(crate) struct Refused<'scope>(Box<Parts<'scope>>);
+
+struct Parts<'scope> {
     /// `None` once the task was taken out.
     task: Option<ErasedTask<'scope>>,
     reason: Rejected,
@@ -17,29 +20,29 @@ pub(crate) struct Refused<'scope> {
 
 impl<'scope> Refused<'scope> {
     pub(crate) fn new(task: ErasedTask<'scope>, reason: Rejected) -> Self {
-        Self {
+        Self(Box::new(Parts {
             task: Some(task),
             reason,
-        }
+        }))
     }
 
     pub(crate) fn reason(&self) -> &Rejected {
-        &self.reason
+        &self.0.reason
     }
 
     pub(crate) fn task(&self) -> &ErasedTask<'scope> {
-        self.task.as_ref().expect(THERE)
+        self.0.task.as_ref().expect(THERE)
     }
 
     pub(crate) fn into_task(mut self) -> ErasedTask<'scope> {
-        self.task.take().expect(THERE)
+        self.0.task.take().expect(THERE)
     }
 }
 
 /// The method that takes the task out takes its owner by value.
 const THERE: &str = "a refused task that can be named has its task";
 
-impl Drop for Refused<'_> {
+impl Drop for Parts<'_> {
     fn drop(&mut self) {
         if let Some(task) = self.task.take() {
             task.reject(self.reason.clone());

@@ -7,7 +7,7 @@ use super::handle::ScopedJoinHandle;
 use super::launch::launch;
 use super::refused::Refused;
 use super::timer::TimerUser;
-use crate::error::{JoinError, Rejected, SpawnError};
+use crate::error::{JoinError, Rejected, SpawnError, TimedOut};
 use std::time::Duration;
 
 /// As [`launch`], with a token that is set when the closure has run for `timeout`.
@@ -28,7 +28,7 @@ where
                 let alarm = timer.alarm(timeout, &seen);
                 let value = closure(seen);
                 if alarm.stop() {
-                    Err(JoinError::TimedOut(timeout))
+                    Err(JoinError::TimedOut(TimedOut::new(timeout)))
                 } else {
                     Ok(value)
                 }

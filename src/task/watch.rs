@@ -70,15 +70,8 @@ impl Completions {
         self.send(NUDGE);
     }
 
-    /// Sends the place of a handle whose task is final, behind those that came
-    /// before, and wakes whoever polls.
-    pub(crate) fn complete(&self, place: u32) {
-        self.send(place);
-        self.wake();
-    }
-
-    /// Wakes whoever polls; to be called after something was sent.
-    fn wake(&self) {
+    /// Wakes whoever polls; to be called after a place has arrived.
+    pub(crate) fn wake(&self) {
         if self.polled.load(Ordering::SeqCst) {
             let waker = self.waker.lock().take();
             if let Some(waker) = waker {
@@ -261,9 +254,8 @@ impl Watchers {
         }
     }
 
-    /// Notifies them all, after [`announce`](Self::announce): who waits first, then
-    /// foreign code in the order in which
-    /// it came.
+    /// Notifies them all, after [`announce`](Self::announce): who waits first,
+    /// then foreign code in the order in which it came.
     pub(crate) fn notify(self, id: TaskId) {
         match self {
             Self::None => {}

@@ -167,7 +167,7 @@ impl<'scope> Core<'scope> {
     /// yet, and there may be no other.
     fn check_open(&self, state: &State<'scope>) -> Result<(), Rejected> {
         state.check_open()?;
-        if thread_of() == self.id && worker_of() != self.id {
+        if self.settings.initializer.is_some() && thread_of() == self.id && worker_of() != self.id {
             return Err(Rejected::Initializer(InitializerError::own_pool()));
         }
         Ok(())
@@ -248,14 +248,18 @@ impl<'scope> Core<'scope> {
         let wants_sweep = state.wants_sweep(|| self.capacity.left());
         self.has_news.store(true, Ordering::Relaxed);
         let plan = state.plan_wake(&self.settings);
-        state.measure(&self.settings, &self.gauge);
+        // A sleeper that is woken was free before, and still is.
+        if let WakePlan::Start(_) = plan {
+            state.measure(&self.settings, &self.gauge);
+        }
         drop(state);
         let pushed = match plan {
-            WakePlan::Start(index) => self.start(index, Some(member.id)),
-            other => {
-                self.carry_out(other);
+            WakePlan::None => Ok(()),
+            WakePlan::Wake => {
+                self.wake.notify_one();
                 Ok(())
             }
+            WakePlan::Start(index) => self.start(index, Some(member.id)),
         };
         if wants_sweep {
             self.sweep();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 fn timed_out<T>(outcome: &Result<T, JoinError>, timeout: Duration) -> bool {
-    matches!(outcome, Err(JoinError::TimedOut(after)) if *after == timeout)
+    matches!(outcome, Err(JoinError::TimedOut(after)) if after.limit() == timeout)
 }
 
 #[test]
