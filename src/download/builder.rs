@@ -4,7 +4,9 @@ use super::downloader::Downloader;
 use super::error::DownloaderBuildError;
 use super::report::Keep;
 use super::retry::RetryPolicy;
-use super::settings::{Durability, MinimumSpeed, Overwrite, Proxy, Settings};
+use super::settings::{
+    ContentEncoding, Durability, MinimumSpeed, Overwrite, Proxy, Redirects, Settings,
+};
 use crate::task::CancelToken;
 use std::fmt;
 use std::path::PathBuf;
@@ -47,8 +49,12 @@ impl DownloaderBuilder {
                 remember_names: true,
                 headers: Vec::new(),
                 user_agent: concat!("as-completed/", env!("CARGO_PKG_VERSION")).to_owned(),
-                max_redirects: 10,
-                allow_downgrade: false,
+                redirects: Redirects {
+                    max: 10,
+                    allow_downgrade: false,
+                    allow_private: false,
+                },
+                content_encoding: ContentEncoding::default(),
                 look_up_ttl: Duration::from_secs(60),
                 proxy: Proxy::default(),
                 #[cfg(feature = "rustls")]
@@ -199,7 +205,8 @@ impl DownloaderBuilder {
 
     /// Sets whether a file name is refused if any earlier job of the run has used it;
     /// on by default. This takes memory for all names. If off, a name is refused only
-    /// while another job uses it. Names that differ only in case count as the same.
+    /// while another job uses it. Names that differ only in case count as the same; names that differ only in how
+    /// accents are encoded (NFC, NFD), which are one on macOS, do not.
     pub fn remember_names(mut self, remember: bool) -> Self {
         self.settings.remember_names = remember;
         self
@@ -222,13 +229,31 @@ impl DownloaderBuilder {
 
     /// Sets how many redirects of one job are followed; 10 by default.
     pub fn max_redirects(mut self, redirects: u32) -> Self {
-        self.settings.max_redirects = redirects;
+        self.settings.redirects.max = redirects;
         self
     }
 
     /// Sets whether redirects from https to http are followed; off by default.
     pub fn allow_downgrade(mut self, allow: bool) -> Self {
-        self.settings.allow_downgrade = allow;
+        self.settings.redirects.allow_downgrade = allow;
+        self
+    }
+
+    /// Sets whether redirects from a public address to a private one are followed, as
+    /// to `127.0.0.1`, `192.168.1.1` or a host that has such an address; off by
+    /// default.
+    ///
+    /// The addresses are those at the time of the redirect. Of a host that is asked
+    /// through a proxy only the name is known.
+    pub fn allow_private_redirects(mut self, allow: bool) -> Self {
+        self.settings.redirects.allow_private = allow;
+        self
+    }
+
+    /// Sets what to do with a body that the server has encoded although it was asked
+    /// not to; by default only archives are saved.
+    pub fn content_encoding(mut self, encoding: ContentEncoding) -> Self {
+        self.settings.content_encoding = encoding;
         self
     }
 

@@ -322,6 +322,10 @@ pub enum NameError {
     /// The name contains a `/`, a `\` or a `:`.
     #[error("contains a path separator")]
     Separator,
+    /// The name contains one of the characters `? * < > | "`, which Windows does not
+    /// allow.
+    #[error("contains one of ? * < > | \"")]
+    Character,
     /// The name contains a control character, such as NUL.
     #[error("contains a control character")]
     Control,
@@ -352,6 +356,9 @@ pub enum RedirectError {
     /// The redirect leads from https to http.
     #[error("from https to {0}")]
     Downgrade(String),
+    /// The redirect leads from a public address to a private one.
+    #[error("from a public address to the private one of {0}")]
+    Private(String),
     /// The redirect leads to something other than an http or https URL.
     #[error("location {0:?} cannot be used")]
     Location(String),

@@ -74,7 +74,7 @@ pub use job::Job;
 pub use progress::Progress;
 pub use report::{DownloadStatus, Entry, Keep, Report};
 pub use retry::RetryPolicy;
-pub use settings::{Durability, Overwrite, Proxy};
+pub use settings::{ContentEncoding, Durability, Overwrite, Proxy};
 
 use crate::executor::Executor;
 use std::path::PathBuf;

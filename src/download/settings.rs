@@ -41,6 +41,45 @@ pub enum Durability {
     FileAndDirectory,
 }
 
+/// What to do with a body that the server has encoded, as with `gzip`, although it
+/// was asked not to.
+///
+/// Nothing is decoded: that would take a decompressor in every build for the sake of
+/// servers that do not do what they are asked, and neither length nor ranges nor a
+/// checksum would be of the file that is saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ContentEncoding {
+    /// Save it as sent if the name of the file says that it is compressed, as
+    /// `.tar.gz` and `.zip` do: some servers declare the compression of such a file as
+    /// the encoding of the response. Refuse it otherwise.
+    #[default]
+    SaveArchives,
+    /// Save it as sent, whatever the file is called.
+    Save,
+    /// Refuse it.
+    Refuse,
+}
+
+impl ContentEncoding {
+    /// Whether an encoded body is to be saved by that name.
+    pub(super) fn saves(self, file_name: &str) -> bool {
+        const COMPRESSED: [&str; 18] = [
+            "7z", "apk", "br", "bz2", "deb", "gz", "jar", "lz", "lz4", "lzma", "rpm", "svgz",
+            "tgz", "whl", "xz", "z", "zip", "zst",
+        ];
+        match self {
+            Self::Save => true,
+            Self::Refuse => false,
+            Self::SaveArchives => file_name.rsplit_once('.').is_some_and(|(_, extension)| {
+                COMPRESSED
+                    .iter()
+                    .any(|compressed| extension.eq_ignore_ascii_case(compressed))
+            }),
+        }
+    }
+}
+
 /// Which proxy to use.
 #[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -90,13 +129,24 @@ pub(super) struct Settings {
     pub(super) remember_names: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) user_agent: String,
-    pub(super) max_redirects: u32,
-    pub(super) allow_downgrade: bool,
+    pub(super) redirects: Redirects,
+    pub(super) content_encoding: ContentEncoding,
     pub(super) look_up_ttl: Duration,
     pub(super) proxy: Proxy,
     #[cfg(feature = "rustls")]
     pub(super) root_certificates: Option<Vec<u8>>,
     pub(super) token: CancelToken,
+}
+
+/// Which redirects are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Redirects {
+    /// How many of one job.
+    pub(super) max: u32,
+    /// Also from https to http.
+    pub(super) allow_downgrade: bool,
+    /// Also from a public address to a private one.
+    pub(super) allow_private: bool,
 }
 
 /// The speed below which a download is given up, and for how long it may be.

@@ -3,7 +3,7 @@
 use super::server::{Exchange, Server, Then};
 use super::*;
 use as_completed::Inline;
-use as_completed::download::TimeoutKind;
+use as_completed::download::{ContentEncoding, TimeoutKind};
 use std::sync::mpsc;
 
 /// Downloads one file from a server that answers so, and looks that nothing is
@@ -259,6 +259,35 @@ fn other_encoding_is_refused() {
         exchange.answer("200 OK", "Content-Encoding: gzip\r\n", b"\x1f\x8b")
     });
     assert_fails!(report, DownloadErrorKind::ContentEncoding(_));
+}
+
+#[test]
+fn archive_that_is_declared_as_encoded_is_saved_as_sent() {
+    const GZIP: &[u8] =
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    for (policy, name, is_saved) in [
+        (ContentEncoding::SaveArchives, "file.tar.gz", true),
+        (ContentEncoding::SaveArchives, "file.TGZ", true),
+        (ContentEncoding::SaveArchives, "file.tar", false),
+        (ContentEncoding::SaveArchives, "gz", false),
+        (ContentEncoding::Save, "file.html", true),
+        (ContentEncoding::Refuse, "file.tar.gz", false),
+    ] {
+        let folder = Folder::new();
+        let server = Server::start(|exchange| {
+            let headers = "Content-Encoding: x-gzip\r\nContent-Type: application/x-gzip\r\n";
+            exchange.answer("200 OK", headers, GZIP)
+        });
+        let downloader = builder(&folder).content_encoding(policy).build().unwrap();
+        let report = download(&downloader, [Job::new("key", server.url("/"), name)]);
+        if is_saved {
+            assert_ok(&report);
+            assert_eq!(folder.read(name), GZIP);
+        } else {
+            assert_fails!(report, DownloadErrorKind::ContentEncoding(_));
+            assert!(folder.names().is_empty());
+        }
+    }
 }
 
 #[test]

@@ -18,6 +18,11 @@ fn names_that_lead_elsewhere_are_refused_before_a_request() {
         "sub/file",
         "sub\\file",
         "C:file",
+        "what?.gif",
+        "a*b",
+        "<tag>",
+        "a|b",
+        "\"quoted\"",
         "nul\0",
         "line\nbreak",
         "NUL",
@@ -51,6 +56,17 @@ fn names_that_differ_in_case_are_refused_but_the_first() {
     assert_eq!(report.count(DownloadStatus::Error), 2);
     assert_eq!(folder.names(), ["br.gif", "fr.gif"]);
     assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn names_that_are_one_in_upper_case_are_refused_but_the_first() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(b"flag"));
+    let jobs =
+        ["ΟΔΟΣ", "οδοσ", "οδος", "ÉTÉ", "été"].map(|name| Job::new(name, server.url("/"), name));
+    let report = download(&builder(&folder).build().unwrap(), jobs);
+    assert_eq!(report.count(DownloadStatus::Ok), 2, "{:?}", folder.names());
+    assert_eq!(folder.names().len(), 2);
 }
 
 #[test]

@@ -117,3 +117,103 @@ fn redirect_with_an_endless_body_is_followed() {
     ));
     assert_eq!(folder.read("file"), b"flag");
 }
+
+#[test]
+fn cookie_that_a_redirect_sets_goes_to_its_origin_within_the_job() {
+    let folder = Folder::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let there = Arc::clone(&seen);
+    let other = Server::start(move |exchange| {
+        let cookie = exchange.header("cookie").map(str::to_owned);
+        there.lock().unwrap().push(("there", cookie));
+        exchange.ok(b"flag")
+    });
+    let elsewhere = other.url("/");
+    let here = Arc::clone(&seen);
+    let server = Server::start(move |exchange| {
+        let cookie = exchange.header("cookie").map(str::to_owned);
+        here.lock().unwrap().push(("here", cookie.clone()));
+        let to = match (exchange.path.as_str(), cookie) {
+            ("/", None) => "/",
+            ("/", Some(_)) => &elsewhere,
+            _ => return exchange.ok(b"flag"),
+        };
+        let headers = format!("Location: {to}\r\nSet-Cookie: seen=1; Path=/; HttpOnly\r\n");
+        exchange.answer("302 Found", &headers, b"")
+    });
+    let downloader = builder(&folder).build().unwrap();
+    let jobs = [
+        Job::new(0, server.url("/"), "0"),
+        Job::new(1, server.url("/other"), "1"),
+    ];
+    assert_ok(
+        &downloader
+            .download_many(&as_completed::Inline, jobs, ())
+            .unwrap(),
+    );
+    let set = Some("seen=1".to_owned());
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            ("here", None),
+            ("here", set),
+            ("there", None),
+            ("here", None)
+        ]
+    );
+}
+
+#[test]
+fn location_of_raw_bytes_is_followed() {
+    let folder = Folder::new();
+    let server = Server::start(|exchange| match exchange.path.as_str() {
+        "/" => {
+            exchange
+                .send(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /caf\xe9 1\r\n\r\n");
+            Then::KeepOpen
+        }
+        "/caf%E9%201" => exchange.ok(b"flag"),
+        other => panic!("{other}"),
+    });
+    assert_ok(&download_one(
+        &builder(&folder).build().unwrap(),
+        server.url("/"),
+    ));
+}
+
+#[test]
+fn redirect_from_a_public_address_to_a_private_one_is_followed_only_if_asked() {
+    for (allow, to) in [
+        (false, "http://127.0.0.1:1/"),
+        (false, "http://[::1]/"),
+        (false, "http://169.254.169.254/latest/meta-data"),
+        (false, "http://localhost/"),
+        (true, "http://127.0.0.1:1/"),
+    ] {
+        let folder = Folder::new();
+        // What is public here is so by its name, which only the proxy looks up.
+        let proxy = Server::start(move |exchange| match exchange.path.as_str() {
+            "http://public.example/" => {
+                exchange.answer("302 Found", &format!("Location: {to}\r\n"), b"")
+            }
+            _ => exchange.ok(b"secret"),
+        });
+        let downloader = builder(&folder)
+            .proxy(Proxy::Url(proxy.url("/")))
+            .allow_private_redirects(allow)
+            .build()
+            .unwrap();
+        let report = download_one(&downloader, "http://public.example/");
+        if allow {
+            assert_ok(&report);
+        } else {
+            assert!(
+                matches!(redirect_failure(&report), RedirectError::Private(_)),
+                "{to}"
+            );
+            assert_eq!(proxy.requests(), 1);
+        }
+        // From a private one it is nobody's business.
+        assert_ok(&download_one(&downloader, "http://10.0.0.1/"));
+    }
+}

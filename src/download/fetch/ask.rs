@@ -1,16 +1,20 @@
 //! The request for a file, the redirects, and what an answer says.
 
 use super::body;
+use super::cookies::Cookies;
 use super::failure::{Failure, RetryAfter, before_answer};
 use super::resume::{Offer, Validator};
 use super::shared::Shared;
 use crate::download::error::{DownloadErrorKind, RedirectError, TimeoutKind};
 use crate::download::net::location::Location;
+use crate::download::net::private;
 use crate::download::retry::parse_retry_after;
 use crate::download::settings::finite;
 use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime};
-use ureq::http::header::{HeaderName, IF_MODIFIED_SINCE, IF_RANGE, LOCATION, RANGE, RETRY_AFTER};
+use ureq::http::header::{
+    COOKIE, HeaderName, IF_MODIFIED_SINCE, IF_RANGE, LOCATION, RANGE, RETRY_AFTER,
+};
 use ureq::http::{HeaderMap, Response};
 
 /// Which answer is wanted.
@@ -43,30 +47,57 @@ pub(crate) fn ask(
 ) -> Result<Answer, Failure> {
     let settings = &shared.settings;
     let mut location = first.clone();
+    let mut cookies = Cookies::default();
     for redirects in 0.. {
         let is_own = redirects == 0 || location.same_origin(first);
         let timeout = time_left(shared, deadline, redirects == 0)?;
-        let response = ask_once(shared, &location, condition, is_own, timeout)?;
+        let response = ask_once(shared, &location, &cookies, condition, is_own, timeout)?;
         if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(Answer { response, location });
         }
         let next = match response.headers().get(LOCATION) {
             None => Err(RedirectError::NoLocation),
-            Some(value) => location.follow(&String::from_utf8_lossy(value.as_bytes())),
+            Some(value) => location.follow(value.as_bytes()),
         };
+        cookies.keep(&location, response.headers());
         body::drain(response.into_body());
         let next = next.map_err(DownloadErrorKind::Redirect)?;
-        if location.is_secure() && !next.is_secure() && !settings.allow_downgrade {
+        if location.is_secure() && !next.is_secure() && !settings.redirects.allow_downgrade {
             let to = next.uri().to_string();
             return Err(DownloadErrorKind::Redirect(RedirectError::Downgrade(to)).into());
         }
-        if redirects >= settings.max_redirects {
-            let limit = RedirectError::TooMany(settings.max_redirects);
+        if redirects >= settings.redirects.max {
+            let limit = RedirectError::TooMany(settings.redirects.max);
             return Err(DownloadErrorKind::Redirect(limit).into());
+        }
+        if !settings.redirects.allow_private && leads_inside(shared, &location, &next, deadline) {
+            let to = next.uri().to_string();
+            return Err(DownloadErrorKind::Redirect(RedirectError::Private(to)).into());
         }
         location = next;
     }
     unreachable!("the loop ends with the bound on redirects")
+}
+
+/// Whether a redirect leads from a public address to a private one.
+fn leads_inside(
+    shared: &Shared,
+    from: &Location,
+    to: &Location,
+    deadline: Option<Instant>,
+) -> bool {
+    if from.authority() == to.authority() {
+        return false;
+    }
+    let is_private = |location| {
+        let left = deadline.map_or(Duration::MAX, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
+        let limit = left.min(shared.settings.connect_timeout);
+        let proxy = shared.agent.config().proxy();
+        private::is_private(location, &shared.resolver, proxy, limit)
+    };
+    is_private(to) && !is_private(from)
 }
 
 /// The timeout of a request, unless the agent's own does: that is nearly the
@@ -91,6 +122,7 @@ fn time_left(
 fn ask_once(
     shared: &Shared,
     location: &Location,
+    cookies: &Cookies,
     condition: Condition<'_>,
     with_headers: bool,
     timeout: Option<Duration>,
@@ -100,6 +132,9 @@ fn ask_once(
         for (name, value) in &shared.settings.headers {
             request = request.header(name, value);
         }
+    }
+    if let Some(value) = cookies.for_request(location) {
+        request = request.header(COOKIE, value);
     }
     request = match condition {
         Condition::None => request,

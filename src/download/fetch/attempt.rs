@@ -161,7 +161,9 @@ impl Fetch<'_> {
             .get(head::CONTENT_ENCODING)
             .map(|value| String::from_utf8_lossy(value.as_bytes()));
         if let Some(encoding) = encoding {
-            if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
+            let is_encoded = !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity");
+            let policy = self.shared.settings.content_encoding;
+            if is_encoded && !policy.saves(&self.wanted.file_name) {
                 return Err(DownloadErrorKind::ContentEncoding(encoding.into_owned()));
             }
         }

@@ -8,6 +8,7 @@ pub(crate) mod pauses;
 mod ranges;
 pub(crate) mod save;
 
+mod cookies;
 pub(crate) mod resume;
 pub(crate) mod shared;
 

@@ -4,6 +4,7 @@ use super::hosts::Hosts;
 use super::pace::RateLimit;
 use crate::download::error::DownloaderBuildError;
 use crate::download::net::agent::build_agent;
+use crate::download::net::resolve::CachingResolver;
 use crate::download::settings::Settings;
 use crate::sync::Mutex;
 
@@ -13,6 +14,7 @@ const BODY_BUFFER: usize = 64 * 1024;
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) agent: ureq::Agent,
+    pub(crate) resolver: CachingResolver,
     pub(crate) rate_limit: Option<RateLimit>,
     /// Only if files come in segments and the connections of a host are limited.
     pub(crate) hosts: Option<Hosts>,
@@ -22,9 +24,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(settings: Settings) -> Result<Self, DownloaderBuildError> {
-        let agent = build_agent(&settings)?;
+        let resolver = CachingResolver::new(settings.look_up_ttl, settings.token.clone());
+        let agent = build_agent(&settings, resolver.clone())?;
         Ok(Self {
             agent,
+            resolver,
             rate_limit: settings.bytes_per_second.map(RateLimit::new),
             hosts: settings
                 .max_in_flight_per_host

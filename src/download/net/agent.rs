@@ -13,8 +13,11 @@ const MAX_HEADER: usize = 128 * 1024;
 /// Large enough for a request.
 const OUTPUT_BUFFER: usize = 16 * 1024;
 
-/// Builds the agent of a downloader.
-pub(crate) fn build_agent(settings: &Settings) -> Result<ureq::Agent, DownloaderBuildError> {
+/// Builds the agent of a downloader, which finds hosts by that resolver.
+pub(crate) fn build_agent(
+    settings: &Settings,
+    resolver: CachingResolver,
+) -> Result<ureq::Agent, DownloaderBuildError> {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -39,7 +42,6 @@ pub(crate) fn build_agent(settings: &Settings) -> Result<ureq::Agent, Downloader
 
     let tcp = TcpConnector::new(settings.token.clone());
     let connector = RouteConnector::new(tcp, settings.user_agent.clone());
-    let resolver = CachingResolver::new(settings.look_up_ttl, settings.token.clone());
     Ok(ureq::Agent::with_parts(config, connector, resolver))
 }
 

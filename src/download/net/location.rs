@@ -19,7 +19,7 @@ impl Location {
     /// letter outside of ASCII, is percent-encoded; a fragment is dropped.
     pub(crate) fn parse(text: &str) -> Result<Self, DownloadErrorKind> {
         let refused = |why: &str| Err(DownloadErrorKind::Url(format!("{why}: {text:?}")));
-        let cleaned = clean(text);
+        let cleaned = clean(text.as_bytes());
         let Ok(uri) = cleaned.parse::<Uri>() else {
             return refused("not a url");
         };
@@ -71,10 +71,11 @@ impl Location {
         self.uri.scheme() == other.uri.scheme() && self.authority() == other.authority()
     }
 
-    /// Follows the `Location` header of an answer from here (RFC 3986, 5.2).
-    pub(crate) fn follow(&self, reference: &str) -> Result<Self, RedirectError> {
-        let refused = || RedirectError::Location(reference.to_owned());
-        let cleaned = clean(reference.trim());
+    /// Follows the `Location` header of an answer from here (RFC 3986, 5.2), which
+    /// may contain bytes that are no text.
+    pub(crate) fn follow(&self, reference: &[u8]) -> Result<Self, RedirectError> {
+        let cleaned = clean(reference.trim_ascii());
+        let refused = || RedirectError::Location(cleaned.clone());
         if has_scheme(&cleaned) {
             return Self::parse(&cleaned).map_err(|_| refused());
         }
@@ -139,10 +140,9 @@ fn one_spelling(uri: &Uri) -> Option<Box<str>> {
 
 /// Percent-encodes what no URL may contain, and drops the fragment, which is
 /// the client's own business.
-fn clean(text: &str) -> String {
-    let text = text.split_once('#').map_or(text, |(before, _)| before);
+fn clean(text: &[u8]) -> String {
     let mut cleaned = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    for byte in text.iter().copied().take_while(|byte| *byte != b'#') {
         match byte {
             b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => {
                 push_encoded(&mut cleaned, byte);
@@ -262,12 +262,15 @@ mod tests {
             ("/./g", "http://a/g"),
             ("g/../h", "http://a/b/c/h"),
             ("https://h/x", "https://h/x"),
+            ("caf\u{e9} x", "http://a/b/c/caf%C3%A9%20x"),
         ] {
-            let followed = base.follow(reference).unwrap();
+            let followed = base.follow(reference.as_bytes()).unwrap();
             assert_eq!(followed.uri().to_string(), target, "{reference}");
         }
-        assert!(base.follow("ftp://a/").is_err());
-        assert!(base.follow("javascript:alert(1)").is_err());
+        let followed = base.follow(b"caf\xe9").unwrap();
+        assert_eq!(followed.uri().to_string(), "http://a/b/c/caf%E9");
+        assert!(base.follow(b"ftp://a/").is_err());
+        assert!(base.follow(b"javascript:alert(1)").is_err());
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod connect;
 mod proxy;
 pub(crate) mod resolve;
 
+pub(crate) mod private;
+
 mod route;
 
 pub(crate) mod agent;

@@ -90,7 +90,8 @@ struct State {
     threads: usize,
 }
 
-/// A resolver that remembers.
+/// A resolver that remembers. Clones share what they remember.
+#[derive(Clone)]
 pub(crate) struct CachingResolver {
     shared: Arc<Shared>,
     token: CancelToken,
@@ -105,7 +106,7 @@ impl CachingResolver {
         })
     }
 
-    fn with_look_up(
+    pub(super) fn with_look_up(
         ttl: Duration,
         token: CancelToken,
         look_up: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
@@ -118,6 +119,13 @@ impl CachingResolver {
             }),
             token,
         }
+    }
+
+    /// Returns the addresses of a host, if it has any and they are found in time.
+    pub(crate) fn look_up(&self, host: &str, limit: Duration) -> Option<Arc<[IpAddr]>> {
+        let deadline = Instant::now().checked_add(limit);
+        self.addresses_of(host, deadline, NextTimeout::default())
+            .ok()
     }
 
     fn addresses_of(

@@ -20,6 +20,9 @@ pub(crate) fn check(name: &str, resumes: bool) -> Result<(), NameError> {
     if name.contains(['/', '\\', ':']) {
         return Err(NameError::Separator);
     }
+    if name.contains(['?', '*', '<', '>', '|', '"']) {
+        return Err(NameError::Character);
+    }
     if name.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
@@ -59,9 +62,16 @@ fn is_device(name: &str) -> bool {
     }
 }
 
-/// What a file system that ignores case sees.
+/// What a file system that ignores case sees. Each letter by itself: the two small
+/// sigmas, and the long s and the short one, are one letter in upper case.
+///
+/// Names that differ only in how accents are encoded (NFC and NFD) stay different,
+/// though macOS takes them for one: telling them apart takes the tables of Unicode.
 fn fold(name: &str) -> String {
-    name.to_lowercase()
+    name.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// The names that the jobs of a run have taken.
@@ -132,6 +142,11 @@ mod tests {
             ("a/b", NameError::Separator),
             ("a\\b", NameError::Separator),
             ("C:x", NameError::Separator),
+            ("a?b", NameError::Character),
+            ("*", NameError::Character),
+            ("<a>", NameError::Character),
+            ("a|b", NameError::Character),
+            ("\"a\"", NameError::Character),
             ("a\0b", NameError::Control),
             ("a\nb", NameError::Control),
             ("a.", NameError::Trailing),
@@ -165,6 +180,16 @@ mod tests {
             names.take("STRAßE.GIF", false),
             Err(DownloadErrorKind::NameTaken)
         ));
+        for (first, second) in [
+            ("ΟΔΟΣ", "οδοσ"),
+            ("οδος", "οδοΣ"),
+            ("ſet", "SET"),
+            ("straSSe", "straße"),
+        ] {
+            let mut names = Names::new(true);
+            assert!(names.take(first, false).is_ok());
+            assert!(names.take(second, false).is_err(), "{first} {second}");
+        }
         names.release("Straße.gif");
         assert!(names.take("straße.gif", false).is_err());
     }
