@@ -15,7 +15,7 @@ const MOST: u32 = 32;
 
 thread_local! {
     /// How many callbacks run on this thread.
-    static NESTED: Cell<u32> = const { Cell::new(0) };
+    static NESTED: Cell<u32> = Cell::default();
     /// Those that would be nested too deep.
     static LATER: RefCell<VecDeque<Box<dyn FnOnce()>>> = RefCell::default();
 }

@@ -18,7 +18,7 @@ struct Stack {
 
 thread_local! {
     /// `None` on threads that are no workers.
-    static STACK: Cell<Option<Stack>> = const { Cell::new(None) };
+    static STACK: Cell<Option<Stack>> = Cell::default();
 }
 
 /// Remembers that the stack of the current thread starts here and has so many

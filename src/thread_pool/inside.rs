@@ -13,7 +13,7 @@ const MOST: u32 = 16;
 
 thread_local! {
     /// How many tasks this thread runs so now.
-    static INSIDE: Cell<u32> = const { Cell::new(0) };
+    static INSIDE: Cell<u32> = Cell::default();
 }
 
 /// A task runs inside of another. Drop says that it has ended.

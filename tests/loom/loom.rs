@@ -12,6 +12,9 @@
 #![cfg(as_completed_loom)]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod life;
+mod queue;
+
 use as_completed::{
     AsCompleted, CancelToken, Executor, ExecutorExt, JoinError, JoinHandle, Rejected, RejectedTask,
     ReturnWhen, Task, ThreadPool, as_completed, promise, wait,
