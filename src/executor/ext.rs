@@ -71,7 +71,7 @@ pub trait ExecutorExt: Executor {
     /// pool.submit(move || {
     ///     started.send(()).unwrap();
     ///     receiver.recv()
-    /// });
+    /// }).detach();
     /// start.recv().unwrap();
     /// let queued = pool.try_submit(|| 1).unwrap();
     /// let error = pool.try_submit(|| 2).unwrap_err(); // the queue is full

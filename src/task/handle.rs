@@ -38,6 +38,8 @@ pub type JoinHandle<T> = ScopedJoinHandle<'static, T>;
 /// # Ok::<(), as_completed::JoinError>(())
 /// ```
 #[doc(alias = "Future")]
+#[must_use = "dropping it detaches the task, whose panic or rejection nobody then learns of; \
+              call `detach` to do so on purpose"]
 pub struct ScopedJoinHandle<'scope, T> {
     cell: Arc<dyn JoinCell<T> + 'scope>,
 }
@@ -327,7 +329,10 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// Drops the handle; its task runs all the same, and its result is dropped.
     ///
     /// Does what dropping the handle does, and says so. Never blocks. A panic of
-    /// the task is reported by the panic hook and to nobody else.
+    /// the task is reported by the panic hook and to nobody else; a rejection, by
+    /// a pool that is shut down or whose initializer failed, to nobody at all. A
+    /// task that must not be lost in silence is submitted by `try_submit`, or has a
+    /// callback by [`on_result`](JoinHandle::on_result).
     ///
     /// # Examples
     ///

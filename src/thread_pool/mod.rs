@@ -163,7 +163,7 @@ impl ThreadPool {
     /// pool.submit(move || {
     ///     started.send(()).unwrap();
     ///     receiver.recv()
-    /// });
+    /// }).detach();
     /// start.recv().unwrap();
     /// let queued = [pool.submit(|| 1), pool.submit(|| 2)];
     /// assert_eq!(pool.cancel_pending(), 2);
@@ -244,7 +244,7 @@ impl ThreadPool {
     /// use std::time::Duration;
     ///
     /// let pool = ThreadPool::new(1);
-    /// pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+    /// pool.submit_cancellable(|token| token.sleep(Duration::MAX)).detach();
     /// assert!(pool.join_timeout(Duration::from_millis(1)).is_err());
     /// pool.cancel_all();
     /// assert_eq!(pool.join_timeout(Duration::MAX), Ok(()));
@@ -298,7 +298,7 @@ impl ThreadPool {
     /// pool.submit(move || {
     ///     starts.wait();
     ///     looks.wait();
-    /// });
+    /// }).detach();
     /// started.wait();
     /// assert_eq!(pool.active_count(), 1);
     /// looked.wait();
@@ -324,7 +324,7 @@ impl ThreadPool {
     /// pool.submit(move || {
     ///     started.send(()).unwrap();
     ///     receiver.recv()
-    /// });
+    /// }).detach();
     /// start.recv().unwrap();
     /// let queued = [pool.submit(|| 1), pool.submit(|| 2)];
     /// assert_eq!(pool.queued_count(), 2);

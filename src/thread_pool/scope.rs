@@ -102,7 +102,7 @@ impl Drop for CloseOnDrop<'_, '_> {
 ///     counter.fetch_add(1, Ordering::Relaxed);
 ///     for _ in 0..depth {
 ///         let inside = pool.clone();
-///         pool.submit(move || count(&inside, counter, depth - 1));
+///         pool.submit(move || count(&inside, counter, depth - 1)).detach();
 ///     }
 /// }
 ///
@@ -158,7 +158,7 @@ impl<'scope> ScopedPool<'scope, '_> {
     /// use std::time::Duration;
     ///
     /// ThreadPool::scope(2, |pool| {
-    ///     pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+    ///     pool.submit_cancellable(|token| token.sleep(Duration::MAX)).detach();
     ///     pool.cancel_all();
     /// }); // the scope ends: nobody sleeps on
     /// ```

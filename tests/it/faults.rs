@@ -140,7 +140,8 @@ fn join_waits_for_the_thread_locals_of_every_worker() {
                     destroyed.add();
                 });
                 gate.wait();
-            });
+            })
+            .detach();
         }
         gate.wait();
         pool.join();

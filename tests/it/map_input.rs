@@ -32,7 +32,7 @@ fn a_full_queue_keeps_no_finished_result_back() {
                 eventually(|| filled.active_count() == 0 && filled.queued_count() == 0);
                 for started in 1..=3 {
                     let turnstile = turnstile.clone();
-                    filled.submit(move || turnstile.pass());
+                    filled.submit(move || turnstile.pass()).detach();
                     eventually(|| filled.active_count() == started.min(2));
                 }
             }

@@ -768,7 +768,7 @@ impl World {
                 self.open_gate();
                 let pool = Arc::clone(&self.pool);
                 if !self.is_shut_down {
-                    pool.clone().submit(move || drop(pool));
+                    pool.clone().submit(move || drop(pool)).detach();
                 }
             }
         }
@@ -866,7 +866,7 @@ fn scope(workers: usize) {
                 let (inside, seen) = (pool.clone(), &seen);
                 pool.submit(move || {
                     // Nobody joins it, and yet it is waited for.
-                    inside.submit(move || seen.add());
+                    inside.submit(move || seen.add()).detach();
                     *number
                 })
             })

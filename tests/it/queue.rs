@@ -217,7 +217,7 @@ fn a_job_that_submits_itself_to_a_full_queue_does_not_nest_without_end() {
             return;
         }
         let inner = Arc::clone(pool);
-        pool.submit(move || job(&inner, left - 1, done));
+        pool.submit(move || job(&inner, left - 1, done)).detach();
     }
 
     let _alarm = alarm();
@@ -226,14 +226,14 @@ fn a_job_that_submits_itself_to_a_full_queue_does_not_nest_without_end() {
         let busy = occupy(&*pool, workers);
         let (done, over) = mpsc::channel();
         let inner = Arc::clone(&pool);
-        pool.submit(move || job(&inner, TIMES, done));
+        pool.submit(move || job(&inner, TIMES, done)).detach();
         let (filling, filled) = mpsc::channel();
         let inner = Arc::clone(&pool);
         let producer = thread::spawn(move || {
             let mut count = 0_usize;
             // Until the job is done, there is no place but for a moment.
             while over.try_recv() == Err(mpsc::TryRecvError::Empty) {
-                inner.submit(|| ());
+                inner.submit(|| ()).detach();
                 count += 1;
                 if count == 1 {
                     filling.send(()).unwrap();
