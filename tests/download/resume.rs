@@ -393,3 +393,92 @@ fn piece_of_the_rest_is_not_taken_for_its_end() {
     });
     assert_saved(&folder, &download_one(&resuming(&folder), server.url("/")));
 }
+
+/// A part of that content, of which so much is noted to be on the disk.
+fn part(folder: &Folder, server: &Server, content: &[u8], synced: &str) {
+    let note = format!(
+        "as-completed part 1\n{}\n\"1\"\n26\nend\n{synced}",
+        server.url("/")
+    );
+    std::fs::write(folder.file("file.part"), content).unwrap();
+    std::fs::write(folder.file("file.part.from"), note).unwrap();
+}
+
+/// Serves the rest of the file from where it is asked for.
+fn rest(exchange: &mut Exchange) -> Then {
+    let range = exchange.header("range").map(str::to_owned);
+    let Some(begin) = range.and_then(|range| {
+        let begin = range.strip_prefix("bytes=")?.strip_suffix('-')?;
+        begin.parse::<usize>().ok()
+    }) else {
+        return exchange.answer("200 OK", ETAG, BODY);
+    };
+    let headers = format!("Content-Range: bytes {begin}-25/26\r\n{ETAG}");
+    exchange.answer("206 Partial Content", &headers, &BODY[begin..])
+}
+
+#[test]
+fn bytes_that_a_crash_may_have_zeroed_are_downloaded_again() {
+    use as_completed::download::Durability;
+
+    let mut zeros = BODY.to_vec();
+    zeros[12..].fill(0);
+    for (durability, synced, resumed) in [
+        (Durability::FileAndDirectory, "", 0),
+        (Durability::FileAndDirectory, "synced 5\nsynced 12\n", 12),
+        (Durability::FileAndDirectory, "synced 12\nsynced 1", 1),
+        (Durability::File, "synced 12\n", 12),
+    ] {
+        let folder = Folder::new();
+        let server = Server::start(rest);
+        part(&folder, &server, &zeros[..20], synced);
+        let downloader = builder(&folder)
+            .resume(true)
+            .durability(durability)
+            .build()
+            .unwrap();
+        let report = download_one(&downloader, server.url("/"));
+        assert_saved(&folder, &report);
+        assert_eq!(report.bytes(), BODY.len() as u64 - resumed, "{synced:?}");
+    }
+}
+
+#[test]
+fn part_that_is_on_the_disk_is_resumed() {
+    use as_completed::download::Durability;
+
+    let folder = Folder::new();
+    let server = Server::start(|exchange| match exchange.number {
+        0 => half(exchange, ETAG),
+        _ => rest(exchange),
+    });
+    let once = || {
+        let builder = builder(&folder)
+            .resume(true)
+            .durability(Durability::FileAndDirectory);
+        download_one(&builder.build().unwrap(), server.url("/"))
+    };
+    assert!(matches!(failure(&once()), DownloadErrorKind::Body { .. }));
+    let report = once();
+    assert_saved(&folder, &report);
+    assert_eq!(report.bytes(), 16);
+}
+
+#[test]
+fn note_of_no_part_is_removed_if_it_is_ours() {
+    let folder = Folder::new();
+    let server = Server::start(rest);
+    part(&folder, &server, b"", "");
+    std::fs::rename(
+        folder.file("file.part.from"),
+        folder.file("other.part.from"),
+    )
+    .unwrap();
+    std::fs::remove_file(folder.file("file.part")).unwrap();
+    std::fs::write(folder.file("mine.part.from"), b"a chapter of my book").unwrap();
+    assert_ok(&download_one(
+        &builder(&folder).build().unwrap(),
+        server.url("/"),
+    ));
+    assert_eq!(folder.names(), ["file", "mine.part.from"]);
+}

@@ -390,7 +390,10 @@ fn part_of_segments_is_resumed() {
     };
     let report = once(4);
     assert!(
-        matches!(failure(&report), DownloadErrorKind::Body { .. }),
+        matches!(
+            failure(&report),
+            DownloadErrorKind::Body { .. } | DownloadErrorKind::Disconnected(_)
+        ),
         "{report:?}"
     );
     assert_eq!(folder.names(), ["file.part", "file.part.from"]);

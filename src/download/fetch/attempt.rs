@@ -75,7 +75,9 @@ impl Fetch<'_> {
         } else {
             None
         };
-        let offer = part.as_ref().and_then(|part| part.offer(&self.wanted.url));
+        let offer = part
+            .as_ref()
+            .and_then(|part| part.offer(&self.wanted.url, settings.durability));
         let condition = match (&offer, here) {
             (_, Here::AsWanted) => return Ok(Fetched::Skipped),
             (Some(offer), _) => Condition::RestOf(offer),
@@ -245,12 +247,15 @@ impl Fetch<'_> {
             Some(_) => Some(self.hash_part(&part)?),
         };
         let directory = &self.shared.settings.directory;
+        let durability = self.shared.settings.durability;
         let mut open = || match begin {
-            Begin::Anew(validator) => match part.begin(&self.wanted.url, validator, total)? {
-                Some(draft) => Ok(draft),
-                None => Draft::temporary(directory),
-            },
-            Begin::GoesOn { offset, .. } => part.go_on(*offset),
+            Begin::Anew(validator) => {
+                match part.begin(&self.wanted.url, validator, total, durability)? {
+                    Some(draft) => Ok(draft),
+                    None => Draft::temporary(directory),
+                }
+            }
+            Begin::GoesOn { offset, .. } => part.append_at(*offset, durability),
         };
         let outcome = body::receive(
             self.shared,

@@ -63,9 +63,17 @@ pub(crate) fn open_to_hash(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Opens a small file to write at its end, if it is a regular one.
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    only_plain(system::open_to_append(path)?)
+}
+
 /// Opens a small file to read it, if it is a regular one.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
-    let file = system::open_to_read(path)?;
+    only_plain(system::open_to_read(path)?)
+}
+
+fn only_plain(file: File) -> io::Result<File> {
     if is_plain(&file.metadata()?) {
         Ok(file)
     } else {
@@ -118,6 +126,10 @@ mod system {
 
     pub(super) fn create(path: &Path) -> io::Result<File> {
         open_with(path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)
+    }
+
+    pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
+        open_with(path, OFlags::WRONLY | OFlags::APPEND)
     }
 
     pub(super) fn open_followed(path: &Path) -> io::Result<File> {
@@ -187,6 +199,10 @@ mod system {
 
     pub(super) fn try_lock(_file: &File) -> bool {
         true
+    }
+
+    pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
+        OpenOptions::new().append(true).open(path)
     }
 
     pub(super) fn open_followed(path: &Path) -> io::Result<File> {

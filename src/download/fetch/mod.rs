@@ -10,6 +10,8 @@ pub(crate) mod save;
 
 mod cookies;
 pub(crate) mod resume;
+
+pub(crate) mod folder;
 pub(crate) mod shared;
 
 mod body;

@@ -7,7 +7,7 @@
 
 use super::lock::{self, Found};
 use super::ranges::Ranges;
-use super::save::{Draft, failed};
+use super::save::{Draft, SYNCED, failed};
 use crate::download::error::DownloadErrorKind;
 use crate::download::settings::{Durability, Overwrite};
 use std::fs::{self, File, OpenOptions};
@@ -78,6 +78,13 @@ pub(crate) struct Part {
     file: Option<File>,
 }
 
+/// Whether a file that begins so is the note of a part.
+pub(crate) fn is_note(beginning: &[u8]) -> bool {
+    [FIRST_LINE, FIRST_LINE_OF_RANGES]
+        .iter()
+        .any(|line| beginning.starts_with(line.as_bytes()))
+}
+
 /// What there is to go on with.
 #[derive(Debug)]
 pub(crate) struct Offer {
@@ -104,10 +111,7 @@ impl Part {
             Found::File(file) => {
                 // The note is written right after the part is created.
                 let is_empty = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-                let is_ours = |note: &str| {
-                    note.starts_with(FIRST_LINE) || note.starts_with(FIRST_LINE_OF_RANGES)
-                };
-                if !is_empty && !is_ours(&part.read_note()?) {
+                if !is_empty && !is_note(part.read_note()?.as_bytes()) {
                     return None;
                 }
                 part.file = Some(file);
@@ -125,9 +129,12 @@ impl Part {
         Some(note)
     }
 
-    /// Looks what there is of the file at `url`.
-    pub(crate) fn offer(&self, url: &str) -> Option<Offer> {
-        let length = self.file.as_ref()?.metadata().ok()?.len();
+    /// Looks what there is of the file at `url`. If files are to survive a crash of
+    /// the machine, what is not known to be on the disk is cut off: there may be zeros
+    /// in its place.
+    pub(crate) fn offer(&self, url: &str, durability: Durability) -> Option<Offer> {
+        let file = self.file.as_ref()?;
+        let mut length = file.metadata().ok()?.len();
         let note = self.read_note()?;
         let mut lines = note.lines();
         let has_ranges = match lines.next()? {
@@ -144,7 +151,17 @@ impl Part {
             total => Some(total.parse().ok()?),
         };
         if !has_ranges {
-            return (length > 0 && lines.next() == Some("end")).then_some(Offer {
+            if lines.next() != Some("end") {
+                return None;
+            }
+            if durability != Durability::None {
+                let synced = lines
+                    .rev()
+                    .find_map(|line| line.strip_prefix(SYNCED)?.parse().ok());
+                length = length.min(synced.unwrap_or(0));
+                file.set_len(length).ok()?;
+            }
+            return (length > 0).then_some(Offer {
                 length,
                 ranges: None,
                 validator,
@@ -170,6 +187,7 @@ impl Part {
         url: &str,
         validator: &Validator,
         total: Option<u64>,
+        durability: Durability,
     ) -> Result<Option<Draft>, DownloadErrorKind> {
         match &self.file {
             Some(file) => file.set_len(0).map_err(failed("empty", &self.path))?,
@@ -178,11 +196,10 @@ impl Part {
         if self.file.is_none() {
             return Ok(None);
         }
-        let draft = self.go_on(0)?;
         // Not before the old part is gone, lest it be taken for the beginning
         // of the new version.
         self.write_note(url, validator, total)?;
-        Ok(Some(draft))
+        self.append_at(0, durability).map(Some)
     }
 
     /// Makes the part one of ranges, of which it has those; empties it if it has
@@ -229,6 +246,21 @@ impl Part {
         note.write(text.as_bytes())?;
         note.commit(&self.note, Durability::None, Overwrite::Always, None)?;
         Ok(())
+    }
+
+    /// Opens the part to write what follows after `length` bytes, which are all there
+    /// is, and notes what is on the disk if that matters.
+    pub(crate) fn append_at(
+        &self,
+        length: u64,
+        durability: Durability,
+    ) -> Result<Draft, DownloadErrorKind> {
+        let draft = self.go_on(length)?;
+        if durability == Durability::None {
+            return Ok(draft);
+        }
+        let note = lock::open_to_append(&self.note).map_err(failed("open", &self.note))?;
+        Ok(draft.with_checkpoints(note, length))
     }
 
     /// Opens the part to go on after `length` bytes, which are all there is.

@@ -10,6 +10,8 @@ use std::time::SystemTime;
 
 /// How the name of a temporary file begins.
 pub(crate) const TEMPORARY_PREFIX: &str = ".as-completed-";
+/// How the lines of a note begin that say how many bytes of a part are on the disk.
+pub(crate) const SYNCED: &str = "synced ";
 
 /// Makes an error of what the operating system said.
 pub(crate) fn failed<'a>(
@@ -23,34 +25,6 @@ pub(crate) fn failed<'a>(
     }
 }
 
-/// Creates the folder if it is missing, and looks whether files can be created
-/// in it. Removes what runs have left there that were killed.
-pub(crate) fn prepare(directory: &Path) -> Result<(), DownloadErrorKind> {
-    fs::create_dir_all(directory).map_err(failed("create the folder", directory))?;
-    remove_leftovers(directory);
-    Draft::temporary(directory).map(drop)
-}
-
-/// Removes the temporary files of no run. An error is none of this run's: what is
-/// left over does no harm.
-fn remove_leftovers(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if entry.file_name().to_str().is_some_and(is_temporary) {
-            lock::remove_unused(&entry.path());
-        }
-    }
-}
-
-/// Whether the name is one that [`Draft::temporary`] makes.
-fn is_temporary(name: &str) -> bool {
-    name.strip_prefix(TEMPORARY_PREFIX).is_some_and(|digits| {
-        digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-    })
-}
-
 /// The content of a file on its way to its name.
 ///
 /// Drop removes it, unless it is to be kept for a later run.
@@ -59,6 +33,17 @@ pub(crate) struct Draft {
     file: File,
     path: PathBuf,
     on_drop: OnDrop,
+    checkpoints: Option<Checkpoints>,
+}
+
+/// What of a part is known to be on the disk, for a run that resumes it after a
+/// crash of the machine: such a crash may leave zeros where bytes were written.
+#[derive(Debug)]
+struct Checkpoints {
+    /// The note of the part, to which is appended what is on the disk.
+    note: File,
+    written: u64,
+    synced: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +73,7 @@ impl Draft {
                         file,
                         path,
                         on_drop: OnDrop::Remove,
+                        checkpoints: None,
                     });
                 }
                 Ok(None) => {}
@@ -103,13 +89,36 @@ impl Draft {
             file,
             path,
             on_drop: OnDrop::Leave,
+            checkpoints: None,
         }
     }
 
+    /// Has the draft note now and then, and when it breaks off, how many of its bytes
+    /// are on the disk, `length` of which it has already.
+    pub(crate) fn with_checkpoints(mut self, note: File, length: u64) -> Self {
+        self.checkpoints = Some(Checkpoints {
+            note,
+            written: length,
+            synced: length,
+        });
+        self
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), DownloadErrorKind> {
+        /// How much of a large file is downloaded again after a crash, at most.
+        const OFTEN: u64 = 16 * 1024 * 1024;
         self.file
             .write_all(bytes)
-            .map_err(failed("write", &self.path))
+            .map_err(failed("write", &self.path))?;
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.written += bytes.len() as u64;
+            if checkpoints.written - checkpoints.synced >= OFTEN {
+                checkpoints
+                    .sync(&self.file)
+                    .map_err(failed("sync", &self.path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Sets the length of the file, all of which is still to be written.
@@ -164,6 +173,7 @@ impl Draft {
             self.take_mode_of(target)?;
         }
         let committed = self.give_name(target, overwrite)?;
+        self.checkpoints = None;
         if durability == Durability::FileAndDirectory {
             if let Some(directory) = target.parent() {
                 sync_directory(directory).map_err(failed("sync", directory))?;
@@ -237,8 +247,25 @@ fn without_special_bits(permissions: &Permissions) -> Permissions {
     permissions.clone()
 }
 
+impl Checkpoints {
+    fn sync(&mut self, file: &File) -> io::Result<()> {
+        file.sync_data()?;
+        // A line that is cut short by a crash names fewer bytes, which are there too.
+        writeln!(self.note, "{SYNCED}{}", self.written)?;
+        self.note.sync_data()?;
+        self.synced = self.written;
+        Ok(())
+    }
+}
+
 impl Drop for Draft {
     fn drop(&mut self) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            if checkpoints.written > checkpoints.synced {
+                // Then a later run downloads them again.
+                let _ = checkpoints.sync(&self.file);
+            }
+        }
         if self.on_drop == OnDrop::Remove {
             // Nobody is left to be told of an error.
             let _ = fs::remove_file(&self.path);

@@ -8,7 +8,7 @@ use super::queue::QueuedJob;
 use crate::collect::{AsCompleted, as_completed};
 use crate::download::error::{DownloadError, DownloadErrorKind};
 use crate::download::event::Observer;
-use crate::download::fetch::save;
+use crate::download::fetch::folder;
 use crate::download::fetch::shared::Shared;
 use crate::download::job::Job;
 use crate::download::net::location::Location;
@@ -47,7 +47,7 @@ where
     E: Executor + ?Sized,
     I: Iterator<Item = Job<K>>,
 {
-    save::prepare(&shared.settings.directory).map_err(DownloadError::new)?;
+    folder::prepare(&shared.settings.directory).map_err(DownloadError::new)?;
     let run = Arc::new(Run::new(shared, observer));
     let mut run_loop = RunLoop {
         executor,
