@@ -424,7 +424,7 @@ pub use error::{
     BuildError, CallError, Died, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected,
     SpawnError, SubmitError, TimedOut, TryCallError, TryJoinError, Unfinished, WaitTimeoutError,
 };
-pub use executor::{Executor, ExecutorExt, Inline};
+pub use executor::{Executor, ExecutorExt, Inline, Limit};
 pub use map::{Map, MapUnordered};
 pub use task::{
     CancelToken, JoinHandle, OnCancel, Promise, RejectedTask, ScopedJoinHandle, Task, TaskId,

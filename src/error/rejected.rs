@@ -35,6 +35,10 @@ pub enum Rejected {
     /// The executor dropped the task without running it.
     #[error("executor dropped the task without running it")]
     Lost,
+    /// The task runs within a [`Limit`](crate::Limit) already, and was handed to
+    /// another.
+    #[error("task is within a limit already; limit the executor once")]
+    Limited,
     /// The initializer of a worker failed, so the pool runs no more tasks; or it
     /// submitted a task to its own pool, which is not ready yet.
     #[error(transparent)]

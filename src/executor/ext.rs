@@ -1,5 +1,6 @@
 //! [`ExecutorExt`]: the ways to submit closures to an executor.
 
+use super::limit::Limit;
 use super::{Executor, hand_over};
 use crate::error::SubmitError;
 use crate::map::{Chunks, Map, MapUnordered};
@@ -153,6 +154,25 @@ pub trait ExecutorExt: Executor {
         launch_with_timeout(timeout, closure, |task| hand_over(self, task, Room::Wait))
     }
 
+    /// Returns a view of the executor that runs at most `tasks` at the same time.
+    ///
+    /// See [`Limit`].
+    ///
+    /// # Panics
+    ///
+    /// If `tasks` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{ExecutorExt, Inline};
+    ///
+    /// assert_eq!(Inline.limit(1).submit(|| 6 * 7).join().unwrap(), 42);
+    /// ```
+    fn limit(&self, tasks: usize) -> Limit<&Self> {
+        Limit::new(self, tasks)
+    }
+
     /// Applies a function to each item, and returns the results in the order
     /// of the items.
     ///
@@ -207,6 +227,32 @@ pub trait ExecutorExt: Executor {
 }
 
 impl<E: Executor + ?Sized> ExecutorExt for E {}
+
+/// Gives an executor the method `limit` without an import.
+macro_rules! limit_without_import {
+    () => {
+        /// Returns a view that runs at most `tasks` at the same time; see
+        /// [`Limit`](crate::Limit).
+        ///
+        /// # Panics
+        ///
+        /// If `tasks` is 0.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use as_completed::ThreadPool;
+        ///
+        /// let pool = ThreadPool::new(8);
+        /// let database = pool.limit(2);
+        /// assert_eq!(database.submit(|| 6 * 7).join().unwrap(), 42);
+        /// ```
+        pub fn limit(&self, tasks: usize) -> crate::Limit<&Self> {
+            crate::Limit::new(self, tasks)
+        }
+    };
+}
+pub(crate) use limit_without_import;
 
 /// Gives a type that submits as an executor does the methods of
 /// [`ExecutorExt`] without an import.
@@ -359,7 +405,25 @@ assert_eq!(lengths.sum::<usize>(), 6);
 }
 pub(crate) use submit_without_import;
 
-impl dyn Executor + '_ {
+impl<'a> dyn Executor + 'a {
+    /// Returns a view that runs at most `tasks` at the same time; see [`Limit`].
+    ///
+    /// # Panics
+    ///
+    /// If `tasks` is 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{Executor, ThreadPool};
+    ///
+    /// let pool: Box<dyn Executor> = Box::new(ThreadPool::new(8));
+    /// assert_eq!(pool.limit(2).max_tasks(), 2);
+    /// ```
+    pub fn limit(&self, tasks: usize) -> Limit<&(dyn Executor + 'a)> {
+        Limit::new(self, tasks)
+    }
+
     submit_without_import!(
         'static,
         JoinHandle<T>,

@@ -1,11 +1,15 @@
 //! [`Executor`]: what runs tasks.
 
+// One machine: ext, limit.
 mod ext;
+mod limit;
+
 mod inline;
 
 pub use self::ext::ExecutorExt;
-pub(crate) use self::ext::submit_without_import;
+pub(crate) use self::ext::{limit_without_import, submit_without_import};
 pub use self::inline::Inline;
+pub use self::limit::Limit;
 
 use crate::task::{ErasedTask, Refused, RejectedTask, Room, Task};
 use std::sync::Arc;

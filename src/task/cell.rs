@@ -25,10 +25,11 @@
 use super::cancel::CancelToken;
 use super::capacity;
 use super::id::TaskId;
-use super::watch::{Key, Watcher, Watchers};
+use super::watch::{Around, Guard, Key, Watcher, Watchers};
 use crate::error::{JoinError, Panic, Rejected};
 use crate::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
-use crate::unwind;
+use crate::unwind::{self, Payload};
+use std::sync::Arc;
 use std::task::Waker;
 
 const PENDING: u8 = 0;
@@ -105,8 +106,26 @@ pub(crate) struct Cell<F, T, S> {
     /// The pool in whose queue the task is and whose workers may claim it when
     /// they wait for it; 0 for none. Set before the task is queued.
     owner: AtomicU32,
+    /// What stands among the watchers for whoever runs the task: set before the
+    /// task is handed to its executor.
+    marks: AtomicU8,
     stop: S,
     slot: Mutex<Slot<F, T>>,
+}
+
+/// There is a guard.
+const GUARDED: u8 = 1;
+/// There is something around the closure.
+const WRAPPED: u8 = 2;
+
+/// What came of an attempt to run a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ran {
+    Yes,
+    /// It had started, or was cancelled.
+    No,
+    /// Its guard is to be asked.
+    Guarded,
 }
 
 impl<F, T, S> Cell<F, T, S> {
@@ -115,6 +134,7 @@ impl<F, T, S> Cell<F, T, S> {
             id: TaskId::next(),
             state: AtomicU8::new(PENDING),
             owner: AtomicU32::new(0),
+            marks: AtomicU8::new(0),
             stop,
             slot: Mutex::new(Slot {
                 stage: Stage::Closure(closure),
@@ -186,12 +206,18 @@ impl<F, T, S> Cell<F, T, S> {
     where
         F: Work<T>,
     {
-        match unwind::catch(|| closure.work()) {
+        let outcome = if self.marks.load(Ordering::Relaxed) & WRAPPED == 0 {
+            unwind::catch(|| closure.work())
+        } else {
+            self.run_wrapped(closure)
+        };
+        match outcome {
             Ok(outcome) => {
                 let state = match &outcome {
                     Ok(_) => RETURNED,
                     Err(JoinError::Panicked(_)) => PANICKED,
                     Err(JoinError::Cancelled) => CANCELLED,
+                    Err(JoinError::Rejected(_)) => REJECTED,
                     Err(_) => FAILED,
                 };
                 self.settle(state, outcome);
@@ -199,6 +225,32 @@ impl<F, T, S> Cell<F, T, S> {
             Err(payload) => {
                 self.settle(PANICKED, Err(JoinError::Panicked(Panic::new(payload))));
             }
+        }
+    }
+
+    /// Runs the closure within what was put around it.
+    #[cold]
+    fn run_wrapped(&self, closure: F) -> Result<Result<T, JoinError>, Payload>
+    where
+        F: Work<T>,
+    {
+        let mut arounds = self.slot.lock().watchers.take_arounds();
+        let (mut closure, mut outcome) = (Some(closure), None);
+        let mut run = || {
+            if let Some(closure) = closure.take() {
+                outcome = Some(unwind::catch(|| closure.work()));
+            }
+        };
+        let wrapped = unwind::catch(|| within(&mut arounds, &mut run));
+        unwind::discard((closure, arounds));
+        match (outcome, wrapped) {
+            // What it panics with after the closure has been reported.
+            (Some(outcome), wrapped) => {
+                unwind::discard(wrapped);
+                outcome
+            }
+            (None, Ok(())) => Ok(Err(JoinError::Rejected(Rejected::Lost))),
+            (None, Err(payload)) => Err(payload),
         }
     }
 
@@ -249,11 +301,19 @@ pub(crate) trait AnyCell: Send + Sync {
     /// Makes the task one of no pool; says whether it was one of a pool, whose
     /// queue it has left now.
     fn leave_pool(&self) -> bool;
-    /// Runs the task on the current thread, if it has not started; says
-    /// whether it ran.
-    fn run(&self) -> bool;
-    /// As [`run`](Self::run), of a task that may be in a queue.
+    /// Runs the task on the current thread, if it has not started and has no
+    /// guard.
+    fn run(&self) -> Ran;
+    /// Runs the task on the current thread, if it has not started, whether or not
+    /// it is in a queue; its guard was asked before. Says whether it ran.
     fn run_from_queue(&self) -> bool;
+    /// Puts a guard before the task; says whether there was none. Called before
+    /// the task is handed to its executor.
+    fn set_guard(&self, guard: Arc<dyn Guard>) -> bool;
+    fn guard(&self) -> Option<Arc<dyn Guard>>;
+    fn unguard(&self);
+    /// Puts something around the closure; called before the task is handed on.
+    fn wrap(&self, around: Around);
     /// Cancels the task, if it has not started; says whether it did.
     fn cancel_pending(&self) -> bool;
     /// Cancels the task, if it has not started; says whether it is cancelled,
@@ -333,9 +393,14 @@ where
 
     fn join_pool(&self, pool: u32) -> Member {
         self.owner.store(pool, Ordering::Relaxed);
+        let guard = self.guard();
+        if let Some(guard) = &guard {
+            guard.join_pool(pool);
+        }
         Member {
             id: self.id,
-            listens: self.stop.token().is_some(),
+            // The pool loses sight of a task that its guard keeps, too.
+            listens: self.stop.token().is_some() || guard.is_some(),
         }
     }
 
@@ -343,12 +408,15 @@ where
         self.owner.swap(0, Ordering::Relaxed) != 0
     }
 
-    fn run(&self) -> bool {
+    fn run(&self) -> Ran {
+        if self.marks.load(Ordering::Relaxed) & GUARDED != 0 {
+            return Ran::Guarded;
+        }
         let Some(closure) = self.take_closure(RUNNING) else {
-            return false;
+            return Ran::No;
         };
         self.run_closure(closure);
-        true
+        Ran::Yes
     }
 
     fn run_from_queue(&self) -> bool {
@@ -358,6 +426,36 @@ where
         self.leave_queue();
         self.run_closure(closure);
         true
+    }
+
+    fn set_guard(&self, guard: Arc<dyn Guard>) -> bool {
+        if self.marks.load(Ordering::Relaxed) & GUARDED != 0 {
+            return false;
+        }
+        if self.watch(Watcher::Guard(Box::new(guard))).is_ok() {
+            self.marks.fetch_or(GUARDED, Ordering::Relaxed);
+        }
+        true
+    }
+
+    fn guard(&self) -> Option<Arc<dyn Guard>> {
+        if self.marks.load(Ordering::Relaxed) & GUARDED == 0 {
+            return None;
+        }
+        self.unless_final()?.watchers.guard()
+    }
+
+    fn unguard(&self) {
+        if self.marks.fetch_and(!GUARDED, Ordering::Relaxed) & GUARDED != 0 {
+            self.unwatch(&Key::Guard);
+        }
+    }
+
+    fn wrap(&self, around: Around) {
+        match self.watch(Watcher::Around(Box::new(around))) {
+            Ok(()) => drop(self.marks.fetch_or(WRAPPED, Ordering::Relaxed)),
+            Err(around) => unwind::discard(around),
+        }
     }
 
     fn cancel_pending(&self) -> bool {
@@ -441,6 +539,14 @@ where
             }
             None => false,
         }
+    }
+}
+
+/// Runs what is around the closure, last put first, and in the end the closure.
+fn within(arounds: &mut Vec<Around>, run: &mut dyn FnMut()) {
+    match arounds.pop() {
+        Some(around) => around(&mut || within(arounds, run)),
+        None => run(),
     }
 }
 

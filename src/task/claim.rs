@@ -21,8 +21,9 @@
 
 use super::capacity::Capacity;
 use super::cell::AnyCell;
+use super::limiter::{held, hold};
 use super::stack;
-use super::watch::{Key, Watcher};
+use super::watch::{Guard, Key, Watcher};
 use crate::error::{InitializerError, Panic, Rejected, SpawnError};
 use crate::sync::{
     AtomicU8, Mutex, Ordering, become_thread_of, become_worker_of, run_on_thread, thread_local,
@@ -135,9 +136,12 @@ impl Worker {
     /// Runs the task on another thread, which stands in for this one: for the
     /// task, the stack of this one is too short. Says whether the task is final.
     fn run_on_stand_in(&self, cell: &(dyn AnyCell + '_)) -> bool {
-        let stand_in = self.clone();
+        let (stand_in, permits) = (self.clone(), held());
         let ran = run_on_thread(self.stack_size, move || match become_worker(stand_in) {
-            Ok(()) => drop(cell.run_from_queue()),
+            Ok(()) => {
+                hold(permits);
+                cell.run_from_queue();
+            }
             Err(cause) => cell.reject(Rejected::Initializer(cause)),
         });
         if let Err(error) = ran {
@@ -154,6 +158,8 @@ pub(crate) struct Claimer {
     worker: Option<Rc<Worker>>,
     /// Whether it may have left watchers at the gauge.
     watches: Cell<bool>,
+    /// Guards at which it may have left watchers.
+    guards: RefCell<Vec<Arc<dyn Guard>>>,
 }
 
 /// What became of an attempt to claim a task.
@@ -180,6 +186,7 @@ impl Claimer {
             pool,
             worker,
             watches: Cell::new(false),
+            guards: RefCell::default(),
         })
     }
 
@@ -201,13 +208,34 @@ impl Claimer {
     /// That task and no other: running whatever is queued, as a work-stealing
     /// pool does, would enter code that the waiting task may hold locks of.
     pub(crate) fn try_claim(&self, cell: &(dyn AnyCell + '_)) -> Claim {
+        if let Some(guard) = cell.guard() {
+            return self.try_claim_guarded(cell, &*guard);
+        }
         if !self.may_ever(cell) {
             return Claim::Never;
         }
-        if self.gauge().is_some_and(Gauge::is_anyone_free) {
+        if self.is_anyone_free() {
             return Claim::Left;
         }
         self.claim(cell)
+    }
+
+    fn is_anyone_free(&self) -> bool {
+        self.gauge().is_some_and(Gauge::is_anyone_free)
+    }
+
+    /// As [`try_claim`](Self::try_claim), of a task that may have left the queue and
+    /// still not run.
+    fn try_claim_guarded(&self, cell: &(dyn AnyCell + '_), guard: &dyn Guard) -> Claim {
+        if guard.pool() != self.pool || !cell.is_pending() {
+            return Claim::Never;
+        }
+        if !guard.try_enter(self.is_anyone_free()) {
+            return Claim::Left;
+        }
+        let claim = self.run(cell);
+        guard.leave();
+        claim
     }
 
     /// As [`try_claim`](Self::try_claim); where it leaves the task to others,
@@ -215,13 +243,20 @@ impl Claimer {
     pub(crate) fn claim_or_watch(
         &self,
         cell: &(dyn AnyCell + '_),
-        waiter: impl FnOnce() -> Watcher,
+        waiter: impl Fn() -> Watcher,
     ) -> Claim {
         let claim = self.try_claim(cell);
         let (Claim::Left, Some(gauge)) = (claim, self.gauge()) else {
             return claim;
         };
         self.watches.set(true);
+        if let Some(guard) = cell.guard() {
+            guard.watch(waiter());
+            self.guards.borrow_mut().push(guard);
+            gauge.watch(waiter());
+            // Whatever changes from here on notifies one of the two.
+            return self.try_claim(cell);
+        }
         if gauge.watch(waiter()) {
             return Claim::Left;
         }
@@ -235,6 +270,10 @@ impl Claimer {
         if !self.may_ever(cell) {
             return Claim::Never;
         }
+        self.run(cell)
+    }
+
+    fn run(&self, cell: &(dyn AnyCell + '_)) -> Claim {
         let ran = match &self.worker {
             Some(worker) if stack::is_half_used() => worker.run_on_stand_in(cell),
             _ => cell.run_from_queue(),
@@ -246,17 +285,9 @@ impl Claimer {
     pub(crate) fn unwatch(&self, key: &Key<'_>) {
         if let (Some(gauge), true) = (self.gauge(), self.watches.take()) {
             gauge.unwatch(key);
-        }
-    }
-}
-
-impl Watcher {
-    /// Has the one who waits look again; nothing is final.
-    fn nudge(self) {
-        match self {
-            Self::Thread(unparker) => unparker.unpark(),
-            Self::Completion(completions, _) => completions.nudge(),
-            Self::Callback(_) | Self::Waker(_) => {}
+            for guard in self.guards.take() {
+                guard.unwatch(key);
+            }
         }
     }
 }

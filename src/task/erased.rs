@@ -1,8 +1,9 @@
 //! A task as its executor holds it, and as a pool remembers it.
 
-use super::cell::{AnyCell, Member};
+use super::cell::{AnyCell, Member, Ran};
 use super::id::TaskId;
-use super::watch::Watchers;
+use super::limiter::Limiter;
+use super::watch::{Around, Watchers};
 use crate::error::Rejected;
 use crate::unwind;
 use std::sync::{Arc, Weak};
@@ -56,7 +57,15 @@ impl<'scope> ErasedTask<'scope> {
 
     /// Runs the task, if it has not started, and lets go of it.
     pub(crate) fn run(self) {
-        self.end(AnyCell::run);
+        self.end(|cell| {
+            if cell.run() == Ran::Guarded {
+                match cell.guard() {
+                    Some(guard) => guard.run(),
+                    // It was taken away a moment ago, or the task is final.
+                    None => drop(cell.run()),
+                }
+            }
+        });
     }
 
     /// Resolves the task without running it, and lets go of it.
@@ -99,6 +108,24 @@ impl<'scope> ErasedTask<'scope> {
     }
 }
 
+impl ErasedTask<'static> {
+    /// Has the task run within that limit; says whether it was in none.
+    pub(crate) fn limit(&self, limiter: &Arc<Limiter>) -> bool {
+        let cell = self.there();
+        cell.set_guard(limiter.guard(Arc::downgrade(cell)))
+    }
+
+    /// Has the task run without a limit.
+    pub(crate) fn unlimit(&self) {
+        self.there().unguard();
+    }
+
+    /// Has the task run within `around`.
+    pub(crate) fn wrap(&self, around: Around) {
+        self.there().wrap(around);
+    }
+}
+
 impl Drop for ErasedTask<'_> {
     fn drop(&mut self) {
         if let Some(cell) = self.0.take() {
@@ -117,6 +144,16 @@ impl WeakTask<'_> {
     /// let go of it would be to run foreign code.
     pub(crate) fn is_alive(&self) -> bool {
         self.0.strong_count() > 0
+    }
+
+    /// Cancels the task if it has a guard and has not started; says whether it did.
+    pub(crate) fn cancel_if_guarded(&self) -> bool {
+        let Some(cell) = self.0.upgrade() else {
+            return false;
+        };
+        let cancelled = cell.guard().is_some() && cell.cancel_pending();
+        unwind::discard(cell);
+        cancelled
     }
 
     /// Cancels the task, or asks it to stop; says whether it was pending.

@@ -19,6 +19,8 @@ mod cancel;
 mod cell;
 
 mod cancel_all;
+mod limiter;
+
 mod claim;
 
 mod erased;
@@ -43,6 +45,7 @@ pub(crate) use self::erased::{ErasedTask, WeakTask};
 pub use self::handle::{JoinHandle, ScopedJoinHandle};
 pub use self::id::TaskId;
 pub(crate) use self::launch::{Room, launch, offer};
+pub(crate) use self::limiter::Limiter;
 pub use self::promise::{Promise, promise};
 pub(crate) use self::refused::Refused;
 pub use self::refused::RejectedTask;
@@ -87,7 +90,76 @@ impl Task {
         self.0.run();
     }
 
+    /// Has the task run within `around`, wherever it runs; it stays the same task.
+    ///
+    /// For executors that hand tasks on and put something around them: a span, a
+    /// measurement, a setting of the thread. Unlike a closure that runs the task, which
+    /// would be another task, this keeps the id, cancelling, the token and nested
+    /// waits: also a worker that waits for the task and runs it itself runs it
+    /// within `around`. What was put around a task last is outermost.
+    ///
+    /// `around` calls its argument once, on the same thread. If it does not, the task
+    /// is not run and its handle resolves to
+    /// [`Rejected::Lost`](crate::Rejected::Lost); if it panics before, the task has
+    /// panicked. It runs before anyone is notified, and is dropped without being run if
+    /// the task is cancelled.
+    ///
+    /// # Examples
+    ///
+    /// An executor that counts how many of its tasks run:
+    ///
+    /// ```
+    /// use as_completed::{Executor, ExecutorExt, RejectedTask, Task, ThreadPool};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// struct Counted(ThreadPool, Arc<AtomicU32>);
+    ///
+    /// impl Executor for Counted {
+    ///     fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+    ///         let running = Arc::clone(&self.1);
+    ///         self.0.execute(task.wrap(move |run| {
+    ///             running.fetch_add(1, Ordering::Relaxed);
+    ///             run();
+    ///             running.fetch_sub(1, Ordering::Relaxed);
+    ///         }))
+    ///     }
+    /// }
+    ///
+    /// let running = Arc::new(AtomicU32::new(0));
+    /// let pool = Counted(ThreadPool::new(2), Arc::clone(&running));
+    /// let seen = Arc::clone(&running);
+    /// assert!(pool.submit(move || seen.load(Ordering::Relaxed)).join()? > 0);
+    /// assert_eq!(running.load(Ordering::Relaxed), 0);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
+    pub fn wrap(self, around: impl FnOnce(&mut dyn FnMut()) + Send + 'static) -> Self {
+        self.0.wrap(Box::new(around));
+        self
+    }
+
     /// Returns the id of the task, the same as its handle's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{Executor, ExecutorExt, RejectedTask, Task, TaskId};
+    /// use std::sync::mpsc::{Sender, channel};
+    ///
+    /// struct Logs(Sender<TaskId>);
+    ///
+    /// impl Executor for Logs {
+    ///     fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+    ///         self.0.send(task.id()).unwrap();
+    ///         task.run();
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let (sender, log) = channel();
+    /// let handle = Logs(sender).submit(|| 4);
+    /// assert_eq!(log.recv(), Ok(handle.id()));
+    /// ```
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.0.id()

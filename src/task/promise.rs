@@ -1,10 +1,10 @@
 //! [`Promise`]: a task that is settled from outside.
 
 use super::callback::call;
-use super::cell::{AnyCell, JoinCell, Member};
+use super::cell::{AnyCell, JoinCell, Member, Ran};
 use super::handle::JoinHandle;
 use super::id::TaskId;
-use super::watch::{Key, Watcher, Watchers};
+use super::watch::{Around, Guard, Key, Watcher, Watchers};
 use crate::error::{JoinError, Rejected};
 use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
 use crate::unwind;
@@ -341,8 +341,24 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         false
     }
 
-    fn run(&self) -> bool {
+    fn run(&self) -> Ran {
+        Ran::No
+    }
+
+    // No executor holds a promise, so nobody guards or wraps one.
+
+    fn set_guard(&self, _: Arc<dyn Guard>) -> bool {
         false
+    }
+
+    fn guard(&self) -> Option<Arc<dyn Guard>> {
+        None
+    }
+
+    fn unguard(&self) {}
+
+    fn wrap(&self, around: Around) {
+        drop(around);
     }
 
     fn run_from_queue(&self) -> bool {

@@ -91,7 +91,30 @@ pub(crate) enum Watcher {
     Callback(Box<Callback>),
     /// A future to poll.
     Waker(Box<Waker>),
+    /// Asked before the task runs, and not told anything.
+    Guard(Box<Arc<dyn Guard>>),
+    /// Runs the task within itself, and is not told anything.
+    Around(Box<Around>),
 }
+
+/// What stands between a task and whoever is to run it.
+pub(crate) trait Guard: Send + Sync {
+    /// The pool whose workers may claim the task; 0 for none.
+    fn pool(&self) -> u32;
+    fn join_pool(&self, pool: u32);
+    /// Runs the task here, or keeps it until it may run.
+    fn run(&self);
+    /// Whether the current thread, which waits for the task, may run it now, and is
+    /// to: if others are free to, it is left to them. [`leave`](Self::leave) follows.
+    fn try_enter(&self, is_anyone_free: bool) -> bool;
+    fn leave(&self);
+    /// Notifies the waiter when `try_enter` may answer otherwise.
+    fn watch(&self, waiter: Watcher);
+    fn unwatch(&self, key: &Key<'_>);
+}
+
+/// What a task runs in: calls its argument once.
+pub(crate) type Around = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
 
 /// Which watcher to take away again.
 pub(crate) enum Key<'a> {
@@ -99,6 +122,10 @@ pub(crate) enum Key<'a> {
     Completion(&'a Arc<Completions>),
     /// The one waker that a task has.
     Waker,
+    /// The one guard that a task has.
+    Guard,
+    /// What was put around a task first.
+    Around,
 }
 
 impl Key<'_> {
@@ -112,7 +139,9 @@ impl Key<'_> {
             (Self::Completion(key), Watcher::Completion(completions, _)) => {
                 Arc::ptr_eq(key, completions)
             }
-            (Self::Waker, Watcher::Waker(_)) => true,
+            (Self::Waker, Watcher::Waker(_))
+            | (Self::Guard, Watcher::Guard(_))
+            | (Self::Around, Watcher::Around(_)) => true,
             _ => false,
         }
     }
@@ -121,7 +150,7 @@ impl Key<'_> {
 impl Watcher {
     /// Whether telling it runs code of others, which may take its time.
     fn is_foreign(&self) -> bool {
-        matches!(self, Self::Callback(_) | Self::Waker(_))
+        !matches!(self, Self::Thread(_) | Self::Completion(..))
     }
 
     fn is_abandoned(&self) -> bool {
@@ -142,6 +171,17 @@ impl Watcher {
             }
             Self::Callback(callback) => call(move || callback(id)),
             Self::Waker(waker) => report(|| waker.wake()),
+            Self::Guard(guard) => unwind::discard(guard),
+            Self::Around(around) => unwind::discard(around),
+        }
+    }
+
+    /// Has the one who waits look again; nothing is final.
+    pub(super) fn nudge(self) {
+        match self {
+            Self::Thread(unparker) => unparker.unpark(),
+            Self::Completion(completions, _) => completions.nudge(),
+            Self::Callback(_) | Self::Waker(_) | Self::Guard(_) | Self::Around(_) => {}
         }
     }
 }
@@ -202,6 +242,22 @@ impl Watchers {
         self.as_slice()
             .iter()
             .any(|watcher| matches!(watcher, Watcher::Waker(old) if old.will_wake(waker)))
+    }
+
+    pub(crate) fn guard(&self) -> Option<Arc<dyn Guard>> {
+        self.as_slice().iter().find_map(|watcher| match watcher {
+            Watcher::Guard(guard) => Some(Arc::clone(guard)),
+            _ => None,
+        })
+    }
+
+    /// Takes out what is around the task, in the order in which it was put there.
+    pub(crate) fn take_arounds(&mut self) -> Vec<Around> {
+        std::iter::from_fn(|| match self.remove(&Key::Around) {
+            Some(Watcher::Around(around)) => Some(*around),
+            _ => None,
+        })
+        .collect()
     }
 
     fn take_first(&mut self, wanted: impl Fn(&Watcher) -> bool) -> Option<Watcher> {

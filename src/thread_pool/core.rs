@@ -391,13 +391,15 @@ impl<'scope> Core<'scope> {
         queue
     }
 
-    /// Cancels what is in the queue.
+    /// Cancels what is in the queue, and what a limit has kept from running.
     pub(super) fn cancel_pending(&self) -> usize {
         let mut outbox = self.outbox.lock();
         let mut state = self.state.lock();
         let queue = self.drain(&mut outbox, &mut state);
+        let kept = state.stoppable.clone();
         drop((outbox, state));
-        self.withdraw(queue, None)
+        let withdrawn = self.withdraw(queue, None);
+        withdrawn + kept.iter().filter(|task| task.cancel_if_guarded()).count()
     }
 
     /// Cancels what is in the queue, and asks running tasks to stop.

@@ -24,7 +24,7 @@ pub use self::scope::ScopedPool;
 
 use self::core::Core;
 use crate::error::JoinTimeoutError;
-use crate::executor::{Executor, hand_over, submit_without_import};
+use crate::executor::{Executor, hand_over, limit_without_import, submit_without_import};
 use crate::sync::processors;
 use crate::task::{JoinHandle, RejectedTask, Task};
 use std::fmt;
@@ -111,6 +111,7 @@ impl ThreadPool {
         ThreadPoolBuilder::new()
     }
 
+    limit_without_import!();
     submit_without_import!(
         'static,
         JoinHandle<T>,

@@ -1098,3 +1098,52 @@ fn two_who_join_a_pool_whose_last_worker_ends_are_both_woken() {
         other.join().unwrap();
     });
 }
+
+// A limit.
+
+#[test]
+fn limited_tasks_on_two_workers_run_one_at_a_time_and_none_is_left() {
+    explore(2, || {
+        let pool = pool(2);
+        let limited = pool.limit(1);
+        let running = Count::default();
+        let handles = [(); 2].map(|()| {
+            let running = running.clone();
+            limited.submit(move || {
+                running.assert(0);
+                running.add();
+                running.0.fetch_sub(1, Ordering::SeqCst);
+            })
+        });
+        for handle in handles {
+            handle.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn limited_task_that_waits_for_another_lends_its_place_whoever_takes_it_first() {
+    explore(2, || {
+        let pool = Arc::new(pool(2));
+        let limited = as_completed::Limit::new(Arc::clone(&pool), 1);
+        let inner = limited.clone();
+        let outer = limited.submit(move || inner.submit(|| 42).join().unwrap());
+        assert_eq!(outer.join().unwrap(), 42);
+        drop(limited);
+        drop(pool);
+    });
+}
+
+#[test]
+fn limited_task_claimed_while_another_worker_takes_it_runs_once_and_frees_its_place() {
+    explore(2, || {
+        let pool = Arc::new(pool(1));
+        let limited = as_completed::Limit::new(Arc::clone(&pool), 1);
+        let inner = limited.clone();
+        let outer = pool.submit(move || inner.submit(|| 1).join().unwrap());
+        let other = limited.submit(|| 2);
+        assert_eq!(outer.join().unwrap() + other.join().unwrap(), 3);
+        drop(limited);
+        drop(pool);
+    });
+}

@@ -1,0 +1,314 @@
+//! `Limit`: so many tasks at the same time, and otherwise like its executor.
+
+use crate::support::{Gate, ON_PURPOSE, alarm, eventually, expect_panics, occupy};
+use as_completed::{
+    Executor, ExecutorExt, Inline, JoinError, JoinHandle, Limit, Rejected, ThreadPool, as_completed,
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+/// How many tasks run, and how many have at most.
+#[derive(Default)]
+struct Running {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Running {
+    fn within<T>(&self, body: impl FnOnce() -> T) -> T {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        let result = body();
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    /// Runs what waits for others, and does not count meanwhile.
+    fn waiting<T>(&self, body: impl FnOnce() -> T) -> T {
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        let result = body();
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        result
+    }
+
+    fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn exactly_as_many_run_side_by_side_as_the_limit_says() {
+    let _alarm = alarm();
+    for (workers, limit) in [(1, 1), (3, 1), (8, 3), (4, 4), (3, 100)] {
+        let pool = ThreadPool::new(workers);
+        let limited = pool.limit(limit);
+        let side_by_side = workers.min(limit);
+        let together = Arc::new(Barrier::new(side_by_side));
+        let running = Arc::new(Running::default());
+        let handles: Vec<_> = (0..40 * side_by_side)
+            .map(|_| {
+                let (together, running) = (Arc::clone(&together), Arc::clone(&running));
+                limited.submit(move || running.within(|| together.wait().is_leader()))
+            })
+            .collect();
+        for handle in handles {
+            handle.join().unwrap();
+        }
+        assert_eq!(running.most(), side_by_side);
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_the_limit_holds_no_worker() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(2);
+    let limited = pool.limit(1);
+    let busy = occupy(&limited, 1);
+    let waiting: Vec<_> = (0..10).map(|n| limited.submit(move || n)).collect();
+    assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
+    assert!(waiting.iter().all(|handle| !handle.is_finished()));
+    busy.release();
+    for (n, handle) in waiting.into_iter().enumerate() {
+        assert_eq!(handle.join().unwrap(), n);
+    }
+}
+
+#[test]
+fn nested_waits_end_at_any_size_of_the_pool_and_the_limit() {
+    let _alarm = alarm();
+    for workers in [1, 2, 4] {
+        for limit in [1, 2, 3] {
+            for is_limited in [true, false] {
+                let pool = Arc::new(ThreadPool::new(workers));
+                let limited = Limit::new(pool, limit);
+                assert_eq!(submit(&limited, is_limited, 4).join().unwrap(), 16);
+            }
+        }
+    }
+}
+
+fn submit(limited: &Limit<Arc<ThreadPool>>, is_limited: bool, depth: u32) -> JoinHandle<u32> {
+    let inner = limited.clone();
+    let task = move || descend(&inner, is_limited, depth);
+    if is_limited {
+        limited.submit(task)
+    } else {
+        limited.executor().submit(task)
+    }
+}
+
+/// Two tasks a level, awaited in either way. A limited task waits for limited ones only:
+/// others could wait for its place.
+fn descend(limited: &Limit<Arc<ThreadPool>>, is_limited: bool, depth: u32) -> u32 {
+    if depth == 0 {
+        return 1;
+    }
+    let both = [true, is_limited].map(|is_limited| submit(limited, is_limited, depth - 1));
+    if depth % 2 == 0 {
+        both.map(|task| task.join().unwrap()).iter().sum()
+    } else {
+        as_completed(both).map(|task| task.join().unwrap()).sum()
+    }
+}
+
+#[test]
+fn a_task_lends_its_place_to_what_it_waits_for_and_to_nothing_else() {
+    let _alarm = alarm();
+    for workers in [1, 3] {
+        let pool = Arc::new(ThreadPool::new(workers));
+        let limited = Limit::new(Arc::clone(&pool), 1);
+        let running = Arc::new(Running::default());
+        let handles: Vec<_> = (0..50)
+            .map(|_| {
+                let (inner, running) = (limited.clone(), Arc::clone(&running));
+                limited.submit(move || {
+                    running.within(|| {
+                        let counted = Arc::clone(&running);
+                        let inner = inner.submit(move || counted.within(|| 1));
+                        running.waiting(|| inner.join().unwrap())
+                    })
+                })
+            })
+            .collect();
+        let total: u32 = as_completed(handles).map(|task| task.join().unwrap()).sum();
+        assert_eq!((total, running.most()), (50, 1));
+    }
+}
+
+#[test]
+fn workers_that_wait_for_limited_tasks_keep_to_the_limit() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(4));
+    let limited = Limit::new(Arc::clone(&pool), 2);
+    let running = Arc::new(Running::default());
+    let handles: Vec<_> = (0..100)
+        .map(|_| {
+            let (limited, running) = (limited.clone(), Arc::clone(&running));
+            pool.submit(move || {
+                let counted = (0..3).map(|_| {
+                    let running = Arc::clone(&running);
+                    limited.submit(move || running.within(std::thread::yield_now))
+                });
+                as_completed(counted).for_each(|task| task.join().unwrap());
+            })
+        })
+        .collect();
+    for handle in handles {
+        handle.join().unwrap();
+    }
+    assert!(running.most() <= 2);
+}
+
+#[test]
+fn what_waits_for_the_limit_can_be_cancelled_alone_and_with_the_pool() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(2);
+    let limited = pool.limit(1);
+    let busy = occupy(&limited, 1);
+    let waiting = [
+        limited.submit(|| 1),
+        limited.submit(|| 2),
+        limited.submit(|| 3),
+    ];
+    // The second worker has taken them from the queue, and parked them.
+    pool.submit(|| ()).join().unwrap();
+    assert_eq!(pool.queued_count(), 0);
+    assert!(waiting[1].cancel());
+    assert_eq!(pool.cancel_pending(), 2);
+    assert!(waiting.iter().all(JoinHandle::is_cancelled));
+    busy.release();
+    assert_eq!(limited.submit(|| 4).join().unwrap(), 4);
+
+    let started = Arc::new(Barrier::new(2));
+    let starts = Arc::clone(&started);
+    let runs = limited.submit_cancellable(move |token| {
+        starts.wait();
+        token.sleep(Duration::MAX)
+    });
+    started.wait();
+    let waits = limited.submit(|| 5);
+    pool.cancel_all();
+    assert!(!runs.join().unwrap());
+    assert!(matches!(waits.join(), Err(JoinError::Cancelled)));
+}
+
+#[test]
+fn dropping_the_pool_runs_what_waits_for_the_limit() {
+    let _alarm = alarm();
+    let ran = Arc::new(AtomicUsize::new(0));
+    let pool = ThreadPool::new(3);
+    let limited = pool.limit(1);
+    for _ in 0..100 {
+        let ran = Arc::clone(&ran);
+        limited
+            .submit(move || ran.fetch_add(1, Ordering::SeqCst))
+            .detach();
+    }
+    drop(limited);
+    drop(pool);
+    assert_eq!(ran.load(Ordering::SeqCst), 100);
+}
+
+#[test]
+fn a_panic_frees_the_place() {
+    let _alarm = alarm();
+    expect_panics();
+    let pool = ThreadPool::new(2);
+    let limited = pool.limit(1);
+    let handles: Vec<_> = (0..10)
+        .map(|n| limited.submit(move || assert!(n % 2 == 0, "{ON_PURPOSE}")))
+        .collect();
+    let panics = as_completed(handles).filter_map(|handle| handle.join().err());
+    assert_eq!(panics.count(), 5);
+}
+
+#[test]
+fn a_rejected_task_comes_back_without_its_limit() {
+    let _alarm = alarm();
+    let closed = ThreadPool::new(1);
+    closed.shutdown();
+    let limited = closed.limit(1);
+    let error = limited.try_submit(|| 1).unwrap_err();
+    assert!(matches!(error.reason(), Rejected::ShutDown));
+    assert_eq!(error.into_closure()(), 1);
+    assert!(limited.submit(|| 2).join().unwrap_err().is_rejected());
+
+    let other = Inline.limit(1);
+    let nested = other.limit(1);
+    let error = nested.try_submit(|| 3).unwrap_err();
+    assert!(matches!(error.reason(), Rejected::Limited));
+    assert_eq!(error.into_closure()(), 3);
+}
+
+#[test]
+fn inline_runs_limited_tasks_at_once_also_nested() {
+    let _alarm = alarm();
+    let nested = Inline
+        .limit(1)
+        .submit(|| Inline.limit(1).submit(|| 1).join().unwrap());
+    assert!(nested.is_finished());
+    let limit = Limit::new(Inline, 1);
+    let inner = limit.clone();
+    let nested = limit.submit(move || inner.submit(|| 2).join().unwrap());
+    assert_eq!(nested.join().unwrap(), 2);
+}
+
+#[test]
+fn maps_and_bounded_pools_go_through_a_limit() {
+    let _alarm = alarm();
+    let pool = ThreadPool::builder()
+        .max_workers(3)
+        .queue_capacity(1)
+        .build()
+        .unwrap();
+    let limited = Limit::new(Arc::new(pool), 2);
+    let sum: u64 = limited.map(0..300, |n: u64| n).map(Result::unwrap).sum();
+    assert_eq!(sum, 44_850);
+    let inner = limited.clone();
+    let nested = limited.submit(move || {
+        let handles = (0..100_u64).map(|n| inner.submit(move || n));
+        as_completed(handles)
+            .map(|n| n.join().unwrap())
+            .sum::<u64>()
+    });
+    assert_eq!(nested.join().unwrap(), 4950);
+    assert!(format!("{limited:?}").contains("max_tasks: 2"));
+}
+
+#[test]
+fn cancelled_tasks_that_wait_for_the_limit_are_let_go_of() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(2);
+    let limited = pool.limit(1);
+    let busy = occupy(&limited, 1);
+    let object = Arc::new(());
+    for _ in 0..1000 {
+        let held = Arc::clone(&object);
+        let handle = limited.submit(move || held);
+        assert!(handle.cancel());
+    }
+    eventually(|| pool.queued_count() == 0);
+    assert_eq!(Arc::strong_count(&object), 1);
+    busy.release();
+}
+
+#[test]
+#[should_panic(expected = "at least one task")]
+fn a_limit_of_nothing_is_refused() {
+    let _ = Inline.limit(0);
+}
+
+#[test]
+fn a_trait_object_has_a_limit_too() {
+    let _alarm = alarm();
+    let pool: Arc<dyn Executor> = Arc::new(ThreadPool::new(2));
+    assert_eq!(pool.limit(1).submit(|| 1).join().unwrap(), 1);
+    let gate = Gate::new();
+    let turnstile = gate.turnstile();
+    let limited = Limit::new(Arc::clone(&pool), 1);
+    let waits = limited.submit(move || turnstile.pass());
+    gate.open();
+    waits.join().unwrap();
+}
