@@ -15,15 +15,15 @@ pub(crate) const SET_COOKIE: &str = "as-completed-set-cookie";
 
 /// Longer headers are refused.
 const MAX_LENGTH: usize = 256 * 1024;
-/// How many lines are handed on; more are of no use to anybody.
+/// How many lines are handed on, beside those of the framing; more are of no use
+/// to anybody.
 const MAX_LINES: usize = 100;
 
 /// The lines that are handed on as they are.
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 11] = [
     "accept-ranges",
     "connection",
     "content-disposition",
-    "content-length",
     "content-range",
     "content-type",
     "date",
@@ -119,16 +119,10 @@ fn read(received: &[u8]) -> Result<Answered, ureq::Error> {
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let (minor, code) = read_status(lines.next().unwrap_or_default())
         .ok_or_else(|| malformed("status line cannot be read"))?;
-    let mut found = Found::default();
-    let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut rewriting = Rewriting::new(minor, code);
     for line in lines.filter(|line| !line.is_empty()) {
         if let [b' ' | b'\t', ..] = line {
-            // An obsolete way to go on with the line before.
-            let (_, value) = fields
-                .last_mut()
-                .ok_or_else(|| malformed("header begins with a space"))?;
-            value.push(b' ');
-            value.extend_from_slice(line.trim_ascii());
+            rewriting.go_on(line.trim_ascii())?;
             continue;
         }
         let colon = line.iter().position(|byte| *byte == b':');
@@ -137,28 +131,25 @@ fn read(received: &[u8]) -> Result<Answered, ureq::Error> {
         if name.is_empty() || !name.iter().copied().all(is_of_a_name) {
             return Err(malformed("header with an invalid name"));
         }
-        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        fields.push((name, value[1..].trim_ascii().to_vec()));
-    }
-    for (name, value) in &fields {
-        found.note(name, value);
+        rewriting.field(name, value[1..].trim_ascii());
     }
     let has_no_body = code < 200 || code == 204 || code == 304;
-    let is_chunked = match found.transfer_codings.as_slice() {
-        [] => false,
+    let is_chunked = match rewriting.codings {
+        Codings::None => false,
         _ if has_no_body => false,
-        ["chunked"] if minor == 1 => true,
+        Codings::Chunked if minor == 1 => true,
         _ if minor == 0 => return Err(malformed("transfer encoding in HTTP/1.0")),
         _ => return Err(malformed("transfer encoding is not chunked alone")),
     };
+    let framing = if is_chunked {
+        Framing::Chunked
+    } else {
+        Framing::Plain
+    };
     Ok(Answered {
-        framing: if is_chunked {
-            Framing::Chunked
-        } else {
-            Framing::Plain
-        },
+        framing,
         code,
-        text: write(minor, code, &fields, is_chunked),
+        text: rewriting.finish(framing),
     })
 }
 
@@ -180,66 +171,126 @@ fn is_of_a_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// What decides the framing.
-#[derive(Debug, Default)]
-struct Found<'a> {
-    transfer_codings: Vec<&'a str>,
+/// Which transfer codings a body has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Codings {
+    None,
+    Chunked,
+    /// Others, or more.
+    Unknown,
 }
 
-impl<'a> Found<'a> {
-    fn note(&mut self, name: &str, value: &'a [u8]) {
-        if name != "transfer-encoding" {
+impl Codings {
+    fn and(self, value: &[u8]) -> Self {
+        let codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        codings.fold(self, |codings, coding| match codings {
+            codings if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") => codings,
+            Self::None if coding.eq_ignore_ascii_case(b"chunked") => Self::Chunked,
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// Which line was read last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Status,
+    /// One that is handed on.
+    Kept,
+    Dropped,
+    /// One by which the end of the body is found.
+    OfFraming,
+}
+
+/// The header as it is handed on.
+#[derive(Debug)]
+struct Rewriting {
+    text: Vec<u8>,
+    lines: usize,
+    last: Line,
+    codings: Codings,
+    /// The lines of `Content-Length`, which count only if there are no chunks.
+    lengths: Vec<u8>,
+}
+
+impl Rewriting {
+    fn new(minor: u8, code: u16) -> Self {
+        Self {
+            text: format!("HTTP/1.{minor} {code}\r\n").into_bytes(),
+            lines: 0,
+            last: Line::Status,
+            codings: Codings::None,
+            lengths: Vec::new(),
+        }
+    }
+
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        self.last = Line::OfFraming;
+        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.codings = self.codings.and(value);
             return;
         }
-        for coding in value.split(|byte| *byte == b',') {
-            // What is no text is no coding that is known either.
-            let coding = std::str::from_utf8(coding.trim_ascii()).unwrap_or("unknown");
-            if coding.eq_ignore_ascii_case("chunked") {
-                self.transfer_codings.push("chunked");
-            } else if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
-                self.transfer_codings.push("unknown");
+        if name.eq_ignore_ascii_case(b"content-length") {
+            push(&mut self.lengths, "content-length", value);
+            return;
+        }
+        self.last = match handed_on_as(name) {
+            Some(name) if self.lines < MAX_LINES => {
+                self.lines += 1;
+                push(&mut self.text, name, value);
+                Line::Kept
+            }
+            _ => Line::Dropped,
+        };
+    }
+
+    /// Goes on with the line before, which is an obsolete way to write a long one.
+    fn go_on(&mut self, value: &[u8]) -> Result<(), ureq::Error> {
+        match self.last {
+            Line::Status => Err(malformed("header begins with a space")),
+            Line::OfFraming => Err(malformed("framing goes on in another line")),
+            Line::Dropped => Ok(()),
+            Line::Kept => {
+                self.text.truncate(self.text.len() - 2);
+                self.text.push(b' ');
+                self.text.extend_from_slice(value);
+                self.text.extend_from_slice(b"\r\n");
+                Ok(())
             }
         }
     }
+
+    fn finish(mut self, framing: Framing) -> Vec<u8> {
+        if framing == Framing::Chunked {
+            push(&mut self.text, "transfer-encoding", b"chunked");
+            if !self.lengths.is_empty() {
+                // Somebody on the way may have found another end of the body.
+                push(&mut self.text, "connection", b"close");
+            }
+        } else {
+            self.text.append(&mut self.lengths);
+        }
+        self.text.extend_from_slice(b"\r\n");
+        self.text
+    }
 }
 
-/// Writes the header as it is handed on.
-fn write(minor: u8, code: u16, fields: &[(String, Vec<u8>)], is_chunked: bool) -> Vec<u8> {
-    let mut text = format!("HTTP/1.{minor} {code}\r\n").into_bytes();
-    let mut push = |name: &str, value: &[u8]| {
-        text.extend_from_slice(name.as_bytes());
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(value);
-        text.extend_from_slice(b"\r\n");
-    };
-    let mut has_length = false;
-    for (name, value) in fields
-        .iter()
-        .filter_map(|(name, value)| Some((handed_on_as(name)?, value)))
-        .take(MAX_LINES)
-    {
-        has_length |= name == "content-length";
-        if !(is_chunked && name == "content-length") {
-            push(name, value);
-        }
-    }
-    if is_chunked {
-        push("transfer-encoding", b"chunked");
-        if has_length {
-            // Somebody on the way may have found another end of the body.
-            push("connection", b"close");
-        }
-    }
+fn push(text: &mut Vec<u8>, name: &str, value: &[u8]) {
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(value);
     text.extend_from_slice(b"\r\n");
-    text
 }
 
-fn handed_on_as(name: &str) -> Option<&str> {
-    match name {
-        "content-encoding" => Some(CONTENT_ENCODING),
-        "set-cookie" => Some(SET_COOKIE),
-        name => KEPT.contains(&name).then_some(name),
+fn handed_on_as(name: &[u8]) -> Option<&'static str> {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+    if is("content-encoding") {
+        return Some(CONTENT_ENCODING);
     }
+    if is("set-cookie") {
+        return Some(SET_COOKIE);
+    }
+    KEPT.into_iter().find(|kept| is(kept))
 }
 
 #[cfg(test)]
@@ -325,6 +376,7 @@ mod tests {
         for text in [
             "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n",
             "HTTP/1.1 200 OK\r\n Content-Length: 3\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n 4\r\n\r\n",
             "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
             "HTTP/1.1 200 OK\r\n: 3\r\n\r\n",
             "HTTP/1.1 2000 OK\r\n\r\n",
