@@ -1,5 +1,6 @@
 //! [`DownloadError`]: why a download failed, and for which job.
 
+use super::text::{Plain, without_password};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -42,7 +43,8 @@ pub(crate) trait Subject: Send + Sync {
 /// # std::fs::remove_dir(folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct DownloadError(Box<Inner>);
+#[derive(Clone)]
+pub struct DownloadError(Arc<Inner>);
 
 struct Inner {
     kind: DownloadErrorKind,
@@ -51,14 +53,14 @@ struct Inner {
 
 impl DownloadError {
     pub(crate) fn new(kind: DownloadErrorKind) -> Self {
-        Self(Box::new(Inner {
+        Self(Arc::new(Inner {
             kind,
             subject: None,
         }))
     }
 
     pub(crate) fn about<S: Subject + 'static>(kind: DownloadErrorKind, subject: &Arc<S>) -> Self {
-        Self(Box::new(Inner {
+        Self(Arc::new(Inner {
             kind,
             subject: Some(Arc::clone(subject) as _),
         }))
@@ -103,14 +105,15 @@ impl fmt::Debug for DownloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownloadError")
             .field("kind", &self.0.kind)
-            .field("url", &self.url())
+            .field("url", &self.url().map(without_password))
             .finish_non_exhaustive()
     }
 }
 
+/// One line: what a server or a URL brings in is escaped, and cut if it is long.
 impl fmt::Display for DownloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.kind, f)
+        Plain(&self.0.kind).fmt(f)
     }
 }
 
@@ -259,6 +262,40 @@ pub enum DownloadErrorKind {
 }
 
 impl DownloadErrorKind {
+    /// Returns the name of the kind in snake case, as it stands in JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Settings(_) => "settings",
+            Self::Url(_) => "url",
+            Self::Name(_) => "name",
+            Self::NameTaken => "name_taken",
+            Self::InvalidSha256 => "invalid_sha256",
+            Self::LookUp { .. } => "look_up",
+            Self::Connect(_) => "connect",
+            Self::Proxy { .. } => "proxy",
+            Self::Tls(_) => "tls",
+            Self::Timeout(_) => "timeout",
+            Self::TooSlow { .. } => "too_slow",
+            Self::Disconnected(_) => "disconnected",
+            Self::Malformed(_) => "malformed",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::Status { .. } => "status",
+            Self::Redirect(_) => "redirect",
+            Self::Body { .. } => "body",
+            Self::Changed => "changed",
+            Self::Length { .. } => "length",
+            Self::TooLarge { .. } => "too_large",
+            Self::Sha256 { .. } => "sha256",
+            Self::ContentType { .. } => "content_type",
+            Self::ContentEncoding(_) => "content_encoding",
+            Self::File { .. } => "file",
+            Self::Cancelled => "cancelled",
+            Self::Rejected(_) => "rejected",
+            Self::Panicked(_) => "panicked",
+        }
+    }
+
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::LookUp { .. }

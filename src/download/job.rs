@@ -1,7 +1,9 @@
 //! [`Job`]: one file to download.
 
 use super::error::{DownloadErrorKind, Subject};
+use super::text::without_password;
 use std::any::Any;
+use std::fmt;
 
 /// One file to download: a key, its URL, and the name under which it is saved.
 ///
@@ -22,15 +24,27 @@ use std::any::Any;
 /// assert_eq!(*job.key(), "BR");
 /// assert_eq!(job.file_name(), "BR.gif");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[must_use = "a job does nothing until it is downloaded"]
 pub struct Job<K> {
     key: K,
     wanted: Wanted,
 }
 
+/// Omits a password in the URL.
+impl<K: fmt::Debug> fmt::Debug for Job<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("key", &self.key)
+            .field("url", &without_password(self.url()))
+            .field("file_name", &self.file_name())
+            .field("required", &self.wanted.required)
+            .finish()
+    }
+}
+
 /// The file of a job, whatever the type of its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) url: String,
     pub(super) file_name: String,

@@ -42,6 +42,8 @@
 //! not [`All`](Keep::All).
 
 // In floor order: a file uses only those above it, and a folder likewise.
+mod text;
+
 mod error;
 mod job;
 mod retry;

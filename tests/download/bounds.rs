@@ -116,43 +116,6 @@ fn report_keeps_what_it_is_told_to() {
 }
 
 #[test]
-fn report_is_json() {
-    let folder = Folder::new();
-    let server = Server::start(|exchange| match exchange.path.as_str() {
-        "/0" => exchange.answer("404 Not Found", "", b""),
-        _ => exchange.ok(b"flag"),
-    });
-    let downloader = builder(&folder).build().unwrap();
-    let jobs = (0..2).map(|n| Job::new(n, server.url(&format!("/{n}")), n.to_string()));
-    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
-    assert_eq!(json["ok"], 1);
-    assert_eq!(json["not found"], 1);
-    assert_eq!(json["bytes"], 4);
-    assert_eq!(json["entries"][0]["error"], "HTTP error 404 - Not Found");
-    assert_eq!(json["entries"][1]["url"], server.url("/1"));
-    assert_eq!(json["entries"][1]["status"], "ok");
-}
-
-#[cfg(feature = "serde")]
-#[test]
-fn report_as_data_is_the_same_as_json() {
-    let folder = Folder::new();
-    let server = Server::start(|exchange| match exchange.number {
-        0 => exchange.answer("503 Busy", "", b""),
-        _ => exchange.ok(b"flag"),
-    });
-    let downloader = builder(&folder).build().unwrap();
-    let jobs = (0..2).map(|n| Job::new(n.to_string(), server.url("/"), n.to_string()));
-    let report = downloader.download_many(&Inline, jobs, ()).unwrap();
-    let mut data = serde_json::to_value(&report).unwrap();
-    let mut json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
-    // One is rounded to milliseconds.
-    assert!(data["elapsed"].take().is_number() && json["elapsed"].take().is_number());
-    assert_eq!(data, json);
-}
-
-#[test]
 fn observer_that_panics_harms_nobody() {
     let folder = Folder::new();
     let server = Server::start(|exchange| exchange.ok(b"flag"));

@@ -28,6 +28,7 @@ mod files;
 mod nginx;
 mod proxies;
 mod redirects;
+mod report;
 mod resume;
 mod retries;
 mod run;

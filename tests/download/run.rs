@@ -341,6 +341,8 @@ fn key_that_panics_as_it_is_dropped_harms_nobody() {
     let report = downloader.download_many(&pool, jobs, ()).unwrap();
     assert_eq!(report.count(DownloadStatus::Ok), 15);
     assert_eq!(report.count(DownloadStatus::Error), 5);
+    // Its first error has a key as well, and this drop is our own.
+    catch_unwind(AssertUnwindSafe(|| drop(report))).unwrap_err();
 }
 
 #[test]

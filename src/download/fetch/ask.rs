@@ -10,6 +10,7 @@ use crate::download::net::location::Location;
 use crate::download::net::private;
 use crate::download::retry::parse_retry_after;
 use crate::download::settings::finite;
+use crate::download::text::Plain;
 use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime};
 use ureq::http::header::{
@@ -63,7 +64,7 @@ pub(crate) fn ask(
         body::drain(response.into_body());
         let next = next.map_err(DownloadErrorKind::Redirect)?;
         if location.is_secure() && !next.is_secure() && !settings.redirects.allow_downgrade {
-            let to = next.uri().to_string();
+            let to = Plain(next.uri()).to_string();
             return Err(DownloadErrorKind::Redirect(RedirectError::Downgrade(to)).into());
         }
         if redirects >= settings.redirects.max {
@@ -71,7 +72,7 @@ pub(crate) fn ask(
             return Err(DownloadErrorKind::Redirect(limit).into());
         }
         if !settings.redirects.allow_private && leads_inside(shared, &location, &next, deadline) {
-            let to = next.uri().to_string();
+            let to = Plain(next.uri()).to_string();
             return Err(DownloadErrorKind::Redirect(RedirectError::Private(to)).into());
         }
         location = next;

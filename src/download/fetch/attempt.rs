@@ -14,8 +14,9 @@ use crate::download::error::DownloadErrorKind;
 use crate::download::job::Wanted;
 use crate::download::net::head;
 use crate::download::net::location::Location;
+use crate::download::report::Answered;
 use sha2::{Digest, Sha256};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 use ureq::http::header::{ACCEPT_RANGES, CONTENT_TYPE};
@@ -57,6 +58,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) pauses: &'a Pauses,
     /// Whether segments have turned out to be of no use.
     pub(crate) in_one_stream: Cell<bool>,
+    /// What the last response said of itself.
+    pub(crate) answered: RefCell<Option<Answered>>,
 }
 
 impl Fetch<'_> {
@@ -88,6 +91,10 @@ impl Fetch<'_> {
         let answer = ask(self.shared, self.location, condition, self.deadline)?;
         let headers = answer.response.headers();
         let status = answer.response.status().as_u16();
+        self.answered.replace(Some(Answered {
+            url: answer.location.uri().to_string(),
+            code: status,
+        }));
         let verdict = match (status, &offer) {
             (200, _) => None,
             (206, Some(offer)) => Some((offer, offer.judge_partial(headers))),

@@ -2,6 +2,7 @@
 //! there.
 
 use crate::download::error::{DownloadErrorKind, RedirectError};
+use crate::download::text::{Plain, without_password};
 use std::fmt::Write;
 use ureq::http::Uri;
 use ureq::http::uri::{Authority, Parts, PathAndQuery, Scheme};
@@ -18,7 +19,10 @@ impl Location {
     /// Reads the URL of a job. What no URL may contain, such as a space or a
     /// letter outside of ASCII, is percent-encoded; a fragment is dropped.
     pub(crate) fn parse(text: &str) -> Result<Self, DownloadErrorKind> {
-        let refused = |why: &str| Err(DownloadErrorKind::Url(format!("{why}: {text:?}")));
+        let refused = |why: &str| {
+            let shown = Plain(without_password(text));
+            Err(DownloadErrorKind::Url(format!("{why}: {shown}")))
+        };
         let cleaned = clean(text.as_bytes());
         let Ok(uri) = cleaned.parse::<Uri>() else {
             return refused("not a url");
@@ -75,7 +79,7 @@ impl Location {
     /// may contain bytes that are no text.
     pub(crate) fn follow(&self, reference: &[u8]) -> Result<Self, RedirectError> {
         let cleaned = clean(reference.trim_ascii());
-        let refused = || RedirectError::Location(cleaned.clone());
+        let refused = || RedirectError::Location(Plain(without_password(&cleaned)).to_string());
         if has_scheme(&cleaned) {
             return Self::parse(&cleaned).map_err(|_| refused());
         }

@@ -2,9 +2,11 @@
 
 use crate::download::error::{DownloadError, DownloadErrorKind};
 use crate::download::job::Job;
+use crate::download::text::without_password;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The outcome of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +42,17 @@ impl DownloadStatus {
         }
     }
 
+    /// The name of the status in JSON, where a name has no space.
+    pub(crate) fn in_json(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NotFound => "not_found",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     pub(crate) fn index(self) -> usize {
         match self {
             Self::Ok => 0,
@@ -69,9 +82,7 @@ pub struct Entry<K> {
     directory: Arc<Path>,
     number: u64,
     status: DownloadStatus,
-    bytes: u64,
-    retries: u32,
-    error: Option<DownloadError>,
+    outcome: Outcome,
 }
 
 impl<K> Entry<K> {
@@ -111,33 +122,58 @@ impl<K> Entry<K> {
         self.status
     }
 
+    /// Returns the URL of the last response, after redirects, if there was one.
+    #[must_use]
+    pub fn final_url(&self) -> Option<&str> {
+        self.outcome.answered.as_ref().map(|last| last.url.as_str())
+    }
+
+    /// Returns the HTTP status of the last response, if there was one.
+    #[must_use]
+    pub fn http_status(&self) -> Option<u16> {
+        self.outcome.answered.as_ref().map(|last| last.code)
+    }
+
     /// Returns the number of body bytes received for the job, in all attempts.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.outcome.bytes
     }
 
     /// Returns the number of retries of the job.
     #[must_use]
     pub fn retries(&self) -> u32 {
-        self.retries
+        self.outcome.retries
+    }
+
+    /// Returns how long the job took, including its retries and the delays between
+    /// them, from when a worker started it; zero if none has.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.outcome.elapsed
     }
 
     /// Returns the error, unless the status is `Ok` or `Skipped`.
     #[must_use]
     pub fn error(&self) -> Option<&DownloadError> {
-        self.error.as_ref()
+        self.outcome.error.as_ref()
+    }
+
+    /// Returns the error by value, unless the status is `Ok` or `Skipped`.
+    #[must_use]
+    pub fn into_error(self) -> Option<DownloadError> {
+        self.outcome.error
     }
 }
 
 impl<K> fmt::Debug for Entry<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
-            .field("url", &self.url())
+            .field("url", &without_password(self.url()))
             .field("file_name", &self.file_name())
             .field("status", &self.status)
-            .field("bytes", &self.bytes)
-            .field("error", &self.error)
+            .field("bytes", &self.bytes())
+            .field("error", &self.error())
             .finish_non_exhaustive()
     }
 }
@@ -149,7 +185,17 @@ pub(crate) struct Outcome {
     pub(crate) skipped: bool,
     pub(crate) bytes: u64,
     pub(crate) retries: u32,
+    pub(crate) elapsed: Duration,
+    /// The last response.
+    pub(crate) answered: Option<Answered>,
     pub(crate) error: Option<DownloadError>,
+}
+
+/// What a response says of itself.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) url: String,
+    pub(crate) code: u16,
 }
 
 impl Outcome {
@@ -177,9 +223,7 @@ impl Outcome {
             directory: Arc::clone(directory),
             number,
             status,
-            bytes: self.bytes,
-            retries: self.retries,
-            error: self.error,
+            outcome: self,
         }
     }
 }

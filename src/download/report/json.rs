@@ -2,13 +2,19 @@
 
 use super::entry::{DownloadStatus, Entry};
 use super::report::Report;
+use crate::download::text::without_password;
 use std::fmt::{self, Display, Write};
 
 impl<K: Display> Entry<K> {
     /// Returns the entry as a JSON object on one line.
     ///
-    /// Its members are `key`, `url`, `file`, `status`, `bytes`, `retries` and,
-    /// if there is one, `error`.
+    /// Its members are `type`, which is `"file"`, `key`, `url`, `file`, `status`
+    /// (`ok`, `not_found`, `error`, `skipped` or `cancelled`), `bytes`, `retries`,
+    /// `seconds`; and if there are any, `final_url` and `http_status` of the last
+    /// response, `kind` (see [`DownloadErrorKind::as_str`]) and message of the
+    /// `error`. Passwords in URLs are replaced by asterisks.
+    ///
+    /// [`DownloadErrorKind::as_str`]: crate::download::DownloadErrorKind::as_str
     ///
     /// # Examples
     ///
@@ -21,8 +27,9 @@ impl<K: Display> Entry<K> {
     /// let report = downloader.download_many(&Inline, [Job::new("BR", "http://br/", "..")], ())?;
     /// assert_eq!(
     ///     report.entries()[0].to_json(),
-    ///     r#"{"key":"BR","url":"http://br/","file":"..","status":"error","bytes":0,"#.to_owned()
-    ///         + r#""retries":0,"error":"invalid file name: a relative folder"}"#
+    ///     r#"{"type":"file","key":"BR","url":"http://br/","file":"..","status":"error","#.to_owned()
+    ///         + r#""bytes":0,"retries":0,"seconds":0.000,"kind":"name","#
+    ///         + r#""error":"invalid file name: a relative folder"}"#
     /// );
     /// # std::fs::remove_dir(folder)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -35,16 +42,29 @@ impl<K: Display> Entry<K> {
     fn write_json(&self, out: &mut String) -> fmt::Result {
         write!(
             out,
-            "{{\"key\":{},\"url\":{},\"file\":{},\"status\":{},\"bytes\":{},\"retries\":{}",
+            "{{\"type\":\"file\",\"key\":{},\"url\":{},\"file\":{},\"status\":{},\"bytes\":{},\"retries\":{},\"seconds\":{:.3}",
             Quoted(self.key()),
-            Quoted(self.url()),
+            Quoted(without_password(self.url())),
             Quoted(self.file_name()),
-            Quoted(self.status()),
+            Quoted(self.status().in_json()),
             self.bytes(),
-            self.retries()
+            self.retries(),
+            self.elapsed().as_secs_f64()
         )?;
+        if let Some(url) = self.final_url() {
+            write!(out, ",\"final_url\":{}", Quoted(url))?;
+        }
+        if let Some(code) = self.http_status() {
+            write!(out, ",\"http_status\":{code}")?;
+        }
         if let Some(error) = self.error() {
-            write!(out, ",\"error\":{}", Quoted(error))?;
+            let kind = error.kind().as_str();
+            write!(
+                out,
+                ",\"kind\":{},\"error\":{}",
+                Quoted(kind),
+                Quoted(error)
+            )?;
         }
         out.write_char('}')
     }
@@ -53,22 +73,25 @@ impl<K: Display> Entry<K> {
 impl<K: Display> Report<K> {
     /// Returns the report as a JSON object on one line.
     ///
-    /// Its members are a count for each status (`ok`, `not found`, `error`,
-    /// `skipped`, `cancelled`), `bytes`, `retries`, `elapsed` in seconds, and
-    /// `entries`, the kept ones, as [`Entry::to_json`] writes them.
+    /// Its members are `type`, which is `"summary"`, a count for each status (`ok`,
+    /// `not_found`, `error`, `skipped`, `cancelled`), `bytes`, `retries`, `seconds`,
+    /// whether the run `is_complete` and `is_cancelled`, and `entries`, the kept ones,
+    /// as [`Entry::to_json`] writes them.
     #[must_use]
     pub fn to_json(&self) -> String {
         written(|out| {
-            out.push('{');
+            out.push_str("{\"type\":\"summary\",");
             for status in DownloadStatus::ALL {
-                write!(out, "{}:{},", Quoted(status), self.count(status))?;
+                write!(out, "{}:{},", Quoted(status.in_json()), self.count(status))?;
             }
             write!(
                 out,
-                "\"bytes\":{},\"retries\":{},\"elapsed\":{:.3},\"entries\":[",
+                "\"bytes\":{},\"retries\":{},\"seconds\":{:.3},\"is_complete\":{},\"is_cancelled\":{},\"entries\":[",
                 self.bytes(),
                 self.retries(),
-                self.elapsed().as_secs_f64()
+                self.elapsed().as_secs_f64(),
+                self.is_complete(),
+                self.is_cancelled()
             )?;
             for (index, entry) in self.entries().iter().enumerate() {
                 if index > 0 {
@@ -109,7 +132,10 @@ impl Write for Escaping<'_, '_> {
                 '\n' => self.0.write_str("\\n")?,
                 '\r' => self.0.write_str("\\r")?,
                 '\t' => self.0.write_str("\\t")?,
-                '\0'..='\u{1f}' => write!(self.0, "\\u{:04x}", u32::from(each))?,
+                // The last one is printed raw by none, and is no text to a terminal.
+                '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => {
+                    write!(self.0, "\\u{:04x}", u32::from(each))?;
+                }
                 _ => self.0.write_char(each)?,
             }
         }

@@ -11,6 +11,6 @@ mod report;
 mod data;
 mod json;
 
-pub(crate) use entry::Outcome;
+pub(crate) use entry::{Answered, Outcome};
 pub use entry::{DownloadStatus, Entry};
 pub use report::{Keep, Report};

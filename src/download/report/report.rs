@@ -1,6 +1,7 @@
 //! [`Report`]: the outcomes of all jobs of a run.
 
 use super::entry::{DownloadStatus, Entry};
+use crate::download::error::{DownloadError, DownloadErrorKind};
 use std::fmt;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub struct Report<K> {
     observer_panics: u64,
     cancelled: bool,
     complete: bool,
+    first_error: Option<DownloadError>,
 }
 
 impl<K> Report<K> {
@@ -62,6 +64,7 @@ impl<K> Report<K> {
             observer_panics: 0,
             cancelled: false,
             complete: false,
+            first_error: None,
         }
     }
 
@@ -70,6 +73,9 @@ impl<K> Report<K> {
         self.counts[entry.status().index()] += 1;
         self.bytes += entry.bytes();
         self.retries += u64::from(entry.retries());
+        if self.first_error.is_none() {
+            self.first_error = entry.error().cloned();
+        }
         let kept = match self.keep {
             Keep::All => true,
             Keep::Failures => entry.error().is_some(),
@@ -100,6 +106,47 @@ impl<K> Report<K> {
     #[must_use]
     pub fn entries(&self) -> &[Entry<K>] {
         &self.entries
+    }
+
+    /// Returns the kept entries by value, in the same order.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Entry<K>> {
+        self.entries
+    }
+
+    /// Returns the report if every job was read and every file was downloaded or
+    /// existed already.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, whether its entry is kept or not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Job};
+    ///
+    /// let folder = std::env::temp_dir().join("as-completed-doc-ok");
+    /// let downloader = Downloader::builder(&folder).build()?;
+    /// let report = downloader.download_many(&Inline, [Job::new(1, "not a url", "one")], ())?;
+    /// let error = report.ok().unwrap_err();
+    /// assert_eq!(error.key(), Some(&1));
+    /// # std::fs::remove_dir(folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ok(self) -> Result<Self, DownloadError> {
+        if let Some(error) = self.first_error {
+            return Err(error);
+        }
+        if self.cancelled || !self.complete {
+            return Err(DownloadError::new(if self.cancelled {
+                DownloadErrorKind::Cancelled
+            } else {
+                DownloadErrorKind::Rejected("the executor takes no more jobs".to_owned())
+            }));
+        }
+        Ok(self)
     }
 
     /// Returns the number of jobs with this status.

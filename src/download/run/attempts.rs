@@ -9,11 +9,10 @@ use crate::download::fetch::existing::Here;
 use crate::download::fetch::failure::{Again, Failure};
 use crate::download::job::Job;
 use crate::download::net::stop;
-use crate::download::report::Outcome;
 use crate::download::settings::finite;
 use crate::error::Panic;
 use crate::unwind;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,7 +47,7 @@ pub(crate) fn work<K: Send + Sync + 'static>(run: &Run<K>, mut queued: QueuedJob
             }
         }
         Ok(Ok(Worked::Over(fetched))) => {
-            let mut outcome = std::mem::take(&mut queued.tried.outcome);
+            let mut outcome = queued.tried.take_outcome();
             outcome.skipped = fetched == Fetched::Skipped;
             return run.settle(queued, outcome);
         }
@@ -64,7 +63,7 @@ pub(crate) fn end<K: Send + Sync + 'static>(
     mut queued: QueuedJob<K>,
     kind: DownloadErrorKind,
 ) {
-    let outcome: Outcome = std::mem::take(&mut queued.tried.outcome);
+    let outcome = queued.tried.take_outcome();
     let error = DownloadError::about(kind, &queued.job);
     run.settle(queued, outcome.but(error));
 }
@@ -102,6 +101,7 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
         deadline,
         pauses: &run.pauses,
         in_one_stream: Cell::new(tried.in_one_stream),
+        answered: RefCell::new(None),
     };
     let here = fetch.look()?;
     if here == Here::AsWanted {
@@ -135,6 +135,7 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
             });
         });
         tried.in_one_stream = fetch.in_one_stream.get();
+        tried.outcome.answered = fetch.answered.take().or(tried.outcome.answered.take());
         let failure = match attempted {
             Ok(fetched) => {
                 run.budget.give_back();

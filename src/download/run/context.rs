@@ -147,9 +147,10 @@ impl<K: Send + Sync + 'static> Run<K> {
             state.names.release(queued.job.file_name());
         }
         drop(state);
-        for queued in all {
+        for mut queued in all {
             let error = DownloadError::about(kind(), &queued.job);
-            self.record(queued.job, queued.number, queued.tried.outcome.but(error));
+            let outcome = queued.tried.take_outcome().but(error);
+            self.record(queued.job, queued.number, outcome);
         }
     }
 

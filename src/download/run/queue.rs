@@ -7,7 +7,7 @@ use crate::download::net::location::Location;
 use crate::download::report::Outcome;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A job that can be worked at, and what has been done for it so far.
 pub(crate) struct QueuedJob<K> {
@@ -40,6 +40,16 @@ pub(crate) struct Tried {
     pub(crate) began_anew: bool,
     /// Whether its server does not serve segments.
     pub(crate) in_one_stream: bool,
+}
+
+impl Tried {
+    /// Takes the outcome of a job that is over.
+    pub(crate) fn take_outcome(&mut self) -> Outcome {
+        Outcome {
+            elapsed: self.started.map_or(Duration::ZERO, |start| start.elapsed()),
+            ..std::mem::take(&mut self.outcome)
+        }
+    }
 }
 
 /// The jobs that cannot run yet.
@@ -203,7 +213,6 @@ impl<K> Hosts<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const LONG: Duration = Duration::from_secs(3600);
 
