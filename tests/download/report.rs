@@ -3,7 +3,7 @@
 use super::server::{Exchange, Server, Then};
 use super::*;
 use as_completed::Inline;
-use as_completed::download::{Event, Keep};
+use as_completed::download::{Entry, Event, Keep};
 use std::sync::Mutex;
 
 const SECRET: &str = "s3cret";
@@ -201,10 +201,7 @@ fn errors_and_entries_can_be_taken() {
     let report = downloader.download_many(&Inline, jobs(0..3), ()).unwrap();
     let entries = report.into_entries();
     assert_eq!(entries.len(), 3);
-    let errors: Vec<_> = entries
-        .into_iter()
-        .filter_map(|entry| entry.into_error())
-        .collect();
+    let errors: Vec<_> = entries.into_iter().filter_map(Entry::into_error).collect();
     assert!(matches!(
         errors[..].first().unwrap().kind(),
         DownloadErrorKind::Status { code: 404 }
