@@ -85,6 +85,20 @@
 //! # Ok::<(), as_completed::JoinError>(())
 //! ```
 //!
+//! # At most so many at a time
+//!
+//! [`limit`](ThreadPool::limit) is a view of an executor that runs at most so many
+//! tasks at a time: for a host, a database or a disk that can bear no more.
+//!
+//! ```
+//! use as_completed::ThreadPool;
+//!
+//! let pool = ThreadPool::new(30);
+//! let database = pool.limit(4);
+//! let rows = database.map(0..100, |id| format!("row {id}"));
+//! assert_eq!(rows.map(Result::unwrap).count(), 100);
+//! ```
+//!
 //! # Tasks that borrow
 //!
 //! The tasks of a [`ThreadPool::scope`] may borrow local variables. The scope

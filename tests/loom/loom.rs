@@ -311,7 +311,7 @@ fn timeout_while_the_closure_ends_sets_the_token_or_is_taken_back() {
         hand.take().run();
         match handle.join() {
             Ok(saw_it) => assert!(!saw_it, "a value means that the alarm was taken back"),
-            Err(JoinError::TimedOut(after)) => assert!(after.is_zero()),
+            Err(JoinError::TimedOut(error)) => assert!(error.limit().is_zero()),
             Err(error) => panic!("{error:?}"),
         }
     });
