@@ -5,6 +5,7 @@ use super::options::{Label, ServerArguments};
 use as_completed::download::RetryPolicy;
 use clap::builder::PossibleValue;
 use std::fmt;
+use std::time::Duration;
 
 /// Download flags of countries into the folder "downloaded".
 ///
@@ -51,22 +52,51 @@ pub(super) struct Arguments {
     /// Use the server at this URL, where the flag of Brazil is URL/br/br.gif
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub(super) base_url: Option<String>,
-    /// Retry a flag up to N times if the server responds with an error
+    /// Retry a flag up to N times if the server responds with an error, and once
+    /// by default if it does not respond
     #[arg(long, value_name = "N")]
     pub(super) retries: Option<u32>,
+    /// Seconds to wait for a response, and for each part of a flag [default: 6, and
+    /// more if --delay is longer]
+    #[arg(long, value_name = "SECONDS", value_parser = timeout, allow_negative_numbers = true)]
+    pub(super) timeout: Option<Duration>,
+    /// Seconds to wait for a connection
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "3",
+        value_parser = timeout,
+        allow_negative_numbers = true
+    )]
+    pub(super) connect_timeout: Duration,
     #[command(flatten)]
     pub(super) server: ServerArguments,
 }
 
 impl Arguments {
-    /// Returns the retry policy: the default one, or, with `--retries`, one that
-    /// also retries 418, the error of the server ERROR.
+    /// Returns the retry policy: one retry, or, with `--retries`, a policy that also
+    /// retries 418, the error of the server ERROR.
     pub(super) fn retry(&self) -> RetryPolicy {
-        self.retries.map_or_else(RetryPolicy::default, |retries| {
+        let once = || RetryPolicy::default().max_retries(1);
+        self.retries.map_or_else(once, |retries| {
             RetryPolicy::default()
                 .max_retries(retries)
                 .budget(u32::MAX)
                 .also_status(418)
+        })
+    }
+
+    /// Returns how long to wait for a response, by default longer than the program's
+    /// own server takes.
+    pub(super) fn read_timeout(&self) -> Duration {
+        const DEFAULT: Duration = Duration::from_secs(6);
+        const MARGIN: Duration = Duration::from_secs(1);
+        self.timeout.unwrap_or_else(|| match self.site {
+            Site::Own(label) => {
+                let longest = *self.server.manner(label).delay.end();
+                DEFAULT.max(longest.saturating_add(MARGIN))
+            }
+            Site::Remote => DEFAULT,
         })
     }
 
@@ -134,6 +164,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(number) => Ok(number),
         Err(_) => Err("must be a whole number, at least 1".to_owned()),
     }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "must be a number of seconds, more than 0".to_owned())
 }
 
 fn base_url(text: &str) -> Result<String, String> {

@@ -6,6 +6,8 @@ mod arguments;
 #[cfg(feature = "download")]
 mod codes;
 #[cfg(feature = "download")]
+mod line;
+#[cfg(feature = "download")]
 mod program;
 #[cfg(feature = "download")]
 mod screen;

@@ -77,6 +77,8 @@ fn run<E: Executor>(
         .max_in_flight(2 * connections)
         .proxy(proxy)
         .retry(arguments.retry())
+        .connect_timeout(arguments.connect_timeout)
+        .read_timeout(arguments.read_timeout())
         .cancel_token(token)
         .build()?;
     let label = arguments.site.to_string();

@@ -1,8 +1,9 @@
 //! The output of the programs: at the start, for each flag, and at the end.
 
 use super::codes::Code;
-use as_completed::download::{DownloadStatus, Entry, Report};
+use as_completed::download::{DownloadError, DownloadStatus, Entry, Report};
 use std::fmt::Write;
+use std::time::Duration;
 
 /// More codes than this are shown as the first and the last.
 const MOST_CODES_NAMED: usize = 10;
@@ -36,6 +37,12 @@ pub(super) fn outcome(entry: &Entry<Code>) -> Option<String> {
         (_, Some(error)) => Some(format!("{code} error: {error}\n")),
         (_, None) => Some(format!("{code} OK\n")),
     }
+}
+
+/// Returns a line for a flag that is asked for again.
+pub(super) fn retry(code: Code, error: &DownloadError, delay: Duration) -> String {
+    let seconds = delay.as_secs_f64();
+    format!("{code} retry in {seconds:.1}s: {error}\n")
 }
 
 pub(super) fn end(report: &Report<Code>) -> String {

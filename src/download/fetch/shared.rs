@@ -8,7 +8,8 @@ use crate::download::net::resolve::CachingResolver;
 use crate::download::settings::Settings;
 use crate::sync::Mutex;
 
-const BODY_BUFFER: usize = 64 * 1024;
+/// As much as a connection takes in at a time.
+const BODY_BUFFER: usize = 256 * 1024;
 
 /// What all jobs of a downloader share.
 pub(crate) struct Shared {
