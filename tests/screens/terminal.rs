@@ -25,12 +25,12 @@ impl Terminal {
         (columns, rows): (u16, u16),
         before: &str,
     ) -> Option<Self> {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let version = Command::new("script").arg("--version").output();
         if !version.is_ok_and(|output| output.stdout.starts_with(b"script from util-linux")) {
             eprintln!("not tested: there is no script command");
             return None;
         }
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("as-completed-screens-{}-{number}", std::process::id());
         let folder = env::temp_dir().join(name);
