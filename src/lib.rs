@@ -274,7 +274,7 @@ which fails one call, and for calls that must be stopped while they run."
 //! | `CancelledError` | [`JoinError::Cancelled`] |
 //! | `BrokenThreadPool` | [`JoinError::Rejected`] with [`Rejected::Initializer`] |
 //! | `RuntimeError`, after a shutdown | [`JoinError::Rejected`] with [`Rejected::ShutDown`] |
-//! | `TimeoutError` | [`WaitTimeoutError`], [`Unfinished`], [`JoinTimeoutError`] |
+//! | `TimeoutError` | [`WaitTimeoutError`], [`UnfinishedError`], [`JoinTimeoutError`] |
 //! | `Future()`, `set_result`, `set_exception` | [`promise()`], [`Promise::settle`] |
 //! | `set_running_or_notify_cancel` | [`Promise::start`] |
 //! | `InvalidStateError` | none: [`Promise::settle`] takes the promise |
@@ -436,7 +436,8 @@ pub use collect::{
 };
 pub use error::{
     BuildError, CallError, Died, InitializerError, JoinError, JoinTimeoutError, Panic, Rejected,
-    SpawnError, SubmitError, TimedOut, TryCallError, TryJoinError, Unfinished, WaitTimeoutError,
+    SpawnError, SubmitError, TimedOut, TryCallError, TryJoinError, UnfinishedError,
+    WaitTimeoutError,
 };
 pub use executor::{Executor, ExecutorExt, Inline, Limit};
 pub use map::{Map, MapUnordered};

@@ -9,7 +9,7 @@ use super::arrivals::{Arrival, Arrivals};
 use super::awaited::{Awaited, awaited};
 use super::slots::{Places, Slots};
 use super::timed::{NextBefore, Timed};
-use crate::error::Unfinished;
+use crate::error::UnfinishedError;
 use crate::sync::unbounded;
 use crate::task::{Claim, Claimer, Completions, Key, NUDGE, Watcher, cancel_all};
 use std::fmt;
@@ -181,7 +181,7 @@ impl<H: Awaited> AsCompleted<H> {
     ///
     /// # Errors
     ///
-    /// [`Unfinished`] if no further task is final by then. The iterator keeps all
+    /// [`UnfinishedError`] if no further task is final by then. The iterator keeps all
     /// handles, and may be called again.
     ///
     /// # Examples
@@ -202,7 +202,7 @@ impl<H: Awaited> AsCompleted<H> {
     /// assert!(all.next_timeout(Duration::ZERO).unwrap().is_none());
     /// # Ok::<(), as_completed::JoinError>(())
     /// ```
-    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<H>, Unfinished> {
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<H>, UnfinishedError> {
         self.next_before(Instant::now().checked_add(timeout))
     }
 
@@ -216,7 +216,7 @@ impl<H: Awaited> AsCompleted<H> {
     /// # Examples
     ///
     /// ```
-    /// use as_completed::{as_completed, Inline, ThreadPool, Unfinished};
+    /// use as_completed::{as_completed, Inline, ThreadPool, UnfinishedError};
     /// use std::time::Duration;
     ///
     /// let pool = ThreadPool::new(1);
@@ -224,10 +224,11 @@ impl<H: Awaited> AsCompleted<H> {
     /// let finished = Inline.submit(|| true);
     /// let mut all = as_completed([&endless, &finished]).timeout(Duration::ZERO);
     /// assert!(all.next().unwrap()?.is_finished());
-    /// assert_eq!(all.next().unwrap().unwrap_err(), Unfinished { pending: 1, total: 2 });
+    /// let error = all.next().unwrap().unwrap_err();
+    /// assert_eq!((error.pending, error.total), (1, 2));
     /// assert!(all.next().is_none());
     /// endless.cancel();
-    /// # Ok::<(), Unfinished>(())
+    /// # Ok::<(), UnfinishedError>(())
     /// ```
     pub fn timeout(self, timeout: Duration) -> Timed<Self> {
         Timed::new(self, timeout)
@@ -429,7 +430,7 @@ impl<H: Awaited> fmt::Debug for AsCompleted<H> {
 }
 
 impl<H: Awaited> NextBefore for AsCompleted<H> {
-    fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<H>, Unfinished> {
+    fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<H>, UnfinishedError> {
         if let Some(handle) = self.next_ready() {
             return Ok(Some(handle));
         }
@@ -438,7 +439,7 @@ impl<H: Awaited> NextBefore for AsCompleted<H> {
         }
         match self.arrivals.next_before(deadline) {
             Some(place) => Ok(Some(self.take(place))),
-            None => Err(Unfinished {
+            None => Err(UnfinishedError {
                 pending: self.pending,
                 total: self.total,
             }),
@@ -447,7 +448,7 @@ impl<H: Awaited> NextBefore for AsCompleted<H> {
 }
 
 impl<H: Awaited> Iterator for Timed<AsCompleted<H>> {
-    type Item = Result<H, Unfinished>;
+    type Item = Result<H, UnfinishedError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_in_time()

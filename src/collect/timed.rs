@@ -1,12 +1,15 @@
 //! [`Timed`]: an iterator that stops waiting at a deadline.
 
-use crate::error::Unfinished;
+use crate::error::UnfinishedError;
 use std::time::{Duration, Instant};
 
 /// An iterator that can stop waiting at a deadline.
 pub(crate) trait NextBefore: Iterator {
     /// As `next`, until the deadline if there is one; runs no tasks meanwhile.
-    fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, Unfinished>;
+    fn next_before(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Self::Item>, UnfinishedError>;
 }
 
 /// An iterator whose waits end at a deadline: the one of
@@ -58,7 +61,7 @@ impl<I> Timed<I> {
 impl<I> Timed<I> {
     /// The `next` of each kind. Those stand beside the kinds: one for all would
     /// name a private trait in the documentation.
-    pub(crate) fn next_in_time(&mut self) -> Option<Result<I::Item, Unfinished>>
+    pub(crate) fn next_in_time(&mut self) -> Option<Result<I::Item, UnfinishedError>>
     where
         I: NextBefore,
     {

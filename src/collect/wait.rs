@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 /// assert!(waited.done.into_iter().any(|handle| handle.join().is_err()));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ReturnWhen {
     /// When at least one task is final.
     FirstCompleted,
@@ -44,6 +45,7 @@ pub enum ReturnWhen {
 /// waited.cancel_pending();
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 #[must_use = "it holds all the handles; dropping it detaches their tasks"]
 pub struct Waited<H> {
     /// The handles whose tasks are final, in the order in which they became

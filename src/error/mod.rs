@@ -218,14 +218,21 @@ impl<H> TryJoinError<H> {
 /// # Examples
 ///
 /// ```
-/// use as_completed::Unfinished;
+/// use as_completed::{as_completed, Inline, ThreadPool};
+/// use std::time::Duration;
 ///
-/// let error = Unfinished { pending: 2, total: 4 };
-/// assert_eq!(error.to_string(), "2 (of 4) tasks unfinished");
+/// let pool = ThreadPool::new(1);
+/// let endless = pool.submit_cancellable(|token| token.sleep(Duration::MAX));
+/// let mut all = as_completed([endless, Inline.submit(|| true)]).cancel_on_drop();
+/// assert!(all.next_timeout(Duration::ZERO).is_ok());
+/// let error = all.next_timeout(Duration::ZERO).unwrap_err();
+/// assert_eq!((error.pending, error.total), (1, 2));
+/// assert_eq!(error.to_string(), "1 (of 2) tasks unfinished");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{pending} (of {total}) tasks unfinished")]
-pub struct Unfinished {
+#[non_exhaustive]
+pub struct UnfinishedError {
     /// The number of tasks that were not final when the timeout ended.
     pub pending: usize,
     /// The number of awaited tasks, including those yielded before.
@@ -238,13 +245,28 @@ pub struct Unfinished {
 /// # Examples
 ///
 /// ```
-/// use as_completed::JoinTimeoutError;
+/// use as_completed::ThreadPool;
+/// use std::sync::mpsc;
+/// use std::time::Duration;
 ///
-/// let error = JoinTimeoutError { running: 1, queued: 2 };
-/// assert_eq!(error.to_string(), "pool unfinished: 1 running, 2 queued");
+/// let pool = ThreadPool::new(1);
+/// let (sender, receiver) = mpsc::channel::<()>();
+/// let (started, start) = mpsc::channel();
+/// let busy = pool.submit(move || {
+///     started.send(()).unwrap();
+///     receiver.recv()
+/// });
+/// start.recv().unwrap();
+/// let queued = pool.submit(|| ());
+/// let error = pool.join_timeout(Duration::ZERO).unwrap_err();
+/// assert_eq!((error.running, error.queued), (1, 1));
+/// assert_eq!(error.to_string(), "pool unfinished: 1 running, 1 queued");
+/// drop(sender);
+/// # (busy.wait(), queued.wait());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("pool unfinished: {running} running, {queued} queued")]
+#[non_exhaustive]
 pub struct JoinTimeoutError {
     /// The number of tasks that were running when the timeout ended.
     pub running: usize,

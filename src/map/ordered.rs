@@ -3,7 +3,7 @@
 use super::chunks::{Chunk, Chunks};
 use super::pipeline::{Patience, Pipeline};
 use crate::collect::{NextBefore, Timed};
-use crate::error::{JoinError, Unfinished};
+use crate::error::{JoinError, UnfinishedError};
 use crate::task::CancelToken;
 use std::collections::VecDeque;
 use std::fmt;
@@ -179,7 +179,7 @@ impl<'a, I: Iterator, R> Map<'a, I, R> {
     /// # Examples
     ///
     /// ```
-    /// use as_completed::{Inline, Unfinished};
+    /// use as_completed::{Inline, UnfinishedError};
     /// use std::time::Duration;
     ///
     /// let mut sum = 0;
@@ -187,7 +187,7 @@ impl<'a, I: Iterator, R> Map<'a, I, R> {
     ///     sum += result?.unwrap();
     /// }
     /// assert_eq!(sum, 6);
-    /// # Ok::<(), Unfinished>(())
+    /// # Ok::<(), UnfinishedError>(())
     /// ```
     pub fn timeout(self, timeout: Duration) -> Timed<Self> {
         Timed::new(self, timeout)
@@ -207,7 +207,10 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
 }
 
 impl<I: Iterator, R> NextBefore for Map<'_, I, R> {
-    fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, Unfinished> {
+    fn next_before(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Self::Item>, UnfinishedError> {
         self.pipeline.next_within(Patience::until(deadline))
     }
 }
@@ -221,7 +224,7 @@ impl<I: Iterator, R> fmt::Debug for Map<'_, I, R> {
 }
 
 impl<I: Iterator, R> Iterator for Timed<Map<'_, I, R>> {
-    type Item = Result<Result<R, JoinError>, Unfinished>;
+    type Item = Result<Result<R, JoinError>, UnfinishedError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_in_time()

@@ -19,7 +19,7 @@
 use super::chunks::{Chunk, Chunks, Finished, Submitted};
 use super::in_flight::InFlight;
 use super::input::Read;
-use crate::error::{JoinError, Unfinished};
+use crate::error::{JoinError, UnfinishedError};
 use crate::sync::Parker;
 use crate::task::{Claim, Claimer, Key, NUDGE, Room, Watcher};
 use std::fmt;
@@ -114,7 +114,7 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
     pub(super) fn next_within(
         &mut self,
         patience: Patience,
-    ) -> Result<Option<Result<R, JoinError>>, Unfinished> {
+    ) -> Result<Option<Result<R, JoinError>>, UnfinishedError> {
         loop {
             if let Some(result) = self.finished.next() {
                 return Ok(Some(result));
@@ -128,7 +128,7 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
     }
 
     /// Takes the next chunk.
-    fn next_chunk(&mut self, patience: Patience) -> Result<Option<Chunk<'a, R>>, Unfinished> {
+    fn next_chunk(&mut self, patience: Patience) -> Result<Option<Chunk<'a, R>>, UnfinishedError> {
         self.read_ahead(patience);
         loop {
             if let Some(background) = self.chunks.input.background() {
@@ -295,9 +295,9 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
         None
     }
 
-    fn unfinished(&self) -> Unfinished {
+    fn unfinished(&self) -> UnfinishedError {
         let handles = self.in_flight.iter();
-        Unfinished {
+        UnfinishedError {
             pending: handles.filter(|(_, handle)| !handle.is_finished()).count(),
             total: self.chunks.submitted(),
         }

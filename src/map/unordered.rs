@@ -3,7 +3,7 @@
 use super::chunks::{Chunk, Chunks};
 use super::pipeline::{Patience, Pipeline};
 use crate::collect::{AsCompleted, NextBefore, Timed, as_completed};
-use crate::error::{JoinError, Unfinished};
+use crate::error::{JoinError, UnfinishedError};
 use crate::task::CancelToken;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -143,13 +143,13 @@ impl<'a, I: Iterator, R> MapUnordered<'a, I, R> {
     /// # Examples
     ///
     /// ```
-    /// use as_completed::{Inline, Unfinished};
+    /// use as_completed::{Inline, UnfinishedError};
     /// use std::time::Duration;
     ///
     /// let squares = Inline.map_unordered(1..=3, |n| n * n).timeout(Duration::MAX);
-    /// let squares: Result<Vec<_>, Unfinished> = squares.collect();
+    /// let squares: Result<Vec<_>, UnfinishedError> = squares.collect();
     /// assert_eq!(squares?.into_iter().map(Result::unwrap).sum::<i32>(), 14);
-    /// # Ok::<(), Unfinished>(())
+    /// # Ok::<(), UnfinishedError>(())
     /// ```
     pub fn timeout(self, timeout: Duration) -> Timed<Self> {
         Timed::new(self, timeout)
@@ -169,7 +169,10 @@ impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
 }
 
 impl<I: Iterator, R> NextBefore for MapUnordered<'_, I, R> {
-    fn next_before(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, Unfinished> {
+    fn next_before(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Self::Item>, UnfinishedError> {
         self.pipeline.next_within(Patience::until(deadline))
     }
 }
@@ -183,7 +186,7 @@ impl<I: Iterator, R> fmt::Debug for MapUnordered<'_, I, R> {
 }
 
 impl<I: Iterator, R> Iterator for Timed<MapUnordered<'_, I, R>> {
-    type Item = Result<Result<R, JoinError>, Unfinished>;
+    type Item = Result<Result<R, JoinError>, UnfinishedError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_in_time()

@@ -1,11 +1,9 @@
 //! The messages of the errors, and their common traits.
 
-use crate::support::{ON_PURPOSE, alarm, expect_panics};
-use as_completed::{
-    BuildError, Inline, JoinError, JoinTimeoutError, Rejected, ThreadPool, Unfinished,
-    WaitTimeoutError,
-};
+use crate::support::{ON_PURPOSE, alarm, expect_panics, occupy};
+use as_completed::{BuildError, Inline, JoinError, Rejected, ThreadPool, WaitTimeoutError};
 use std::error::Error;
+use std::time::Duration;
 
 fn all_errors() -> Vec<Box<dyn Error + Send + Sync>> {
     expect_panics();
@@ -16,14 +14,13 @@ fn all_errors() -> Vec<Box<dyn Error + Send + Sync>> {
         .build()
         .unwrap();
     let threadless = ThreadPool::builder().stack_size(1 << 46).build().unwrap();
-    let unfinished = Unfinished {
-        pending: 1,
-        total: 2,
-    };
-    let pool_unfinished = JoinTimeoutError {
-        running: 1,
-        queued: 2,
-    };
+    let pool = ThreadPool::new(1);
+    let busy = occupy(&pool, 1);
+    let unfinished = as_completed::as_completed(busy.handles())
+        .next_timeout(Duration::ZERO)
+        .unwrap_err();
+    let pool_unfinished = pool.join_timeout(Duration::ZERO).unwrap_err();
+    busy.release();
     vec![
         Box::new(Inline.submit(|| panic!("{ON_PURPOSE}")).join().unwrap_err()),
         Box::new(JoinError::Cancelled),
@@ -82,13 +79,12 @@ fn nothing_is_said_twice_along_the_sources() {
 fn the_question_mark_works_on_every_wait() {
     fn all(pool: &ThreadPool) -> Result<u32, Box<dyn Error + Send + Sync>> {
         let handle = pool.submit(|| 1);
-        handle.wait_timeout(std::time::Duration::MAX)?;
+        handle.wait_timeout(Duration::MAX)?;
         let one = handle.join()?;
-        let mut timed =
-            as_completed::as_completed([pool.submit(|| 2)]).timeout(std::time::Duration::MAX);
+        let mut timed = as_completed::as_completed([pool.submit(|| 2)]).timeout(Duration::MAX);
         let two = timed.next().ok_or("one handle")??.join()?;
         let four = pool.submit(|| "4".parse::<u32>()).join()??;
-        pool.join_timeout(std::time::Duration::MAX)?;
+        pool.join_timeout(Duration::MAX)?;
         Ok(one + two + four)
     }
     let _alarm = alarm();

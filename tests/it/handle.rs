@@ -460,7 +460,7 @@ fn handles_and_errors_cross_threads() {
     is_error::<JoinError>();
     is_error::<Rejected>();
     is_error::<as_completed::Panic>();
-    is_error::<as_completed::Unfinished>();
+    is_error::<as_completed::UnfinishedError>();
     is_error::<as_completed::BuildError>();
     is_error::<as_completed::JoinTimeoutError>();
     is_error::<as_completed::InitializerError>();

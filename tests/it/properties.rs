@@ -700,6 +700,7 @@ impl World {
                     assert!(waited.pending.is_empty() || waited.done.iter().any(failed));
                 }
                 ReturnWhen::AllCompleted => assert!(waited.pending.is_empty()),
+                other => unreachable!("{other:?} is not asked for"),
             }
         }
         self.handles = waited.pending;
