@@ -25,6 +25,9 @@ mod cancel;
 mod connect;
 mod existing;
 mod files;
+mod fuzz;
+#[cfg(unix)]
+mod killed;
 mod nginx;
 mod proxies;
 mod redirects;

@@ -61,10 +61,23 @@ impl Exchange {
         Then::Close
     }
 
+    /// Waits for the next request on this connection; whether it comes in time.
+    pub(crate) fn is_asked_again(&self, within: Duration) -> bool {
+        is_readable(&self.stream, within)
+    }
+
     /// Waits a little; false once the test is over.
     pub(crate) fn pause(&self, pause: Duration) -> bool {
         self.over.sleep(pause)
     }
+}
+
+/// Whether something can be read in time.
+pub(crate) fn is_readable(stream: &TcpStream, within: Duration) -> bool {
+    let _ = stream.set_read_timeout(Some(within));
+    let peeked = stream.peek(&mut [0]);
+    let _ = stream.set_read_timeout(None);
+    peeked.is_ok_and(|bytes| bytes > 0)
 }
 
 type Handler = dyn Fn(&mut Exchange) -> Then + Send + Sync;

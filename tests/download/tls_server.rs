@@ -1,6 +1,6 @@
 //! A server that speaks TLS, and then misbehaves as it is told.
 
-use super::server::Then;
+use super::server::{Then, is_readable};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -28,6 +29,11 @@ impl TlsExchange<'_> {
     /// Sends bytes in one record, if they fit into one.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref());
+    }
+
+    /// Waits for the next request on this connection; whether it comes in time.
+    pub(crate) fn is_asked_again(&self, within: Duration) -> bool {
+        is_readable(self.stream.get_ref(), within)
     }
 }
 

@@ -65,10 +65,12 @@ impl Fetch<'_> {
             Overwrite::Always => Ok(
                 match (self.is_as_required(&metadata)?, modified(&metadata)) {
                     (true, _) if self.sha256.is_some() => Here::AsWanted,
-                    (true, Some(modified)) if metadata.len() > 0 => Here::Whole {
-                        length: metadata.len(),
-                        modified,
-                    },
+                    (true, Some(modified)) if metadata.len() > 0 && is_of_a_header(modified) => {
+                        Here::Whole {
+                            length: metadata.len(),
+                            modified,
+                        }
+                    }
                     _ => Here::Nothing,
                 },
             ),
@@ -126,8 +128,15 @@ impl Fetch<'_> {
     }
 }
 
-/// When the file was modified, if a header can say that time: one of whole
-/// seconds, of the years 1970 to 9999.
+/// Whether the time is one of whole seconds, as those are that a server has sent.
+fn is_of_a_header(modified: SystemTime) -> bool {
+    modified
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .is_ok_and(|since| since.subsec_nanos() == 0)
+}
+
+/// When the file was modified, if a header can say that time: one of the years 1970
+/// to 9999.
 fn modified(metadata: &Metadata) -> Option<SystemTime> {
     const YEAR_10000: u64 = 253_402_300_800;
     let modified = metadata.modified().ok()?;
