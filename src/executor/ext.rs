@@ -337,8 +337,10 @@ assert!(!handle.join().unwrap());
         /// # Examples
         ///
         #[doc = concat!("```\n", $first, "
-let limit = std::time::Duration::from_millis(5);
-let handle = pool.submit_with_timeout(limit, |token| token.sleep(limit * 1000));
+use std::time::Duration;
+
+let limit = Duration::from_millis(5);
+let handle = pool.submit_with_timeout(limit, |token| token.sleep(Duration::MAX));
 assert!(handle.join().is_err());
 ", $last, "```")]
         pub fn submit_with_timeout<F, T>(&self, timeout: std::time::Duration, closure: F) -> $handle
