@@ -9,6 +9,7 @@ use as_completed::function::Function;
 use as_completed::process::{ProcessPool, ProcessPoolBuilder};
 use as_completed::{JoinError, as_completed};
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -102,16 +103,18 @@ fn kills_at_random_leave_every_call_with_one_answer() {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let mut done = 0;
+            let (mut done, mut dying) = (0, HashSet::new());
             while done < kills {
                 let pids = pool.pids();
-                if let Some(&pid) = pids.get(fastrand::usize(..=pids.len())) {
+                // Each child once: those that are listed still may be dead already.
+                dying.retain(|pid| pids.contains(pid));
+                let alive: Vec<_> = pids.iter().filter(|pid| !dying.contains(*pid)).collect();
+                if let Some(&&pid) = alive.get(fastrand::usize(..=alive.len())) {
+                    dying.insert(pid);
                     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-                    // It may have ended by itself since, but is not another's:
-                    // ids are not given again so soon.
-                    if kill_process(pid, Signal::KILL).is_ok() {
-                        done += 1;
-                    }
+                    // It may have ended by itself since, but is not another's: ids
+                    // are not given again so soon.
+                    done += usize::from(kill_process(pid, Signal::KILL).is_ok());
                 }
                 thread::yield_now();
             }
@@ -142,7 +145,7 @@ fn children_that_are_replaced_all_the_time_do_all_the_work() {
     let tasks = 1_000 * rounds();
     let pool = builder(2).max_tasks_per_child(2).build().unwrap();
     let calls: Vec<_> = (0..tasks).map(|_| pool.call(PID, ())).collect();
-    let mut by_pid = std::collections::HashMap::new();
+    let mut by_pid = HashMap::new();
     for call in as_completed(calls) {
         *by_pid.entry(call.join().unwrap()).or_insert(0) += 1;
     }
