@@ -1,8 +1,5 @@
 //! [`Stream`]: one end of the socket between a pool and a child.
 
-use crate::sync::spin_until;
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -11,8 +8,11 @@ use std::time::{Duration, Instant};
 /// What is read ahead: enough for most frames, headers included.
 const BUFFER: usize = 16 * 1024;
 
-/// One end of the socket. A read looks for a few microseconds before it sleeps,
-/// for an answer is often there by then.
+/// One end of the socket.
+///
+/// A read does not look for a while before it sleeps: the system passes the
+/// processor on to the process that is written to, which a look would only hold
+/// up.
 pub(super) struct Stream {
     socket: Arc<UnixStream>,
     /// When reads and writes end with an error of their own.
@@ -45,23 +45,6 @@ impl Stream {
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut found = None;
-        spin_until(
-            || match recv(&*self.socket, &mut *buffer, RecvFlags::DONTWAIT) {
-                Err(Errno::AGAIN | Errno::INTR) => false,
-                Err(error) => {
-                    found = Some(Err(error.into()));
-                    true
-                }
-                Ok((_, length)) => {
-                    found = Some(Ok(length));
-                    true
-                }
-            },
-        );
-        if let Some(found) = found {
-            return found;
-        }
         if let Some(left) = self.left()? {
             self.socket.set_read_timeout(Some(left))?;
         }

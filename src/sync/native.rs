@@ -10,7 +10,7 @@ use std::io;
 use std::sync::OnceLock;
 pub(crate) use std::thread::ThreadId;
 use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Puts the current thread to sleep until its [`Unparker`] is used.
 ///
@@ -153,6 +153,9 @@ const PAUSES: u32 = 4;
 /// it: a few microseconds on a machine with nothing else to do.
 const YIELDS: u32 = 16;
 
+/// Yields that have taken this long were not free.
+const BUSY: Duration = Duration::from_micros(50);
+
 /// Waits a few microseconds for `done`, about what going to sleep and being
 /// woken would cost; says whether it became true.
 pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
@@ -170,10 +173,16 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
             }
         }
     }
+    let start = Instant::now();
     for _ in 0..YIELDS {
         thread::yield_now();
         if done() {
             return true;
+        }
+        // Others want the processor: each yield may cost a slice of their time,
+        // and a wake-up does not wait for that.
+        if start.elapsed() > BUSY {
+            break;
         }
     }
     false
