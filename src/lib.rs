@@ -293,6 +293,7 @@ which fails one call, and for calls that must be stopped while they run."
     not(all(feature = "process", unix)),
     doc = "| `ProcessPoolExecutor` | `process::ProcessPool`, with the feature `process` |"
 )]
+//! | dask's `Client`, Celery | `cluster::Cluster`, with the feature `cluster` |
 //! | `BrokenProcessPool` | [`JoinError::Died`], for the one call that crashed |
 //!
 //! # Features
@@ -315,6 +316,14 @@ which fails one call, and for calls that must be stopped while they run."
 #![cfg_attr(
     not(all(feature = "process", unix)),
     doc = "- `process`: the modules `function` and `process`, for named functions in child processes. Unix only."
+)]
+#![cfg_attr(
+    all(feature = "cluster", unix),
+    doc = "- `cluster`: the module [`cluster`], for the same functions on many machines, over a NATS server. Unix only."
+)]
+#![cfg_attr(
+    not(all(feature = "cluster", unix)),
+    doc = "- `cluster`: the module `cluster`, for the same functions on many machines, over a NATS server. Unix only."
 )]
 #![cfg_attr(feature = "stream", doc = "- `stream`: [`AsCompleted::into_stream`].")]
 #![cfg_attr(
@@ -358,6 +367,9 @@ pub mod function;
 
 #[cfg(all(feature = "process", unix))]
 mod process_pool;
+
+#[cfg(all(feature = "cluster", unix))]
+pub mod cluster;
 
 #[cfg(feature = "download")]
 pub mod download;

@@ -53,6 +53,10 @@ pub enum JoinError {
     /// that ran it was killed.
     #[error(transparent)]
     TimedOut(TimedOut),
+    /// So many workers of a cluster died, or went silent, while they had the
+    /// task, that it is not tried again.
+    #[error("task was given up because {0} workers died while they had it")]
+    WorkersLost(u32),
     /// A call of a named function did not get there, or its result not back.
     #[error(transparent)]
     Call(Box<CallError>),

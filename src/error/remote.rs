@@ -144,6 +144,21 @@ pub enum CallError {
         /// The names that the program knows.
         known: Vec<String>,
     },
+    /// The argument or the result is larger than the server of a cluster lets
+    /// through.
+    #[error(
+        "the {part} of function {function:?} takes {bytes} bytes; the server lets {limit} through"
+    )]
+    TooLarge {
+        /// The name of the function.
+        function: String,
+        /// `"argument"` or `"result"`.
+        part: &'static str,
+        /// The length of the message.
+        bytes: usize,
+        /// The limit of the server, its `max_payload`.
+        limit: usize,
+    },
     /// The process could not be started.
     #[error("cannot start a child process: {0}")]
     Start(String),

@@ -2,6 +2,8 @@
 
 use super::codec::{decode, encode, encode_onto};
 use super::registry::Function;
+#[cfg(feature = "cluster")]
+use super::remote::{self, Remote};
 use super::values::Values;
 use crate::error::{CallError, JoinError, Panic, TryCallError};
 use crate::executor::{Executor, hand_over};
@@ -21,6 +23,9 @@ pub enum Place<'a> {
     Here(Box<dyn Executor + 'a>),
     /// Elsewhere; a thread of this pool waits for the answer.
     There(&'a ThreadPool, Arc<dyn Route>),
+    /// Elsewhere; nobody waits for the answer, which comes as a message.
+    #[cfg(feature = "cluster")]
+    Remote(Arc<dyn Remote>),
 }
 
 /// Takes the next answer.
@@ -148,6 +153,8 @@ pub trait FunctionExecutorExt: FunctionExecutor {
                 let (call, token) = There::new(route, function, argument);
                 launch(call, token, |task| hand_over(threads, task, Room::Wait))
             }
+            #[cfg(feature = "cluster")]
+            Place::Remote(remote) => remote::call(&remote, function, argument),
         }
     }
 
@@ -197,6 +204,8 @@ pub trait FunctionExecutorExt: FunctionExecutor {
                     TryCallError::new(error.into_closure().argument, reason)
                 })
             }
+            #[cfg(feature = "cluster")]
+            Place::Remote(remote) => remote::try_call(&remote, function, argument),
         }
     }
 
@@ -281,6 +290,10 @@ where
             move |chunk| call_chunk(&*route, function, chunk),
             move |task, room| hand_over(threads, task, room),
         ),
+        #[cfg(feature = "cluster")]
+        Place::Remote(remote) => Chunks::handed_on(arguments, move |chunk, room| {
+            remote::call_each(&remote, function, chunk, room)
+        }),
     }
 }
 
@@ -384,7 +397,7 @@ fn call_chunk<A: Serialize, R: DeserializeOwned>(
     results
 }
 
-fn argument_error(function: &str, cause: String) -> JoinError {
+pub(super) fn argument_error(function: &str, cause: String) -> JoinError {
     JoinError::call(CallError::Encode {
         function: function.to_owned(),
         part: "argument",
@@ -392,7 +405,7 @@ fn argument_error(function: &str, cause: String) -> JoinError {
     })
 }
 
-fn result_error(function: &str, cause: String) -> JoinError {
+pub(super) fn result_error(function: &str, cause: String) -> JoinError {
     JoinError::call(CallError::Decode {
         function: function.to_owned(),
         part: "result",

@@ -32,7 +32,10 @@ mod values;
 
 mod registry;
 
+// One machine: executor, remote.
 mod executor;
+#[cfg(feature = "cluster")]
+mod remote;
 
 pub(crate) use self::codec::{decode, encode};
 pub use self::executor::{FunctionExecutor, FunctionExecutorExt};
@@ -41,4 +44,6 @@ pub(crate) use self::executor::{
 };
 pub(crate) use self::registry::Failure;
 pub use self::registry::{Function, Functions};
+#[cfg(feature = "cluster")]
+pub(crate) use self::remote::{Remote, Settle};
 pub(crate) use self::values::{Values, take_value};

@@ -8,7 +8,7 @@ use crate::unwind;
 use std::sync::Arc;
 
 /// The results of one chunk.
-pub(super) type Results<R> = Vec<Result<R, JoinError>>;
+pub(crate) type Results<R> = Vec<Result<R, JoinError>>;
 
 /// A chunk in flight, and how many items it holds.
 pub(super) type Chunk<'a, R> = (usize, ScopedJoinHandle<'a, Results<R>>);
@@ -93,21 +93,35 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
         R: Send + 'task,
     {
         let function = Arc::new(function);
+        Self::handed_on(items, move |chunk, room| {
+            let function = Arc::clone(&function);
+            let work = ChunkWork { function, chunk };
+            match room {
+                Room::Wait => Ok(launch(work, (), |task| execute(task, room))),
+                Room::Now => offer(work, (), |task| execute(task, room)).map_err(|error| {
+                    let reason = error.reason().clone();
+                    (error.into_closure().chunk, reason)
+                }),
+            }
+        })
+    }
+
+    /// As [`new`](Self::new), with chunks that are handed on as they are, or
+    /// given back with the reason if there is no room and `Room` says not to wait.
+    pub(crate) fn handed_on(
+        items: I,
+        submit: impl Fn(
+            Vec<I::Item>,
+            Room,
+        ) -> Result<ScopedJoinHandle<'a, Results<R>>, (Vec<I::Item>, Rejected)>
+        + Send
+        + 'a,
+    ) -> Self {
         Self {
             input: Input::new(items),
             settings: Settings::new(),
             read: Vec::new(),
-            submit: Box::new(move |chunk, room| {
-                let function = Arc::clone(&function);
-                let work = ChunkWork { function, chunk };
-                match room {
-                    Room::Wait => Ok(launch(work, (), |task| execute(task, room))),
-                    Room::Now => offer(work, (), |task| execute(task, room)).map_err(|error| {
-                        let reason = error.reason().clone();
-                        (error.into_closure().chunk, reason)
-                    }),
-                }
-            }),
+            submit: Box::new(submit),
             submitted: 0,
             failure: None,
         }

@@ -19,5 +19,7 @@ mod ordered;
 mod unordered;
 
 pub(crate) use chunks::Chunks;
+#[cfg(feature = "cluster")]
+pub(crate) use chunks::Results;
 pub use ordered::Map;
 pub use unordered::MapUnordered;

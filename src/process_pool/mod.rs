@@ -24,6 +24,8 @@ mod child;
 mod workers;
 
 pub use self::builder::{ProcessBuildError, ProcessPoolBuilder};
+#[cfg(feature = "cluster")]
+pub(crate) use self::serve::check_known;
 
 use self::workers::Workers;
 use crate::error::JoinTimeoutError;

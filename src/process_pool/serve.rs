@@ -221,7 +221,7 @@ pub(super) fn is_unserved_child() -> bool {
 }
 
 /// Whether the registry has a function of that name.
-pub(super) fn check_known(functions: &Functions, function: &str) -> Result<(), CallError> {
+pub(crate) fn check_known(functions: &Functions, function: &str) -> Result<(), CallError> {
     if functions.find(function).is_some() {
         return Ok(());
     }

@@ -9,8 +9,8 @@ use crate::error::SubmitError;
 use std::sync::Arc;
 
 /// Whether a submission waits for room in a full queue.
-#[derive(Clone, Copy)]
-pub(crate) enum Room {
+#[derive(Debug, Clone, Copy)]
+pub enum Room {
     Wait,
     Now,
 }

@@ -1,0 +1,334 @@
+//! Connecting to the server, and making the queue there.
+
+use super::api::{Api, NO_CONSUMER, NO_STREAM, Refusal};
+use super::error::ClusterError;
+use super::names::{CONSUMER, Names};
+use super::settings::{Login, Settings, Storage};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Subscriber};
+use futures_core::Stream;
+use serde_json::{Value, json};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// The lease of a queue for which none is set.
+const LEASE: Duration = Duration::from_secs(3);
+
+/// A message that is sent twice, because its receipt was lost, is stored once
+/// if the second comes within this time.
+const DUPLICATES: Duration = Duration::from_secs(60);
+
+/// A connection to a queue that is there.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) api: Api,
+    pub(super) names: Names,
+    pub(super) lease: Duration,
+    /// As the queue has them.
+    pub(super) settings: Settings,
+    /// When the stream was made, as the server says it.
+    pub(super) created: String,
+    /// Whether the connection is up: changes since it was made.
+    pub(super) up: UnboundedReceiver<bool>,
+}
+
+/// A queue, as the server describes it.
+struct Queue {
+    stream: Value,
+    consumer: Value,
+}
+
+impl Queue {
+    fn created(&self) -> String {
+        self.stream["created"].to_string()
+    }
+
+    /// The settings that the queue has.
+    fn settings(&self, asked: &Settings) -> Settings {
+        let config = &self.stream["config"];
+        let number = |setting: &str| {
+            let number = config[setting].as_u64()?;
+            usize::try_from(number).ok()
+        };
+        Settings {
+            lease: self.consumer["config"]["ack_wait"]
+                .as_u64()
+                .map(Duration::from_nanos),
+            // -1 for none.
+            queue_capacity: number("max_msgs"),
+            replicas: number("num_replicas"),
+            storage: match config["storage"].as_str() {
+                Some("memory") => Some(Storage::Memory),
+                _ => Some(Storage::File),
+            },
+            ..asked.clone()
+        }
+    }
+}
+
+/// Makes a queue again that the server has lost, and says when it was made.
+pub(super) async fn remake(api: Api, settings: Settings) -> Option<String> {
+    // Whoever was first has made it; there is another try at the next tick.
+    let queue = queue(&api, &settings).await.ok()?;
+    Some(queue.created())
+}
+
+/// Connects, and makes the queue if there is none.
+pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterError> {
+    settings.check()?;
+    let server = || settings.server();
+    let whole = async {
+        let (refused, mut refusals) = unbounded_channel();
+        let (changes, up) = unbounded_channel();
+        let options = options(settings).await?.event_callback(move |event| {
+            match event {
+                Event::Connected => drop(changes.send(true)),
+                Event::Disconnected => drop(changes.send(false)),
+                Event::ServerError(error) => drop(refused.send(error.to_string())),
+                _ => {}
+            }
+            std::future::ready(())
+        });
+        let client =
+            options
+                .connect(settings.servers.as_slice())
+                .await
+                .map_err(|error| match error.kind() {
+                    ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                        ClusterError::Credentials { server: server() }
+                    }
+                    _ => ClusterError::Unreachable {
+                        server: server(),
+                        cause: causes(&error),
+                    },
+                })?;
+        let names = Names::new(&settings.queue);
+        let api = Api::new(client.clone(), names.clone());
+        let mut made = std::pin::pin!(queue(&api, settings));
+        // Requests that are not permitted have no answer but this event.
+        let queue = loop {
+            tokio::select! {
+                queue = &mut made => break queue?,
+                Some(cause) = refusals.recv() => {
+                    if cause.to_ascii_lowercase().contains("permissions violation") {
+                        return Err(ClusterError::Forbidden { server: server(), cause });
+                    }
+                }
+            }
+        };
+        compare(settings, &queue)?;
+        let found = queue.settings(settings);
+        Ok(Connection {
+            client,
+            api: api.clone(),
+            names,
+            lease: found.lease.unwrap_or(LEASE),
+            settings: found,
+            created: queue.created(),
+            up,
+        })
+    };
+    match tokio::time::timeout(settings.connect_timeout, whole).await {
+        Ok(connection) => connection,
+        Err(_) => Err(ClusterError::Unreachable {
+            server: server(),
+            cause: format!("no answer within {:?}", settings.connect_timeout),
+        }),
+    }
+}
+
+/// An error and what is behind it, in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+async fn options(settings: &Settings) -> Result<ConnectOptions, ClusterError> {
+    let mut options = ConnectOptions::new()
+        .name("as-completed")
+        .connection_timeout(settings.connect_timeout)
+        .reconnect_delay_callback(|attempts| {
+            Duration::from_millis(u64::try_from(attempts).unwrap_or(10).min(10) * 50)
+        });
+    options = match &settings.login {
+        Login::None => options,
+        Login::User(user, password) => options.user_and_password(user.clone(), password.clone()),
+        Login::Token(token) => options.token(token.clone()),
+        Login::Nkey(seed) => options.nkey(seed.clone()),
+        Login::File(path) => options.credentials_file(path).await.map_err(|error| {
+            let path = path.display();
+            ClusterError::Settings(format!("cannot read the credentials file {path}: {error}"))
+        })?,
+    };
+    for path in &settings.roots {
+        options = options.add_root_certificates(path.clone());
+    }
+    if let Some((certificate, key)) = &settings.client_certificate {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    Ok(options)
+}
+
+/// Makes stream and consumer where they are absent.
+async fn queue(api: &Api, settings: &Settings) -> Result<Queue, ClusterError> {
+    let failed = |refusal: Refusal| match refusal {
+        Refusal::NoJetStream => ClusterError::NoJetStream {
+            server: settings.server(),
+        },
+        refusal => ClusterError::Queue {
+            queue: settings.queue.clone(),
+            cause: refusal.text(),
+        },
+    };
+    let stream = match api.stream().await {
+        Err(Refusal::Server {
+            code: NO_STREAM, ..
+        }) => match api.create_stream(&stream_config(api, settings)).await {
+            Ok(stream) => stream,
+            // Another may have made it meanwhile.
+            Err(refusal @ Refusal::Server { .. }) => {
+                api.stream().await.map_err(|_| failed(refusal))?
+            }
+            Err(refusal) => return Err(failed(refusal)),
+        },
+        other => other.map_err(failed)?,
+    };
+    let consumer = match api.consumer(CONSUMER).await {
+        Err(Refusal::Server {
+            code: NO_CONSUMER, ..
+        }) => {
+            let config = consumer_config(api, settings);
+            match api.create_consumer(CONSUMER, &config).await {
+                Ok(consumer) => consumer,
+                Err(refusal @ Refusal::Server { .. }) => {
+                    api.consumer(CONSUMER).await.map_err(|_| failed(refusal))?
+                }
+                Err(refusal) => return Err(failed(refusal)),
+            }
+        }
+        other => other.map_err(failed)?,
+    };
+    Ok(Queue { stream, consumer })
+}
+
+/// Fails if the queue differs from what is set here.
+fn compare(settings: &Settings, queue: &Queue) -> Result<(), ClusterError> {
+    let (stream, consumer) = (&queue.stream["config"], &queue.consumer["config"]);
+    let storage = settings.storage.map(Storage::name);
+    for (setting, wanted, found) in [
+        ("retention", Some(json!("workqueue")), &stream["retention"]),
+        (
+            "queue_capacity",
+            settings.queue_capacity.map(|calls| json!(calls)),
+            &stream["max_msgs"],
+        ),
+        (
+            "replicas",
+            settings.replicas.map(|number| json!(number)),
+            &stream["num_replicas"],
+        ),
+        (
+            "storage",
+            storage.map(|storage| json!(storage)),
+            &stream["storage"],
+        ),
+        (
+            "lease",
+            settings.lease.map(|lease| json!(nanoseconds(lease))),
+            &consumer["ack_wait"],
+        ),
+    ] {
+        if let Some(wanted) = wanted.filter(|wanted| wanted != found) {
+            return Err(ClusterError::Mismatch {
+                queue: settings.queue.clone(),
+                setting,
+                wanted: shown(setting, &wanted),
+                found: shown(setting, found),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A setting as its error names it.
+fn shown(setting: &str, value: &Value) -> String {
+    match (setting, value.as_u64()) {
+        ("lease", Some(nanoseconds)) => format!("{:?}", Duration::from_nanos(nanoseconds)),
+        ("queue_capacity", None) => "unbounded".to_owned(),
+        _ => value.to_string(),
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn stream_config(api: &Api, settings: &Settings) -> Value {
+    json!({
+        "name": api.names.stream,
+        "subjects": [api.names.calls()],
+        // A message goes when it is acknowledged.
+        "retention": "workqueue",
+        "storage": settings.storage.unwrap_or_default().name(),
+        "num_replicas": settings.replicas.unwrap_or(1),
+        // A full queue refuses the new and keeps the old.
+        "discard": "new",
+        "max_msgs": settings.queue_capacity.map_or(json!(-1), |calls| json!(calls)),
+        "max_bytes": -1,
+        "max_consumers": -1,
+        "max_msg_size": -1,
+        "max_age": 0,
+        "duplicate_window": nanoseconds(DUPLICATES),
+    })
+}
+
+fn consumer_config(api: &Api, settings: &Settings) -> Value {
+    json!({
+        "durable_name": CONSUMER,
+        "deliver_policy": "all",
+        "ack_policy": "explicit",
+        "ack_wait": nanoseconds(settings.lease.unwrap_or(LEASE)),
+        // The workers count: a message over the limit would stay for ever.
+        "max_deliver": -1,
+        "max_ack_pending": -1,
+        "max_waiting": 4096,
+        "filter_subject": api.names.calls(),
+        "replay_policy": "instant",
+    })
+}
+
+/// A name that no other client has.
+pub(super) fn unique(client: &Client) -> String {
+    let inbox = client.new_inbox();
+    inbox.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
+/// Messages that are handled before anything else gets a turn.
+pub(super) const TURN: usize = 256;
+
+/// Waits for messages, and returns those that are here; none once the client has
+/// ended. Loses none if it is dropped.
+pub(super) async fn messages(subscription: &mut Subscriber) -> Vec<Message> {
+    poll_fn(|context| {
+        let mut messages = Vec::new();
+        while messages.len() < TURN {
+            match Pin::new(&mut *subscription).poll_next(context) {
+                Poll::Ready(Some(message)) => messages.push(message),
+                Poll::Pending if messages.is_empty() => return Poll::Pending,
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        Poll::Ready(messages)
+    })
+    .await
+}

@@ -1,0 +1,266 @@
+//! What crosses between submitters and workers: the length of a head, the head,
+//! and the argument or the result as it is.
+
+use crate::error::{CallError, Died, JoinError, Panic, TimedOut};
+use crate::function::{decode, encode};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// The head of a call.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Call {
+    /// Counts the calls of its submitter.
+    pub(super) number: u64,
+    pub(super) function: String,
+    /// How many workers may die with it.
+    pub(super) deliveries: u32,
+    /// How many have, before this message was made.
+    pub(super) lost: u32,
+}
+
+/// The head of what a worker tells a submitter.
+#[derive(Serialize, Deserialize)]
+pub(super) enum ToSubmitter {
+    /// A call has ended.
+    Answer {
+        number: u64,
+        /// Who is told that the answer has arrived, and by which number.
+        worker: String,
+        sequence: u64,
+        answer: Answer,
+    },
+    /// A call was given back, and has another number in the stream.
+    Moved { number: u64, from: u64, to: u64 },
+    /// Its calls were removed from the queue, since it seemed to be dead.
+    Purged,
+}
+
+/// The head of what a submitter tells a worker.
+#[derive(Serialize, Deserialize)]
+pub(super) enum ToWorker {
+    /// These answers have arrived.
+    Arrived(Vec<u64>),
+    /// Nobody waits for these calls any more: all, if none is named.
+    Cancel {
+        submitter: String,
+        numbers: Vec<u64>,
+    },
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Answer {
+    /// The result is the body.
+    Returned,
+    /// Message, name of the thread, location.
+    Panicked(String, Option<String>, Option<String>),
+    Cancelled,
+    /// Process id, signal, exit code, the end of its standard error.
+    Died(u32, Option<i32>, Option<i32>, Option<String>),
+    TimedOut(Duration),
+    /// Function, part, cause.
+    Encode(String, String, String),
+    /// Function, part, cause.
+    Decode(String, String, String),
+    /// Function, program, the names that it knows.
+    Unknown(String, String, Vec<String>),
+    Start(String),
+    WorkersLost(u32),
+    /// Function, part, length, limit.
+    TooLarge(String, String, usize, usize),
+    /// What this version cannot tell better.
+    Other(String),
+}
+
+impl Answer {
+    /// Takes a result apart into the head and the body of its message.
+    pub(super) fn of(result: Result<Vec<u8>, JoinError>) -> (Self, Vec<u8>) {
+        let error = match result {
+            Ok(body) => return (Self::Returned, body),
+            Err(error) => error,
+        };
+        let answer = match error {
+            JoinError::Panicked(panic) => Self::Panicked(
+                panic.message().to_owned(),
+                panic.thread_name().map(str::to_owned),
+                panic.location().map(str::to_owned),
+            ),
+            JoinError::Cancelled => Self::Cancelled,
+            JoinError::Died(died) => Self::Died(
+                died.pid(),
+                died.signal(),
+                died.exit_code(),
+                died.stderr().map(str::to_owned),
+            ),
+            JoinError::TimedOut(timed_out) => Self::TimedOut(timed_out.limit()),
+            JoinError::WorkersLost(workers) => Self::WorkersLost(workers),
+            JoinError::Call(error) => Self::failed(*error),
+            other => Self::Other(other.to_string()),
+        };
+        (answer, Vec::new())
+    }
+
+    fn failed(error: CallError) -> Self {
+        match error {
+            CallError::Encode {
+                function,
+                part,
+                cause,
+            } => Self::Encode(function, part.to_owned(), cause),
+            CallError::Decode {
+                function,
+                part,
+                cause,
+            } => Self::Decode(function, part.to_owned(), cause),
+            CallError::Unknown {
+                function,
+                program,
+                known,
+            } => Self::Unknown(function, program, known),
+            CallError::Start(cause) => Self::Start(cause),
+            CallError::TooLarge {
+                function,
+                part,
+                bytes,
+                limit,
+            } => Self::TooLarge(function, part.to_owned(), bytes, limit),
+        }
+    }
+
+    /// Puts the result together again.
+    pub(super) fn into_result(self, body: Bytes) -> Result<Bytes, JoinError> {
+        Err(match self {
+            Self::Returned => return Ok(body),
+            Self::Panicked(message, thread, location) => {
+                JoinError::Panicked(Panic::elsewhere(message, thread, location))
+            }
+            Self::Cancelled => JoinError::Cancelled,
+            Self::Died(pid, signal, code, stderr) => {
+                // As the system encodes it.
+                let status = signal.or(code.map(|code| code << 8)).unwrap_or(0);
+                JoinError::Died(Died::new(pid, ExitStatus::from_raw(status), stderr))
+            }
+            Self::TimedOut(limit) => JoinError::TimedOut(TimedOut::new(limit)),
+            Self::WorkersLost(workers) => JoinError::WorkersLost(workers),
+            Self::Encode(function, part, cause) => JoinError::call(CallError::Encode {
+                function,
+                part: name_of(&part),
+                cause,
+            }),
+            Self::Decode(function, part, cause) => JoinError::call(CallError::Decode {
+                function,
+                part: name_of(&part),
+                cause,
+            }),
+            Self::Unknown(function, program, known) => JoinError::call(CallError::Unknown {
+                function,
+                program,
+                known,
+            }),
+            Self::TooLarge(function, part, bytes, limit) => JoinError::call(CallError::TooLarge {
+                function,
+                part: name_of(&part),
+                bytes,
+                limit,
+            }),
+            Self::Start(cause) | Self::Other(cause) => JoinError::call(CallError::Start(cause)),
+        })
+    }
+}
+
+/// The part that a [`CallError`] names.
+fn name_of(part: &str) -> &'static str {
+    if part == "argument" {
+        "argument"
+    } else {
+        "result"
+    }
+}
+
+const LENGTH: usize = 4;
+
+/// Makes one message of a head and a body.
+pub(super) fn pack(head: &impl Serialize, body: &[u8]) -> Result<Bytes, String> {
+    let head = encode(head)?;
+    let length = u32::try_from(head.len()).map_err(|error| error.to_string())?;
+    let mut message = Vec::with_capacity(LENGTH + head.len() + body.len());
+    message.extend_from_slice(&length.to_le_bytes());
+    message.extend_from_slice(&head);
+    message.extend_from_slice(body);
+    Ok(message.into())
+}
+
+/// Takes a message apart, without a copy of its body.
+pub(super) fn unpack<H: DeserializeOwned>(message: &Bytes) -> Result<(H, Bytes), String> {
+    let (length, rest) = message
+        .split_first_chunk::<LENGTH>()
+        .ok_or("the message has no head")?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|error| error.to_string())?;
+    let head = rest.get(..length).ok_or("the head is cut short")?;
+    Ok((decode(head)?, message.slice(LENGTH + length..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_as_it_was_written() {
+        let call = Call {
+            number: u64::MAX,
+            function: "square".to_owned(),
+            deliveries: 3,
+            lost: 0,
+        };
+        let message = pack(&call, b"body").unwrap();
+        let (head, body) = unpack::<Call>(&message).unwrap();
+        assert_eq!((head.number, &*head.function), (u64::MAX, "square"));
+        assert_eq!(body, &b"body"[..]);
+    }
+
+    #[test]
+    fn a_message_that_is_cut_short_is_an_error() {
+        let message = pack(&(1, 2, 3), b"").unwrap();
+        for length in 0..message.len() {
+            assert!(unpack::<(u8, u8, u8)>(&message.slice(..length)).is_err());
+        }
+    }
+
+    #[test]
+    fn every_error_comes_out_as_it_went_in() {
+        let function = || "f".to_owned();
+        let errors = [
+            JoinError::Cancelled,
+            JoinError::Died(Died::new(7, ExitStatus::from_raw(9), Some("oh".to_owned()))),
+            JoinError::Died(Died::new(7, ExitStatus::from_raw(3 << 8), None)),
+            JoinError::TimedOut(TimedOut::new(Duration::from_millis(3))),
+            JoinError::WorkersLost(3),
+            JoinError::call(CallError::Encode {
+                function: function(),
+                part: "result",
+                cause: "no".to_owned(),
+            }),
+            JoinError::call(CallError::Decode {
+                function: function(),
+                part: "argument",
+                cause: "no".to_owned(),
+            }),
+            JoinError::call(CallError::Unknown {
+                function: function(),
+                program: "program".to_owned(),
+                known: vec!["g".to_owned()],
+            }),
+            JoinError::call(CallError::Start("no memory".to_owned())),
+        ];
+        for error in errors {
+            let text = format!("{error:?}");
+            let (answer, _) = Answer::of(Err(error));
+            let (answer, body) = unpack::<Answer>(&pack(&answer, b"").unwrap()).unwrap();
+            assert_eq!(format!("{:?}", answer.into_result(body).unwrap_err()), text);
+        }
+    }
+}

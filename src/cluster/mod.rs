@@ -1,0 +1,360 @@
+//! The same functions on many machines, over a NATS server with `JetStream`.
+//!
+//! [`Cluster`] calls named functions, as a
+//! [`ProcessPool`](crate::process::ProcessPool) does, and [`Worker`]s on any
+//! machine run them. Both connect to the same queue of a NATS server, which keeps
+//! each call until its result has arrived.
+//!
+//! A call runs **at least once**, since a worker may die before it has answered,
+//! and its handle resolves once. Functions should therefore not mind to run
+//! twice.
+//!
+//! A user of the server needs the right to publish and to subscribe to
+//! `as_completed.<queue>.>` and `_INBOX.>`, and to publish to `$JS.API.>` and
+//! `$JS.ACK.>`.
+// # The protocol
+//
+// A queue is one work-queue stream, `as_completed_<queue>`, whose messages are
+// removed when they are acknowledged, and one pull consumer, `workers`, which
+// all workers share. The lease is the consumer's ack wait. A submitter and a
+// worker each have a unique id. The subjects, below `as_completed.<queue>.`:
+//
+//   call.<submitter>       the calls; the only ones in the stream
+//   submitter.<id>.told    answers, and what else workers tell a submitter
+//   submitter.<id>.stored… the server's receipts for stored calls
+//   worker.<id>.told       which answers have arrived
+//   worker.<id>.pulled…    the deliveries, and the ends of pulls
+//   workers                cancellations, to all workers
+//   alive                  a submitter lives: three times in each lease
+//
+// A call, as its submitter sees it:
+//
+//   waiting ──► sent ──► stored(sequence) ──► ended
+//      ▲          │            │
+//      └──────────┴────────────┘ no receipt, or no longer in the stream
+//
+// and as a worker sees it: pulled ──► in the pool ──► answered ──► arrived, acked.
+//
+// - Each handle settles once: settling takes the call out of the submitter's
+//   map, and whatever answers it again finds nothing there.
+// - A worker acknowledges a call when its submitter has said that the answer has
+//   arrived, and repeats the answer until then: no restart of the server loses
+//   it. If the acknowledgement is lost, the call runs again, and its second
+//   answer is dropped.
+// - A receipt that is lost, as in a restart, is asked for again by the same
+//   message with the same id, which the server stores once.
+// - The lease of all that a worker holds is renewed on the client's own thread,
+//   where no function runs. A worker that is dead or cut off does not renew, and
+//   the server delivers its calls to others.
+// - The server counts deliveries. A call that was delivered as often as it may be
+//   is answered with `WorkersLost` instead of run. What a worker gives back
+//   without having run it, it publishes as a new message, for a delivery that
+//   cost no worker must not count.
+// - A submitter that was not heard of for a lease is dead: its running calls are
+//   stopped and its stored ones purged, by whichever worker notices first. If it
+//   was only cut off or stopped, it is told, or notices by the gap in its own
+//   clock or by the reconnection; it then asks for each stored call whether it
+//   is in the stream, and sends again what is not.
+// - Cancelling settles the handle at once, deletes the message by its sequence,
+//   and tells all workers, which stop the run or skip the delivery.
+// - A worker keeps no more calls at hand than it runs in a few milliseconds, and
+//   gives them back when it is stuck behind a long one.
+
+mod error;
+mod message;
+mod names;
+mod settings;
+
+mod api;
+
+mod connect;
+
+mod submitter;
+
+mod held;
+mod local;
+mod serve;
+
+mod builder;
+mod worker;
+
+pub use self::builder::ClusterBuilder;
+pub use self::error::ClusterError;
+pub use self::settings::Storage;
+pub use self::worker::{Worker, WorkerBuilder};
+
+use self::message::{Call, pack};
+use self::submitter::{Command, NewCall, Place, Settlement};
+use crate::error::{CallError, JoinError, JoinTimeoutError, Rejected};
+use crate::function::{self, Functions, Places, Remote, Settle, call_without_import};
+use crate::process_pool::check_known;
+use crate::sync::{Condvar, Mutex, Receiver, unbounded};
+use crate::task::Room;
+use crate::unwind;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Runs named functions on the [`Worker`]s of a queue, on any machine.
+///
+/// Every call is kept by the NATS server until its result has arrived here. If
+/// a worker dies, or is cut off for longer than the
+/// [`lease`](ClusterBuilder::lease), its calls run again elsewhere: a call runs
+/// **at least once**, and its handle resolves once. Cancelling a call resolves
+/// its handle at once, removes the call from the queue, and stops it where it
+/// runs. If this process dies, its calls are dropped within a lease. If the
+/// server restarts, calls wait for it and go on.
+///
+/// Callbacks of handles run on a thread of the cluster, which must not be blocked
+/// for long.
+///
+/// Dropping the cluster blocks: it takes no more calls and waits for those that
+/// have not ended. Without workers, or without a server, it waits until there
+/// are some; call [`cancel_pending`](Self::cancel_pending) first to end sooner.
+///
+/// # Examples
+///
+/// ```no_run
+/// use as_completed::as_completed;
+/// use as_completed::cluster::Cluster;
+/// use as_completed::function::{Function, Functions};
+///
+/// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+///
+/// let cluster = Cluster::connect("nats://localhost", Functions::new().with(SQUARE))?;
+/// for (n, square) in as_completed([1, 2, 3].map(|n| (n, cluster.call(SQUARE, n)))) {
+///     assert_eq!(square.join()?, n * n);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Cluster {
+    link: Arc<Link>,
+    threads: Option<[thread::JoinHandle<()>; 2]>,
+}
+
+impl Cluster {
+    /// Connects to the queue `default` of the server at `url`, such as
+    /// `nats://localhost`; several servers of a group are separated by commas.
+    ///
+    /// Blocks until connected, for 5 seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`], which names the server.
+    pub fn connect(url: &str, functions: Functions) -> Result<Self, ClusterError> {
+        Self::builder(url, functions).connect()
+    }
+
+    /// Returns a builder, to set more than the server.
+    pub fn builder(url: &str, functions: Functions) -> ClusterBuilder {
+        ClusterBuilder::new(url, functions)
+    }
+
+    call_without_import!();
+
+    /// Takes no more calls; those that have been made go on. Never blocks.
+    pub fn shutdown(&self) {
+        self.link.state.lock().shut = true;
+    }
+
+    /// Cancels all calls that have not ended, those that run on workers too, and
+    /// returns how many there were.
+    pub fn cancel_pending(&self) -> usize {
+        let (count, counted) = unbounded();
+        let asked = self.link.commands.send(Command::CancelAll(count));
+        asked.map_or(0, |()| counted.recv().unwrap_or(0))
+    }
+
+    /// Shuts the cluster down and blocks until all its calls have ended.
+    pub fn join(&self) {
+        self.shutdown();
+        let mut state = self.link.state.lock();
+        while state.pending > 0 {
+            self.link.idle.wait(&mut state);
+        }
+    }
+
+    /// Shuts the cluster down and blocks until all its calls have ended, for
+    /// `timeout` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinTimeoutError`] with what is left; where a call runs is not known
+    /// here, and all count as queued.
+    pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinTimeoutError> {
+        self.shutdown();
+        let Some(deadline) = Instant::now().checked_add(timeout) else {
+            self.join();
+            return Ok(());
+        };
+        let mut state = self.link.state.lock();
+        while state.pending > 0 {
+            if Instant::now() >= deadline {
+                return Err(JoinTimeoutError {
+                    running: 0,
+                    queued: state.pending,
+                });
+            }
+            self.link.idle.wait_until(&mut state, deadline);
+        }
+        Ok(())
+    }
+
+    /// Returns how many calls of this cluster have not ended.
+    #[must_use]
+    pub fn pending_count(&self) -> usize {
+        self.link.state.lock().pending
+    }
+}
+
+impl Places for Cluster {
+    fn place(&self) -> function::Place<'_> {
+        function::Place::Remote(Arc::clone(&self.link) as _)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let Some([client, results]) = self.threads.take() else {
+            return;
+        };
+        if thread::current().id() == results.thread().id() {
+            // In a callback: the calls that are left could never end.
+            self.cancel_pending();
+            let _ = self.link.commands.send(Command::Stop);
+            return;
+        }
+        self.join();
+        let _ = self.link.commands.send(Command::Stop);
+        for thread in [client, results] {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("pending_count", &self.pending_count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The callers' end of the client.
+struct Link {
+    functions: Functions,
+    commands: UnboundedSender<Command>,
+    next: AtomicU64,
+    /// How many workers may die with a call.
+    deliveries: u32,
+    /// Whether a call waits until it has its place in the queue.
+    is_bounded: bool,
+    state: Mutex<State>,
+    idle: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Calls whose handles have not resolved.
+    pending: usize,
+    shut: bool,
+}
+
+impl Link {
+    /// One call is less pending.
+    fn end_one(&self) {
+        let mut state = self.state.lock();
+        state.pending -= 1;
+        if state.pending == 0 {
+            self.idle.notify_all();
+        }
+    }
+
+    /// Settles what comes, on a thread of its own: it decodes, and runs
+    /// callbacks.
+    fn settle_all(&self, settlements: &Receiver<Settlement>) {
+        while let Ok((settle, result)) = settlements.recv() {
+            let settled = unwind::catch(|| match result {
+                Ok(bytes) => settle(Ok(&bytes)),
+                Err(error) => settle(Err(error)),
+            });
+            if let Err(payload) = settled {
+                unwind::discard(payload);
+            }
+            self.end_one();
+        }
+    }
+}
+
+impl Remote for Link {
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn send(
+        &self,
+        number: u64,
+        function: &'static str,
+        argument: Vec<u8>,
+        settle: Settle,
+        room: Room,
+    ) -> Result<(), Rejected> {
+        let head = Call {
+            number,
+            function: function.to_owned(),
+            deliveries: self.deliveries,
+            lost: 0,
+        };
+        let packed = check_known(&self.functions, function).and_then(|()| {
+            pack(&head, &argument).map_err(|cause| CallError::Encode {
+                function: function.to_owned(),
+                part: "argument",
+                cause,
+            })
+        });
+        let payload = match packed {
+            Ok(payload) => payload,
+            Err(error) => {
+                settle(Err(JoinError::call(error)));
+                return Ok(());
+            }
+        };
+        drop(argument);
+        let mut state = self.state.lock();
+        if state.shut {
+            return Err(Rejected::ShutDown);
+        }
+        state.pending += 1;
+        drop(state);
+        let (place, placed) = unbounded();
+        let call = NewCall {
+            number,
+            function,
+            payload,
+            settle,
+            place: self.is_bounded.then_some(Place { room, tell: place }),
+        };
+        let sent = self.commands.send(Command::Call(call));
+        let refused = match sent {
+            // The client has ended.
+            Err(_) => Some(Rejected::Lost),
+            Ok(()) if !self.is_bounded => None,
+            // Without an answer, the call has ended already.
+            Ok(()) => placed.recv().unwrap_or(Ok(())).err(),
+        };
+        match refused {
+            None => Ok(()),
+            Some(reason) => {
+                self.end_one();
+                Err(reason)
+            }
+        }
+    }
+
+    fn cancel(&self, number: u64) {
+        let _ = self.commands.send(Command::Cancel(number));
+    }
+}

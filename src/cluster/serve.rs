@@ -1,0 +1,678 @@
+//! The worker's side: one task on the client's thread, which pulls calls, renews
+//! their leases and sends answers, whatever the functions do.
+
+use super::api::{self, Stored};
+use super::connect::{self, Connection, TURN, messages};
+use super::held::{Delivery, Held, Stage};
+use super::message::{Answer, Call, ToSubmitter, ToWorker, pack, unpack};
+use crate::error::{CallError, JoinError};
+use crate::executor::hand_over;
+use crate::function::{Functions, Route};
+use crate::process_pool::check_known;
+use crate::task::{CancelToken, Room, launch};
+use crate::thread_pool::ThreadPool;
+use async_nats::{Message, Subject};
+use bytes::Bytes;
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+
+/// A run that has ended.
+struct Done {
+    sequence: u64,
+    run: u64,
+    function: &'static str,
+    result: Result<Vec<u8>, JoinError>,
+    took: Duration,
+}
+
+/// Work that a worker keeps at hand beyond its slots: what it does in this
+/// time. Longer calls are left to whoever is free.
+const AHEAD: Duration = Duration::from_millis(20);
+
+/// Calls that are kept at hand at most.
+const MOST_AHEAD: usize = 512;
+
+/// How long a pull waits at the server for a call.
+const PULL: Duration = Duration::from_secs(30);
+
+/// What runs the functions of a worker.
+pub(super) struct Slots<'a> {
+    pub(super) threads: &'a ThreadPool,
+    pub(super) route: Arc<dyn Route>,
+    pub(super) functions: Functions,
+}
+
+/// A request for calls that is at the server.
+struct Pull {
+    number: u64,
+    /// Calls that are still to come.
+    left: usize,
+    waits: bool,
+    since: Instant,
+}
+
+/// What the last pull has shown of the queue.
+#[derive(Clone, Copy, PartialEq)]
+enum Supply {
+    /// There may be calls.
+    Unknown,
+    /// There is none at the moment.
+    Drained,
+    /// It cannot be reached: no pull before the next tick.
+    Away,
+}
+
+struct Serving<'a> {
+    connection: Connection,
+    id: String,
+    slots: Slots<'a>,
+    held: HashMap<u64, Held>,
+    done: UnboundedSender<Done>,
+    runs: u64,
+    /// Calls that are in the pool, those that nobody waits for any more too.
+    busy: usize,
+    /// Runs that have ended since the last tick.
+    has_ended: usize,
+    /// The mean duration of a call, recent ones counting more.
+    mean: Option<Duration>,
+    pull: Option<Pull>,
+    pulls: u64,
+    supply: Supply,
+    connected: bool,
+    is_stopping: bool,
+    /// When each submitter was last heard of.
+    alive: HashMap<Arc<str>, Instant>,
+    /// Calls that are on their way back into the queue.
+    moves: JoinSet<()>,
+    /// Calls that were cancelled, which may still be delivered.
+    cancelled: HashMap<(Arc<str>, u64), Instant>,
+}
+
+/// Serves until `stop` is ready, and then ends what runs, within `grace`.
+pub(super) async fn serve(
+    connection: Connection,
+    slots: Slots<'_>,
+    grace: Duration,
+    stop: impl Future<Output = ()>,
+) -> Result<(), async_nats::SubscribeError> {
+    let id = connect::unique(&connection.client);
+    let names = connection.names.clone();
+    let mut mine = connection.client.subscribe(names.of_worker(&id)).await?;
+    let mut all = connection.client.subscribe(names.workers()).await?;
+    let mut alive = connection.client.subscribe(names.alive()).await?;
+    let (done, mut ended) = unbounded_channel();
+    let period = connection.lease / 3;
+    let mut serving = Serving {
+        connection,
+        id,
+        slots,
+        held: HashMap::new(),
+        done,
+        runs: 0,
+        busy: 0,
+        has_ended: 0,
+        mean: None,
+        pull: None,
+        pulls: 0,
+        supply: Supply::Unknown,
+        connected: true,
+        is_stopping: false,
+        alive: HashMap::new(),
+        moves: JoinSet::new(),
+        cancelled: HashMap::new(),
+    };
+    let mut tick = tokio::time::interval(period);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last = Instant::now();
+    let mut end = None;
+    let mut runs = Vec::new();
+    tokio::pin!(stop);
+    loop {
+        serving.pull_more().await;
+        tokio::select! {
+            () = &mut stop, if end.is_none() => {
+                end = Some(tokio::time::Instant::now() + grace.min(FOREVER));
+                serving.stop();
+            }
+            () = async { tokio::time::sleep_until(end.unwrap_or_else(tokio::time::Instant::now)).await },
+                if end.is_some() => break,
+            messages = messages(&mut mine) => {
+                if messages.is_empty() {
+                    break;
+                }
+                for message in messages {
+                    serving.receive(message).await;
+                }
+            }
+            messages = messages(&mut all) => {
+                if messages.is_empty() {
+                    break;
+                }
+                for message in messages {
+                    serving.told(&message.payload).await;
+                }
+            }
+            messages = messages(&mut alive) => {
+                if messages.is_empty() {
+                    break;
+                }
+                for message in messages {
+                    serving.heard(&message);
+                }
+            }
+            _ = ended.recv_many(&mut runs, TURN) => {
+                for done in runs.drain(..) {
+                    serving.ended(done).await;
+                }
+            }
+            Some(up) = serving.connection.up.recv() => {
+                serving.connected = up;
+                if up {
+                    serving.reconnected();
+                }
+            }
+            _ = tick.tick() => {
+                // This process was stopped: others could not be heard.
+                if last.elapsed() > 2 * period {
+                    serving.trust_all();
+                }
+                last = Instant::now();
+                serving.renew(period).await;
+            }
+        }
+        if serving.is_stopping && serving.held.is_empty() {
+            break;
+        }
+    }
+    serving.end().await;
+    Ok(())
+}
+
+/// A grace that never ends is a year.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Serving<'_> {
+    async fn publish(&self, subject: impl async_nats::subject::ToSubject, payload: Bytes) {
+        // Fails only once the client is closed.
+        let _ = self.connection.client.publish(subject, payload).await;
+    }
+
+    async fn say(&self, held: &Held, word: &'static str) {
+        self.publish(held.acknowledge.clone(), word.into()).await;
+    }
+
+    /// How many calls may be here, waiting ones included.
+    fn capacity(&self) -> usize {
+        let slots = self.slots.threads.max_workers();
+        let ahead = self.mean.map_or(0, |mean| {
+            let each = mean.as_nanos().max(1);
+            usize::try_from(AHEAD.as_nanos() / each).unwrap_or(MOST_AHEAD)
+        });
+        slots + ahead.saturating_mul(slots).min(MOST_AHEAD)
+    }
+
+    /// Asks the server for calls, if there is room for some.
+    async fn pull_more(&mut self) {
+        let is_ready = self.connected && !self.is_stopping && self.supply != Supply::Away;
+        if !is_ready || self.pull.is_some() {
+            return;
+        }
+        let free = self.slots.threads.max_workers().saturating_sub(self.busy);
+        let capacity = self.capacity();
+        let room = capacity.saturating_sub(self.busy);
+        // Only idle slots wait for calls to come: whoever waits gets the next.
+        let waits = self.supply == Supply::Drained;
+        let batch = if waits { free } else { room };
+        if batch == 0 || (free == 0 && room < capacity / 2) {
+            return;
+        }
+        let expires = u64::try_from(PULL.as_nanos()).unwrap_or(u64::MAX);
+        let request = if waits {
+            json!({ "batch": batch, "expires": expires })
+        } else {
+            json!({ "batch": batch, "no_wait": true })
+        };
+        self.pulls += 1;
+        self.pull = Some(Pull {
+            number: self.pulls,
+            left: batch,
+            waits,
+            since: Instant::now(),
+        });
+        let names = &self.connection.names;
+        let request = request.to_string().into_bytes().into();
+        let reply = names.pulled(&self.id, self.pulls);
+        let client = &self.connection.client;
+        let _ = client
+            .publish_with_reply(names.next(), reply, request)
+            .await;
+    }
+
+    async fn receive(&mut self, message: Message) {
+        let names = &self.connection.names;
+        if *message.subject == *names.to_worker(&self.id) {
+            return self.told(&message.payload).await;
+        }
+        let Some(submitter) = names.read_call(&message.subject).map(Arc::from) else {
+            return self.pull_ended(&message);
+        };
+        if let Some(pull) = &mut self.pull {
+            pull.left -= 1;
+            if pull.left == 0 {
+                self.pull = None;
+                self.supply = Supply::Unknown;
+            }
+        }
+        let Some(acknowledge) = message.reply else {
+            return;
+        };
+        self.delivered(submitter, acknowledge, &message.payload)
+            .await;
+    }
+
+    /// The server says that a pull is over.
+    fn pull_ended(&mut self, message: &Message) {
+        let number = message.subject.rsplit('.').next().map(str::parse);
+        let is_current = self
+            .pull
+            .as_ref()
+            .is_some_and(|pull| number == Some(Ok(pull.number)));
+        if !is_current {
+            return;
+        }
+        let status = message.status.map_or(0, |status| status.as_u16());
+        match status {
+            // No calls, or no more of them.
+            404 | 408 => self.supply = Supply::Drained,
+            // The consumer is gone, or its server is.
+            _ => {
+                self.supply = Supply::Away;
+                let connection = &self.connection;
+                let made = connect::remake(connection.api.clone(), connection.settings.clone());
+                tokio::spawn(made);
+            }
+        }
+        self.pull = None;
+    }
+
+    async fn delivered(&mut self, submitter: Arc<str>, acknowledge: Subject, payload: &Bytes) {
+        let Some(delivery) = Delivery::read(&acknowledge) else {
+            return;
+        };
+        if let Some(held) = self.held.get_mut(&delivery.sequence) {
+            // Its lease had run out, and nobody else has it.
+            held.acknowledge = acknowledge;
+            return;
+        }
+        let Ok((call, argument)) = unpack::<Call>(payload) else {
+            // Of another version, which another worker may understand.
+            let nanoseconds = self.connection.lease.as_nanos();
+            let later = format!("-NAK {{\"delay\": {nanoseconds}}}");
+            return self.publish(acknowledge, later.into()).await;
+        };
+        let now = Instant::now();
+        self.alive.entry(Arc::clone(&submitter)).or_insert(now);
+        let key = (submitter, call.number);
+        if self.cancelled.contains_key(&key) {
+            return self.publish(acknowledge, "+ACK".into()).await;
+        }
+        let (submitter, number) = key;
+        if self.is_stopping {
+            return self.send_back(submitter, acknowledge, delivery.sequence, payload.clone());
+        }
+        let function = self
+            .slots
+            .functions
+            .names()
+            .find(|name| *name == call.function);
+        let lost = u64::from(call.lost) + delivery.deliveries - 1;
+        let known = check_known(&self.slots.functions, &call.function).map_err(JoinError::call);
+        let refused = if lost >= u64::from(call.deliveries) {
+            Some(JoinError::WorkersLost(call.deliveries))
+        } else {
+            known.err()
+        };
+        let sequence = delivery.sequence;
+        let stage = match (refused, function) {
+            (None, Some(function)) => self.start(sequence, function, argument),
+            (refused, _) => Stage::Answered {
+                answer: self.pack(
+                    number,
+                    sequence,
+                    Err(refused.unwrap_or(JoinError::Cancelled)),
+                ),
+                sent: now,
+            },
+        };
+        let held = Held {
+            submitter,
+            number,
+            acknowledge,
+            message: payload.clone(),
+            stage,
+        };
+        if let Stage::Answered { answer, .. } = &held.stage {
+            self.answer(&held.submitter, answer.clone()).await;
+        }
+        self.held.insert(sequence, held);
+    }
+
+    /// Hands a call to the pool.
+    fn start(&mut self, sequence: u64, function: &'static str, argument: Bytes) -> Stage {
+        self.runs += 1;
+        self.busy += 1;
+        let (run, done) = (self.runs, self.done.clone());
+        let route = Arc::clone(&self.slots.route);
+        let token = CancelToken::new();
+        let seen = token.clone();
+        let work = move || {
+            let start = Instant::now();
+            let result = route.call(function, &argument, &seen);
+            let _ = done.send(Done {
+                sequence,
+                run,
+                function,
+                result,
+                took: start.elapsed(),
+            });
+        };
+        let threads = self.slots.threads;
+        let handle = launch(work, token, |task| hand_over(threads, task, Room::Wait));
+        Stage::InPool(run, handle)
+    }
+
+    /// Makes the message that answers a call.
+    fn pack(&self, number: u64, sequence: u64, result: Result<Vec<u8>, JoinError>) -> Bytes {
+        let (answer, body) = Answer::of(result);
+        let head = ToSubmitter::Answer {
+            number,
+            worker: self.id.clone(),
+            sequence,
+            answer,
+        };
+        // Texts and numbers can be encoded.
+        pack(&head, &body).unwrap_or_default()
+    }
+
+    async fn answer(&self, submitter: &str, answer: Bytes) {
+        let subject = self.connection.names.to_submitter(submitter);
+        self.publish(subject, answer).await;
+    }
+
+    /// A run has ended.
+    async fn ended(&mut self, done: Done) {
+        self.busy -= 1;
+        self.has_ended += 1;
+        let mean = self.mean.unwrap_or(done.took);
+        self.mean = Some((mean * 7 + done.took) / 8);
+        let Some(held) = self.held.get(&done.sequence) else {
+            return;
+        };
+        if !matches!(held.stage, Stage::InPool(run, _) if run == done.run) {
+            return;
+        }
+        if matches!(done.result, Err(JoinError::Cancelled)) {
+            // It was to be given back, and had started this moment.
+            if let Some(held) = self.held.remove(&done.sequence) {
+                self.send_back(
+                    held.submitter,
+                    held.acknowledge,
+                    done.sequence,
+                    held.message,
+                );
+            }
+            return;
+        }
+        let (number, submitter) = (held.number, Arc::clone(&held.submitter));
+        let limit = self.connection.client.server_info().max_payload;
+        let mut answer = self.pack(number, done.sequence, done.result);
+        if answer.len() > limit {
+            let error = JoinError::call(CallError::TooLarge {
+                function: done.function.to_owned(),
+                part: "result",
+                bytes: answer.len(),
+                limit,
+            });
+            answer = self.pack(number, done.sequence, Err(error));
+        }
+        self.answer(&submitter, answer.clone()).await;
+        if let Some(held) = self.held.get_mut(&done.sequence) {
+            let sent = Instant::now();
+            held.stage = Stage::Answered { answer, sent };
+        }
+    }
+
+    /// A submitter tells something.
+    async fn told(&mut self, payload: &Bytes) {
+        match unpack(payload) {
+            Ok((ToWorker::Arrived(sequences), _)) => {
+                for sequence in sequences {
+                    let held = self.held.get(&sequence);
+                    if held.is_some_and(|held| matches!(held.stage, Stage::Answered { .. })) {
+                        if let Some(held) = self.held.remove(&sequence) {
+                            self.say(&held, "+ACK").await;
+                        }
+                    }
+                }
+            }
+            Ok((ToWorker::Cancel { submitter, numbers }, _)) => {
+                let submitter: Arc<str> = submitter.into();
+                let is_meant = |held: &Held| {
+                    held.submitter == submitter
+                        && (numbers.is_empty() || numbers.contains(&held.number))
+                };
+                self.drop_all(is_meant).await;
+                let now = Instant::now();
+                for number in numbers {
+                    self.cancelled.insert((Arc::clone(&submitter), number), now);
+                }
+            }
+            // Of another version.
+            Err(_) => {}
+        }
+    }
+
+    /// Ends the calls that nobody waits for, and takes them out of the queue.
+    async fn drop_all(&mut self, is_meant: impl Fn(&Held) -> bool) {
+        let meant: Vec<_> = self
+            .held
+            .iter()
+            .filter(|(_, held)| is_meant(held))
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        for sequence in meant {
+            if let Some(held) = self.held.remove(&sequence) {
+                self.say(&held, "+ACK").await;
+                self.stop_run(&held);
+            }
+        }
+    }
+
+    /// Stops a run; says whether it had not started.
+    fn stop_run(&mut self, held: &Held) -> bool {
+        let Stage::InPool(_, handle) = &held.stage else {
+            return false;
+        };
+        let had_not_started = handle.cancel();
+        if had_not_started {
+            self.busy -= 1;
+        }
+        had_not_started
+    }
+
+    fn heard(&mut self, message: &Message) {
+        if let Ok(id) = std::str::from_utf8(&message.payload) {
+            self.alive.insert(id.into(), Instant::now());
+        }
+    }
+
+    /// Nobody could be heard for a while: counts from now.
+    fn trust_all(&mut self) {
+        let now = Instant::now();
+        for heard in self.alive.values_mut() {
+            *heard = now;
+        }
+    }
+
+    fn reconnected(&mut self) {
+        self.trust_all();
+        self.pull = None;
+        self.supply = Supply::Unknown;
+    }
+
+    /// What is to be done a few times in each lease.
+    async fn renew(&mut self, period: Duration) {
+        if self.supply == Supply::Away {
+            self.supply = Supply::Unknown;
+        }
+        let lost = |pull: &Pull| {
+            let patience = if pull.waits { PULL } else { Duration::ZERO };
+            pull.since.elapsed() > patience + 3 * period
+        };
+        if self.pull.as_ref().is_some_and(lost) {
+            self.pull = None;
+        }
+        if !self.connected {
+            self.trust_all();
+            return;
+        }
+        self.give_back_stuck(period);
+        while self.moves.try_join_next().is_some() {}
+        let now = Instant::now();
+        let mut again = Vec::new();
+        for held in self.held.values_mut() {
+            if let Stage::Answered { answer, sent } = &mut held.stage {
+                if now.duration_since(*sent) >= period {
+                    *sent = now;
+                    again.push((Arc::clone(&held.submitter), answer.clone()));
+                }
+            }
+        }
+        for held in self.held.values() {
+            self.say(held, "+WPI").await;
+        }
+        for (submitter, answer) in again {
+            self.answer(&submitter, answer).await;
+        }
+        self.bury(3 * period).await;
+        self.cancelled.retain(|_, at| at.elapsed() < 30 * period);
+    }
+
+    /// Gives calls back that wait here behind longer ones: if nothing has ended
+    /// since the last tick.
+    fn give_back_stuck(&mut self, period: Duration) {
+        let is_stuck = self.has_ended == 0 && self.busy > self.slots.threads.max_workers();
+        self.has_ended = 0;
+        if is_stuck {
+            self.mean = self.mean.max(Some(period));
+            self.give_back();
+        }
+    }
+
+    /// Puts the calls that have not started into the queue again.
+    ///
+    /// As new messages: one that is only refused would count as delivered, as if
+    /// this worker had died with it.
+    fn give_back(&mut self) {
+        let waiting: Vec<_> = self
+            .held
+            .iter()
+            .filter(
+                |(_, held)| matches!(&held.stage, Stage::InPool(_, handle) if !handle.is_running()),
+            )
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        for sequence in waiting {
+            let Some(held) = self.held.remove(&sequence) else {
+                continue;
+            };
+            if self.stop_run(&held) {
+                self.send_back(held.submitter, held.acknowledge, sequence, held.message);
+            } else {
+                // It has started, or ended, this moment.
+                self.held.insert(sequence, held);
+            }
+        }
+    }
+
+    fn send_back(&mut self, submitter: Arc<str>, acknowledge: Subject, from: u64, message: Bytes) {
+        let lost = Delivery::read(&acknowledge).map_or(0, |delivery| delivery.deliveries - 1);
+        let client = self.connection.client.clone();
+        let names = self.connection.names.clone();
+        self.moves.spawn(async move {
+            let sent_back = async {
+                let (mut call, argument) = unpack::<Call>(&message)?;
+                call.lost += u32::try_from(lost).unwrap_or(u32::MAX);
+                let number = call.number;
+                let message = pack(&call, &argument)?;
+                let stored = client
+                    .request(names.calls_of(&submitter), message)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let stored: Stored =
+                    api::read(&stored.payload).map_err(|refusal| refusal.text())?;
+                let to = stored.sequence;
+                let moved = pack(&ToSubmitter::Moved { number, from, to }, &[])?;
+                let _ = client.publish(names.to_submitter(&submitter), moved).await;
+                Ok::<(), String>(())
+            };
+            // A full queue, most often.
+            let word = if sent_back.await.is_ok() {
+                "+ACK"
+            } else {
+                "-NAK"
+            };
+            let _ = client.publish(acknowledge, word.into()).await;
+        });
+    }
+
+    /// Drops the calls of submitters that have been silent for a lease.
+    async fn bury(&mut self, lease: Duration) {
+        let silent: Vec<_> = self
+            .alive
+            .iter()
+            .filter(|(_, heard)| heard.elapsed() > lease)
+            .map(|(submitter, _)| Arc::clone(submitter))
+            .collect();
+        for submitter in silent {
+            self.alive.remove(&submitter);
+            self.drop_all(|held| held.submitter == submitter).await;
+            let api = self.connection.api.clone();
+            let client = self.connection.client.clone();
+            tokio::spawn(async move {
+                if api.purge(&submitter, None).await.is_ok() {
+                    // It may live, cut off or stopped, and then sends them again.
+                    if let Ok(message) = pack(&ToSubmitter::Purged, &[]) {
+                        let subject = api.names.to_submitter(&submitter);
+                        let _ = client.publish(subject, message).await;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Takes no more calls, and gives back those that have not started.
+    fn stop(&mut self) {
+        self.is_stopping = true;
+        self.give_back();
+    }
+
+    /// Gives back what has not ended by now.
+    async fn end(mut self) {
+        for (_, held) in std::mem::take(&mut self.held) {
+            if matches!(held.stage, Stage::InPool(..)) {
+                self.say(&held, "-NAK").await;
+                self.stop_run(&held);
+            }
+        }
+        let last = async {
+            while self.moves.join_next().await.is_some() {}
+            self.connection.client.flush().await
+        };
+        let _ = tokio::time::timeout(self.connection.lease, last).await;
+    }
+}

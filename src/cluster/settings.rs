@@ -1,0 +1,198 @@
+//! What submitters and workers of a queue set alike.
+
+use super::error::ClusterError;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the server keeps the calls of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// In files: calls survive a restart of the server.
+    #[default]
+    File,
+    /// In memory: faster, and gone with the server; the submitters send their
+    /// calls again.
+    Memory,
+}
+
+impl Storage {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// How the client proves who it is.
+#[derive(Clone)]
+pub(super) enum Login {
+    None,
+    User(String, String),
+    Token(String),
+    Nkey(String),
+    File(PathBuf),
+}
+
+/// The settings of a connection to a queue.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) servers: Vec<String>,
+    pub(super) queue: String,
+    /// What is not set here is as the queue has it.
+    pub(super) lease: Option<Duration>,
+    pub(super) queue_capacity: Option<usize>,
+    pub(super) replicas: Option<usize>,
+    pub(super) storage: Option<Storage>,
+    pub(super) connect_timeout: Duration,
+    pub(super) login: Login,
+    pub(super) roots: Vec<PathBuf>,
+    pub(super) client_certificate: Option<(PathBuf, PathBuf)>,
+}
+
+const LEAST_LEASE: Duration = Duration::from_millis(100);
+
+impl Settings {
+    pub(super) fn new(url: &str) -> Self {
+        Self {
+            servers: url.split(',').map(|url| url.trim().to_owned()).collect(),
+            queue: "default".to_owned(),
+            lease: None,
+            queue_capacity: None,
+            replicas: None,
+            storage: None,
+            connect_timeout: Duration::from_secs(5),
+            login: Login::None,
+            roots: Vec::new(),
+            client_certificate: None,
+        }
+    }
+
+    /// The addresses, as errors name them.
+    pub(super) fn server(&self) -> String {
+        self.servers.join(", ")
+    }
+
+    pub(super) fn check(&self) -> Result<(), ClusterError> {
+        let wrong = |text: String| Err(ClusterError::Settings(text));
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if self.queue.is_empty() || !self.queue.chars().all(plain) {
+            return wrong(format!(
+                "the queue's name {:?} is not made of letters, digits, _ and -",
+                self.queue
+            ));
+        }
+        if self.queue_capacity == Some(0) {
+            return wrong("a queue needs room for at least one call: queue_capacity is 0".into());
+        }
+        if self.lease.is_some_and(|lease| lease < LEAST_LEASE) {
+            return wrong(format!("a lease is {LEAST_LEASE:?} or longer"));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("servers", &self.servers)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The setters that both builders have.
+macro_rules! connection_settings {
+    () => {
+        /// Sets the name of the queue, `default` otherwise: letters, digits,
+        /// `_` and `-`. Workers run the calls of their own queue only.
+        pub fn queue(mut self, name: impl Into<String>) -> Self {
+            self.settings.queue = name.into();
+            self
+        }
+
+        /// Sets after which silence a worker or a submitter counts as dead; 3
+        /// seconds by default, and 100 milliseconds at least.
+        ///
+        /// A call of a dead worker runs again elsewhere. The client renews the
+        /// lease of a call while it runs, however long it takes.
+        pub fn lease(mut self, lease: Duration) -> Self {
+            self.settings.lease = Some(lease);
+            self
+        }
+
+        /// Bounds the queue to so many calls that have not ended, running ones
+        /// included, of all submitters together; unbounded by default.
+        pub fn queue_capacity(mut self, calls: usize) -> Self {
+            self.settings.queue_capacity = Some(calls);
+            self
+        }
+
+        /// Sets on how many servers of a group each call is kept: 1 by default,
+        /// 3 or 5.
+        pub fn replicas(mut self, replicas: usize) -> Self {
+            self.settings.replicas = Some(replicas);
+            self
+        }
+
+        /// Sets where the server keeps the calls, in files by default.
+        pub fn storage(mut self, storage: Storage) -> Self {
+            self.settings.storage = Some(storage);
+            self
+        }
+
+        /// Sets how long connecting may take; 5 seconds by default.
+        pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+            self.settings.connect_timeout = timeout;
+            self
+        }
+
+        /// Logs in with a user and a password.
+        pub fn user_and_password(
+            mut self,
+            user: impl Into<String>,
+            password: impl Into<String>,
+        ) -> Self {
+            self.settings.login = Login::User(user.into(), password.into());
+            self
+        }
+
+        /// Logs in with a token.
+        pub fn token(mut self, token: impl Into<String>) -> Self {
+            self.settings.login = Login::Token(token.into());
+            self
+        }
+
+        /// Logs in with the seed of an nkey.
+        pub fn nkey(mut self, seed: impl Into<String>) -> Self {
+            self.settings.login = Login::Nkey(seed.into());
+            self
+        }
+
+        /// Logs in with a credentials file, as `nsc` writes them.
+        pub fn credentials_file(mut self, path: impl Into<PathBuf>) -> Self {
+            self.settings.login = Login::File(path.into());
+            self
+        }
+
+        /// Trusts the certificates in this PEM file, besides those of the
+        /// system. Use a `tls://` address, or a server that demands TLS.
+        pub fn root_certificates(mut self, path: impl Into<PathBuf>) -> Self {
+            self.settings.roots.push(path.into());
+            self
+        }
+
+        /// Shows the server this certificate, with its key; both in PEM files.
+        pub fn client_certificate(
+            mut self,
+            certificate: impl Into<PathBuf>,
+            key: impl Into<PathBuf>,
+        ) -> Self {
+            self.settings.client_certificate = Some((certificate.into(), key.into()));
+            self
+        }
+    };
+}
+pub(super) use connection_settings;

@@ -1,0 +1,197 @@
+//! Calls that nobody waits for: the answer comes as a message, and settles a
+//! promise.
+
+use super::codec::{decode, encode};
+use super::executor::{argument_error, result_error};
+use super::registry::Function;
+use crate::error::{JoinError, Panic, Rejected, TryCallError};
+use crate::map::Results;
+use crate::sync::Mutex;
+use crate::task::{JoinHandle, Promise, Room, promise};
+use crate::unwind;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// What is done with an answer. Decodes and runs callbacks, which is foreign
+/// code: not for a thread that others wait for.
+pub(crate) type Settle = Box<dyn FnOnce(Result<&[u8], JoinError>) + Send>;
+
+/// Sends calls to where they run.
+pub trait Remote: Send + Sync {
+    /// Returns a number by which a call can be cancelled.
+    fn number(&self) -> u64;
+
+    /// Sends a call; blocks only for room in a bounded queue, if it may. Once it
+    /// is sent, `settle` is run exactly once.
+    fn send(
+        &self,
+        number: u64,
+        function: &'static str,
+        argument: Vec<u8>,
+        settle: Settle,
+        room: Room,
+    ) -> Result<(), Rejected>;
+
+    /// Tells that nobody waits for the call any more. Never blocks.
+    fn cancel(&self, number: u64);
+}
+
+/// Decodes a result, whose type may panic over it.
+fn understand<R: DeserializeOwned>(
+    name: &str,
+    answer: Result<&[u8], JoinError>,
+) -> Result<R, JoinError> {
+    let bytes = answer?;
+    unwind::catch(|| decode(bytes).map_err(|cause| result_error(name, cause)))
+        .unwrap_or_else(|payload| Err(JoinError::Panicked(Panic::new(payload))))
+}
+
+pub(super) fn call<A, R>(
+    remote: &Arc<dyn Remote>,
+    function: Function<A, R>,
+    argument: A,
+) -> JoinHandle<R>
+where
+    A: Serialize,
+    R: DeserializeOwned + Send + 'static,
+{
+    send(remote, function, &argument, Room::Wait).unwrap_or_else(refused)
+}
+
+pub(super) fn try_call<A, R>(
+    remote: &Arc<dyn Remote>,
+    function: Function<A, R>,
+    argument: A,
+) -> Result<JoinHandle<R>, TryCallError<A>>
+where
+    A: Serialize,
+    R: DeserializeOwned + Send + 'static,
+{
+    send(remote, function, &argument, Room::Now)
+        .map_err(|reason| TryCallError::new(argument, reason))
+}
+
+/// The handle of a call that was not taken.
+fn refused<R: Send + 'static>(reason: Rejected) -> JoinHandle<R> {
+    let (promise, handle) = promise();
+    promise.settle(Err(JoinError::Rejected(reason)));
+    handle
+}
+
+fn send<A, R>(
+    remote: &Arc<dyn Remote>,
+    function: Function<A, R>,
+    argument: &A,
+    room: Room,
+) -> Result<JoinHandle<R>, Rejected>
+where
+    A: Serialize,
+    R: DeserializeOwned + Send + 'static,
+{
+    let name = function.name();
+    let (promise, handle) = promise();
+    let bytes = match encode(argument) {
+        Ok(bytes) => bytes,
+        Err(cause) => {
+            promise.settle(Err(argument_error(name, cause)));
+            return Ok(handle);
+        }
+    };
+    let number = remote.number();
+    let canceller = Arc::downgrade(remote);
+    promise.on_cancel(move || {
+        if let Some(remote) = canceller.upgrade() {
+            remote.cancel(number);
+        }
+    });
+    let settle: Settle = Box::new(move |answer| promise.settle(understand(name, answer)));
+    remote.send(number, name, bytes, settle, room)?;
+    Ok(handle)
+}
+
+/// The results of a chunk, until all are here.
+struct Gathered<R: Send + 'static> {
+    results: Vec<Option<Result<R, JoinError>>>,
+    missing: usize,
+    promise: Option<Promise<Results<R>>>,
+}
+
+impl<R: Send + 'static> Gathered<R> {
+    /// Puts one result in its place, and settles the chunk with the last.
+    fn put(this: &Mutex<Self>, place: usize, result: Result<R, JoinError>) {
+        let mut slot = this.lock();
+        slot.results[place] = Some(result);
+        slot.missing -= 1;
+        if slot.missing == 0 {
+            let results = std::mem::take(&mut slot.results);
+            let promise = slot.promise.take();
+            drop(slot);
+            if let Some(promise) = promise {
+                promise.settle(Ok(results.into_iter().flatten().collect()));
+            }
+        }
+    }
+}
+
+/// Makes one call for each argument; the handle has all their results. Gives the
+/// arguments back if there is no room for the first.
+pub(super) fn call_each<A, R>(
+    remote: &Arc<dyn Remote>,
+    function: Function<A, R>,
+    arguments: Vec<A>,
+    mut room: Room,
+) -> Result<JoinHandle<Results<R>>, (Vec<A>, Rejected)>
+where
+    A: Serialize,
+    R: DeserializeOwned + Send + 'static,
+{
+    let name = function.name();
+    let (promise, handle) = promise();
+    let numbers: Vec<_> = arguments.iter().map(|_| remote.number()).collect();
+    let canceller = Arc::downgrade(remote);
+    let to_cancel = numbers.clone();
+    promise.on_cancel(move || {
+        if let Some(remote) = canceller.upgrade() {
+            for number in to_cancel {
+                remote.cancel(number);
+            }
+        }
+    });
+    let gathered = Arc::new(Mutex::new(Gathered {
+        results: arguments.iter().map(|_| None).collect(),
+        missing: arguments.len(),
+        promise: Some(promise),
+    }));
+    for (place, number) in numbers.into_iter().enumerate() {
+        let settle = {
+            let gathered = Arc::clone(&gathered);
+            move |result| Gathered::put(&gathered, place, result)
+        };
+        let encoded = unwind::catch(|| encode(&arguments[place]))
+            .map_err(|payload| JoinError::Panicked(Panic::new(payload)));
+        let bytes = match encoded {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(cause)) => {
+                settle(Err(argument_error(name, cause)));
+                continue;
+            }
+            Err(error) => {
+                settle(Err(error));
+                continue;
+            }
+        };
+        let on_answer = settle.clone();
+        let on_answer: Settle = Box::new(move |answer| on_answer(understand(name, answer)));
+        match remote.send(number, name, bytes, on_answer, room) {
+            Ok(()) => {}
+            Err(reason) if place == 0 && matches!(room, Room::Now) => {
+                return Err((arguments, reason));
+            }
+            Err(reason) => settle(Err(JoinError::Rejected(reason))),
+        }
+        // The rest of a chunk that has begun is sent.
+        room = Room::Wait;
+    }
+    Ok(handle)
+}

@@ -1,0 +1,150 @@
+//! Errors of connecting, which name the server.
+
+use crate::functions;
+use crate::server::Server;
+use crate::support::alarm;
+use crate::worker::{self, LEASE};
+use as_completed::cluster::{Cluster, ClusterError, Worker};
+use std::net::TcpListener;
+use std::time::Duration;
+
+fn error(server: &Server) -> ClusterError {
+    Cluster::connect(&server.url(), functions::all()).unwrap_err()
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let _alarm = alarm();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("nats://127.0.0.1:{port}");
+    let error = Cluster::connect(&url, functions::all()).unwrap_err();
+    assert!(matches!(&error, ClusterError::Unreachable { server, .. } if *server == url));
+    assert!(error.to_string().contains(&url), "{error}");
+    let worker = Worker::builder(&url, functions::all())
+        .threads(1)
+        .build()
+        .unwrap();
+    let error = worker
+        .run_until(&as_completed::CancelToken::new())
+        .unwrap_err();
+    assert!(matches!(error, ClusterError::Unreachable { .. }));
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_an_error_after_the_timeout() {
+    let _alarm = alarm();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://{}", silent.local_addr().unwrap());
+    let error = Cluster::builder(&url, functions::all())
+        .connect_timeout(Duration::from_millis(100))
+        .connect()
+        .unwrap_err();
+    assert!(error.to_string().contains(&url), "{error}");
+}
+
+#[test]
+fn a_wrong_password_is_an_error_at_once() {
+    let _alarm = alarm();
+    let Some(server) = Server::start_with(&["-js", "--user", "u", "--pass", "p"]) else {
+        return;
+    };
+    let connect = |password: &str| {
+        Cluster::builder(&server.url(), functions::all())
+            .user_and_password("u", password)
+            .connect()
+    };
+    let url = server.url();
+    for error in [connect("wrong").unwrap_err(), error(&server)] {
+        assert_eq!(
+            error,
+            ClusterError::Credentials {
+                server: url.clone()
+            }
+        );
+    }
+    connect("p").unwrap();
+}
+
+#[test]
+fn a_server_without_jetstream_is_an_error_at_once() {
+    let _alarm = alarm();
+    let Some(server) = Server::start_with(&[]) else {
+        return;
+    };
+    assert_eq!(
+        error(&server),
+        ClusterError::NoJetStream {
+            server: server.url()
+        }
+    );
+}
+
+#[test]
+fn a_user_without_rights_is_told_which_are_missing() {
+    let _alarm = alarm();
+    let directory = std::env::temp_dir();
+    let path = directory.join(format!("as_completed_rights_{}.conf", std::process::id()));
+    let rights = "authorization: { users: [ { user: u, password: p, permissions: { \
+                  publish: [\"nothing\"], subscribe: [\"_INBOX.>\"] } } ] }";
+    std::fs::write(&path, rights).unwrap();
+    let Some(server) = Server::start_with(&["-js", "-c", path.to_str().unwrap()]) else {
+        return;
+    };
+    let error = Cluster::builder(&server.url(), functions::all())
+        .user_and_password("u", "p")
+        .connect()
+        .unwrap_err();
+    assert!(
+        matches!(&error, ClusterError::Forbidden { .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("$JS.API"), "{error}");
+}
+
+#[test]
+fn a_queue_with_other_settings_says_which() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let _first = worker::builder(&server)
+        .queue_capacity(10)
+        .connect()
+        .unwrap();
+    let other = worker::builder(&server)
+        .queue_capacity(20)
+        .connect()
+        .unwrap_err();
+    let text = "queue \"default\" exists with queue_capacity 10, where 20 is asked for";
+    assert_eq!(other.to_string(), text);
+    let other = worker::builder(&server)
+        .lease(2 * LEASE)
+        .connect()
+        .unwrap_err();
+    assert!(matches!(
+        other,
+        ClusterError::Mismatch {
+            setting: "lease",
+            ..
+        }
+    ));
+    // What is not set is as it is.
+    Cluster::connect(&server.url(), functions::all()).unwrap();
+}
+
+#[test]
+fn settings_that_make_no_sense_are_errors() {
+    let builder = || Cluster::builder("nats://127.0.0.1:1", functions::all());
+    for error in [
+        builder().queue("a.b").connect(),
+        builder().queue("").connect(),
+        builder().queue_capacity(0).connect(),
+        builder().lease(Duration::ZERO).connect(),
+    ] {
+        assert!(matches!(error.unwrap_err(), ClusterError::Settings(_)));
+    }
+}

@@ -1,0 +1,183 @@
+//! The queue at the server: its bound, and restarts.
+
+use crate::functions::{GATE, RUN, SQUARE, noted, notes, open_gate};
+use crate::server::{Server, ask, eventually, queued};
+use crate::support::alarm;
+use crate::worker::{self, Here, Process};
+use as_completed::cluster::Storage;
+use as_completed::{Rejected, as_completed};
+use std::thread;
+
+#[test]
+fn a_call_waits_for_room_in_a_bounded_queue() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::builder(&server)
+        .queue_capacity(5)
+        .connect()
+        .unwrap();
+    thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            let calls: Vec<_> = (0..100).map(|n| (n, cluster.call(SQUARE, n))).collect();
+            for (n, square) in as_completed(calls) {
+                assert_eq!(square.join().unwrap(), n * n);
+            }
+        });
+        eventually("the queue is full", || queued(&server, "default") == 5);
+        assert!(!caller.is_finished());
+        let _worker = Here::threads(&server, 1);
+        caller.join().unwrap();
+    });
+}
+
+#[test]
+fn try_call_gives_the_argument_back_when_the_queue_is_full() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::builder(&server)
+        .queue_capacity(2)
+        .connect()
+        .unwrap();
+    let calls = [1, 2].map(|n| (n, cluster.try_call(SQUARE, n).unwrap()));
+    let refused = cluster.try_call(SQUARE, 3).unwrap_err();
+    assert!(matches!(refused.reason(), Rejected::QueueFull));
+    assert_eq!(refused.into_argument(), 3);
+    assert_eq!(cluster.pending_count(), 2);
+    {
+        let _worker = Here::threads(&server, 1);
+        for (n, square) in as_completed(calls) {
+            assert_eq!(square.join().unwrap(), n * n);
+        }
+    }
+    // Without a server there is no room either, and no wait.
+    server.kill();
+    eventually("it is noticed", || match cluster.try_call(SQUARE, 4) {
+        Ok(_) => false,
+        Err(refused) => matches!(refused.reason(), Rejected::QueueFull),
+    });
+    server.restart();
+    cluster.shutdown();
+    let refused = cluster.try_call(SQUARE, 5).unwrap_err();
+    assert!(matches!(refused.reason(), Rejected::ShutDown));
+    cluster.cancel_pending();
+}
+
+#[test]
+fn all_calls_resolve_though_the_server_is_killed_in_their_middle() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let _worker = Process::threads(&server, 2);
+    let calls: Vec<_> = (0..10_000).map(|n| (n, cluster.call(SQUARE, n))).collect();
+    for (number, (n, square)) in as_completed(calls).enumerate() {
+        assert_eq!(square.join().unwrap(), n * n);
+        if number == 1000 {
+            server.kill();
+            server.restart();
+        }
+    }
+    eventually("the queue is empty", || queued(&server, "default") == 0);
+}
+
+#[test]
+fn calls_that_are_made_without_a_server_wait_for_it() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let _worker = Here::threads(&server, 1);
+    assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
+    server.kill();
+    let calls: Vec<_> = (0..5000).map(|n| (n, cluster.call(SQUARE, n))).collect();
+    server.restart();
+    for (n, square) in as_completed(calls) {
+        assert_eq!(square.join().unwrap(), n * n);
+    }
+}
+
+#[test]
+fn a_call_that_runs_while_the_server_is_away_is_answered() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let (cluster, path) = (worker::cluster(&server), notes());
+    let _worker = Here::threads(&server, 1);
+    let call = cluster.call(GATE, (path.clone(), 1));
+    eventually("the call runs", || noted(&path).len() == 1);
+    server.kill();
+    open_gate(&path);
+    server.restart();
+    assert_eq!(call.join().unwrap(), std::process::id());
+}
+
+#[test]
+fn calls_in_memory_are_sent_again_to_a_server_that_has_lost_them() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::builder(&server)
+        .storage(Storage::Memory)
+        .connect()
+        .unwrap();
+    let path = notes();
+    let calls: Vec<_> = (0..100)
+        .map(|n| (n, cluster.call(RUN, (path.clone(), n))))
+        .collect();
+    eventually("all are queued", || queued(&server, "default") == 100);
+    server.kill();
+    server.restart();
+    eventually("the queue is there again", || server_has_queue(&server));
+    let _worker = Here::threads(&server, 1);
+    for (n, call) in as_completed(calls) {
+        assert_eq!(call.join().unwrap(), n);
+    }
+    assert_eq!(noted(&path).len(), 100);
+}
+
+fn server_has_queue(server: &Server) -> bool {
+    ask(server, "$JS.API.STREAM.INFO.as_completed_default", "").contains("\"memory\"")
+}
+
+#[test]
+fn calls_are_sent_again_when_somebody_has_deleted_them() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let calls: Vec<_> = (0..10).map(|n| (n, cluster.call(SQUARE, n))).collect();
+    eventually("all are queued", || queued(&server, "default") == 10);
+    ask(&server, "$JS.API.STREAM.PURGE.as_completed_default", "");
+    assert_eq!(queued(&server, "default"), 0);
+    server.kill();
+    server.restart();
+    let _worker = Here::threads(&server, 1);
+    for (n, square) in as_completed(calls) {
+        assert_eq!(square.join().unwrap(), n * n);
+    }
+}
+
+#[test]
+fn queues_of_two_names_do_not_mix() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let one = worker::builder(&server).queue("one").connect().unwrap();
+    let two = worker::builder(&server).queue("two").connect().unwrap();
+    let call = one.call(SQUARE, 3);
+    let _worker = Here::of(worker::worker_builder(&server).queue("two").threads(1));
+    assert_eq!(two.call(SQUARE, 4).join().unwrap(), 16);
+    assert!(!call.is_finished());
+    one.cancel_pending();
+    assert!(call.join().unwrap_err().is_cancelled());
+}

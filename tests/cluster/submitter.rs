@@ -1,0 +1,208 @@
+//! Submitters that cancel, end, and die.
+
+use crate::functions::{GATE, LENGTH, RUN, SQUARE, noted, notes, open_gate};
+use crate::server::{Server, eventually, queued};
+use crate::support::alarm;
+use crate::worker::{self, Here, Process};
+use as_completed::as_completed;
+use as_completed::cluster::Cluster;
+use std::time::Duration;
+
+#[test]
+fn a_queued_call_that_is_cancelled_leaves_the_queue_and_never_runs() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (cluster, path) = (worker::cluster(&server), notes());
+    let cancelled = cluster.call(RUN, (path.clone(), 1));
+    let kept = cluster.call(RUN, (path.clone(), 2));
+    eventually("both are queued", || queued(&server, "default") == 2);
+    assert!(cancelled.cancel());
+    assert!(cancelled.join().unwrap_err().is_cancelled());
+    eventually("one has left", || queued(&server, "default") == 1);
+    let _worker = Here::threads(&server, 1);
+    assert_eq!(kept.join().unwrap(), 2);
+    assert_eq!(noted(&path), ["2"]);
+}
+
+#[test]
+fn a_running_call_that_is_cancelled_is_killed() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (cluster, path) = (worker::cluster(&server), notes());
+    let _worker = Process::processes(&server, 1);
+    let call = cluster.call(GATE, (path.clone(), 1));
+    eventually("the call runs", || noted(&path).len() == 1);
+    call.cancel();
+    assert!(call.join().unwrap_err().is_cancelled());
+    // The only slot is free again, though the gate is shut.
+    assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
+    eventually("the queue is empty", || queued(&server, "default") == 0);
+}
+
+#[test]
+fn cancel_pending_ends_all_calls_and_empties_the_queue() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let calls: Vec<_> = (0..100).map(|n| cluster.call(SQUARE, n)).collect();
+    eventually("all are queued", || queued(&server, "default") == 100);
+    assert_eq!(cluster.cancel_pending(), 100);
+    for call in as_completed(calls) {
+        assert!(call.join().unwrap_err().is_cancelled());
+    }
+    eventually("the queue is empty", || queued(&server, "default") == 0);
+    cluster.join();
+}
+
+#[test]
+fn a_cluster_that_is_shut_down_takes_no_calls_and_ends_those_it_has() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let call = cluster.call(SQUARE, 3);
+    let unfinished = cluster.join_timeout(Duration::from_millis(1)).unwrap_err();
+    assert_eq!(unfinished.queued, 1);
+    assert!(cluster.call(SQUARE, 4).join().unwrap_err().is_rejected());
+    let _worker = Here::threads(&server, 1);
+    cluster.join();
+    assert!(call.is_finished());
+    assert_eq!(call.join().unwrap(), 9);
+}
+
+#[test]
+fn dropping_a_cluster_waits_for_its_calls() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let calls: Vec<_> = (0..50).map(|n| cluster.call(SQUARE, n)).collect();
+    let _worker = Here::threads(&server, 2);
+    drop(cluster);
+    assert!(calls.iter().all(as_completed::JoinHandle::is_finished));
+}
+
+#[test]
+fn a_cluster_may_be_dropped_in_a_callback_of_its_own() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let _worker = Here::threads(&server, 1);
+    let cluster = worker::cluster(&server);
+    let (sender, dropped) = std::sync::mpsc::channel();
+    let call = cluster.call(SQUARE, 3);
+    call.on_done(move |_| {
+        drop(cluster);
+        sender.send(()).unwrap();
+    });
+    dropped.recv().unwrap();
+    assert_eq!(call.join().unwrap(), 9);
+}
+
+const URL: &str = "AS_COMPLETED_TEST_SUBMITTER";
+const PATH: &str = "AS_COMPLETED_TEST_NOTES";
+
+/// A submitter that never ends by itself; passes at once as a test.
+#[test]
+fn submit_and_wait() {
+    let (Ok(url), Ok(path)) = (std::env::var(URL), std::env::var(PATH)) else {
+        return;
+    };
+    let cluster = Cluster::builder(&url, crate::functions::all());
+    let cluster = cluster.lease(worker::LEASE).connect().unwrap();
+    let calls = (0..50).map(|n| cluster.call(GATE, (path.clone(), n)));
+    for call in as_completed(calls) {
+        let _ = call.join();
+    }
+}
+
+#[test]
+fn the_calls_of_a_submitter_that_dies_are_gone_and_killed() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let path = notes();
+    let _worker = Process::processes(&server, 2);
+    let mut command = worker::program("submitter::submit_and_wait");
+    let submitter = Process(
+        command
+            .env(URL, server.url())
+            .env(PATH, &path)
+            .spawn()
+            .unwrap(),
+    );
+    eventually("two run and the rest waits", || {
+        noted(&path).len() == 2 && queued(&server, "default") == 50
+    });
+    drop(submitter);
+    eventually("the queue is empty", || queued(&server, "default") == 0);
+    // The slots are free, though the gate is shut.
+    let cluster = worker::cluster(&server);
+    assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
+    assert_eq!(noted(&path).len(), 2);
+}
+
+#[test]
+fn a_submitter_that_was_paused_for_long_gets_its_results() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let path = notes();
+    let mut command = worker::program("submitter::submit_and_wait");
+    let mut submitter = Process(
+        command
+            .env(URL, server.url())
+            .env(PATH, &path)
+            .spawn()
+            .unwrap(),
+    );
+    let _worker = Process::threads(&server, 2);
+    eventually("two run and the rest waits", || {
+        noted(&path).len() == 2 && queued(&server, "default") == 50
+    });
+    submitter.signal("-STOP");
+    eventually("its calls are gone", || queued(&server, "default") == 0);
+    open_gate(&path);
+    submitter.signal("-CONT");
+    assert!(submitter.0.wait().unwrap().success());
+    eventually("the queue is empty", || queued(&server, "default") == 0);
+}
+
+#[test]
+fn an_argument_that_is_too_large_is_an_error() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let _worker = Here::threads(&server, 1);
+    assert_eq!(
+        cluster.call(LENGTH, vec![0; 500_000]).join().unwrap(),
+        500_000
+    );
+    let error = cluster.call(LENGTH, vec![0; 2 << 20]).join().unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("the argument of function \"length\""),
+        "{text}"
+    );
+    assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
+}
+
+#[test]
+fn a_gate_can_be_opened_before_it_is_reached() {
+    let path = notes();
+    open_gate(&path);
+    assert!(noted(&path).is_empty());
+}

@@ -1,0 +1,149 @@
+//! Workers: processes of this test's program, which can be killed, and threads
+//! of the test itself.
+
+use crate::functions;
+use crate::server::Server;
+use as_completed::CancelToken;
+use as_completed::cluster::{Cluster, ClusterBuilder, Worker, WorkerBuilder};
+use as_completed::process::ProcessPool;
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Long enough for a machine with other work, short enough for a test.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+
+const URL: &str = "AS_COMPLETED_TEST_URL";
+const SLOTS: &str = "AS_COMPLETED_TEST_SLOTS";
+const PROCESSES: &str = "AS_COMPLETED_TEST_PROCESSES";
+
+/// What the worker's child processes run; passes at once as a test.
+#[test]
+fn serve() {
+    functions::all().init();
+}
+
+/// A worker's program; passes at once as a test.
+#[test]
+fn work() {
+    let Ok(url) = std::env::var(URL) else {
+        return;
+    };
+    functions::all().init();
+    let slots = std::env::var(SLOTS).unwrap().parse().unwrap();
+    let worker = Worker::builder(&url, functions::all()).lease(LEASE);
+    let worker = if std::env::var_os(PROCESSES).is_some() {
+        worker.process_pool(pool_builder(slots))
+    } else {
+        worker.threads(slots)
+    };
+    worker.build().unwrap().run().unwrap();
+}
+
+pub(crate) fn pool_builder(slots: usize) -> as_completed::process::ProcessPoolBuilder {
+    ProcessPool::builder(functions::all())
+        .max_workers(slots)
+        .env("RUST_BACKTRACE", "0")
+        .args(["worker::serve", "--exact", "--nocapture", "--quiet"])
+}
+
+/// A worker in a process of its own, killed when dropped.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    pub(crate) fn threads(server: &Server, slots: usize) -> Self {
+        Self::start(server, slots, false)
+    }
+
+    pub(crate) fn processes(server: &Server, slots: usize) -> Self {
+        Self::start(server, slots, true)
+    }
+
+    fn start(server: &Server, slots: usize, processes: bool) -> Self {
+        let mut command = program("worker::work");
+        command.env(URL, server.url()).env(SLOTS, slots.to_string());
+        if processes {
+            command.env(PROCESSES, "1");
+        }
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = Command::new("kill")
+            .args([signal, &self.0.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// This program, to run one of its tests.
+pub(crate) fn program(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args([test, "--exact", "--nocapture", "--quiet"])
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// A worker on threads of this process, ended when dropped.
+pub(crate) struct Here {
+    token: CancelToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Here {
+    pub(crate) fn threads(server: &Server, slots: usize) -> Self {
+        Self::of(worker_builder(server).threads(slots))
+    }
+
+    pub(crate) fn of(builder: WorkerBuilder) -> Self {
+        let token = CancelToken::new();
+        let seen = token.clone();
+        let worker = builder.build().unwrap();
+        let thread = thread::spawn(move || worker.run_until(&seen).unwrap());
+        Self {
+            token,
+            thread: Some(thread),
+        }
+    }
+
+    /// Asks it to stop, and blocks until it has.
+    pub(crate) fn stop(&mut self) {
+        self.token.cancel();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+pub(crate) fn builder(server: &Server) -> ClusterBuilder {
+    Cluster::builder(
+        &server.url(),
+        functions::all().with(functions::UNREGISTERED),
+    )
+    .lease(LEASE)
+}
+
+pub(crate) fn cluster(server: &Server) -> Cluster {
+    builder(server).connect().unwrap()
+}
+
+pub(crate) fn worker_builder(server: &Server) -> WorkerBuilder {
+    Worker::builder(&server.url(), functions::all()).lease(LEASE)
+}
