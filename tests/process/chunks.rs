@@ -182,5 +182,5 @@ fn large_chunks_go_both_ways_at_once() {
         .chunk_size(usize::MAX)
         .map(Result::unwrap)
         .sum();
-    assert_eq!(sum, (0..200_000).map(|n| n * n).sum());
+    assert_eq!(sum, (0..200_000).map(|n| n * n).sum::<u64>());
 }
