@@ -2,6 +2,7 @@
 
 use super::names::Names;
 use async_nats::{Client, RequestErrorKind};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -73,11 +74,17 @@ pub(super) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Refusal> {
 pub(super) struct Api {
     client: Client,
     pub(super) names: Names,
+    /// On how many servers a message is kept.
+    replicas: usize,
 }
 
 impl Api {
-    pub(super) fn new(client: Client, names: Names) -> Self {
-        Self { client, names }
+    pub(super) fn new(client: Client, names: Names, replicas: usize) -> Self {
+        Self {
+            client,
+            names,
+            replicas,
+        }
     }
 
     async fn ask(&self, what: &str, body: &Value) -> Result<Value, Refusal> {
@@ -151,5 +158,63 @@ impl Api {
             body["seq"] = json!(before);
         }
         self.ask(&what, &body).await.map(drop)
+    }
+
+    /// Makes the stream of what is too large for a message, if it is absent.
+    pub(super) async fn create_large(&self) -> Result<(), Refusal> {
+        let stream = self.names.large_stream();
+        let config = json!({
+            "name": stream,
+            "subjects": [self.names.large()],
+            "retention": "limits",
+            "storage": "file",
+            // A chunk that is sent twice is kept once.
+            "max_msgs_per_subject": 1,
+            "discard": "old",
+            "max_msgs": -1,
+            "max_bytes": -1,
+            "max_consumers": -1,
+            "max_msg_size": -1,
+            "max_age": 0,
+            "num_replicas": self.replicas,
+            "allow_direct": true,
+        });
+        self.ask(&format!("STREAM.CREATE.{stream}"), &config)
+            .await
+            .map(drop)
+    }
+
+    /// Publishes a message that is to be stored.
+    pub(super) async fn store(&self, subject: &str, payload: Bytes) -> Result<(), Refusal> {
+        let lost = |error: async_nats::RequestError| Refusal::Lost(error.to_string());
+        let stored = self.client.request(subject.to_owned(), payload).await;
+        read::<Stored>(&stored.map_err(lost)?.payload).map(drop)
+    }
+
+    /// Returns the message of a subject.
+    pub(super) async fn load(&self, subject: &str) -> Result<Bytes, Refusal> {
+        let what = format!("$JS.API.DIRECT.GET.{}", self.names.large_stream());
+        let body = json!({ "last_by_subj": subject }).to_string();
+        let message = self.client.request(what, body.into_bytes().into()).await;
+        let message = message.map_err(|error| Refusal::Lost(error.to_string()))?;
+        match message.status {
+            None => Ok(message.payload),
+            Some(_) => Err(Refusal::Server {
+                code: NO_MESSAGE,
+                text: format!("there is no {subject}"),
+            }),
+        }
+    }
+
+    /// Removes what was too large for a message: of one call, or of all calls of
+    /// a submitter.
+    pub(super) async fn remove_large(&self, submitter: &str, call: Option<u64>) {
+        let filter = match call {
+            Some(call) => self.names.large_of_call(submitter, call),
+            None => self.names.large_of(submitter),
+        };
+        let what = format!("STREAM.PURGE.{}", self.names.large_stream());
+        // There is no such stream where nothing was too large.
+        let _ = self.ask(&what, &json!({ "filter": filter })).await;
     }
 }

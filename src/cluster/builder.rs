@@ -2,6 +2,7 @@
 
 use super::connect;
 use super::error::ClusterError;
+use super::large;
 use super::settings::{Login, Settings, Storage, connection_settings};
 use super::submitter;
 use super::{Cluster, Link, State};
@@ -99,8 +100,9 @@ impl ClusterBuilder {
                             return drop(report.send(Err(error)));
                         }
                     };
-                    let bounded = connection.settings.queue_capacity.is_some();
-                    if report.send(Ok(bounded)).is_ok() {
+                    let is_bounded = connection.settings.queue_capacity.is_some();
+                    let limit = large::limit(connection.client.server_info().max_payload);
+                    if report.send(Ok((is_bounded, limit))).is_ok() {
                         submitter::serve(connection, id, inbox, to_obey, settlements).await;
                     }
                 });
@@ -109,10 +111,11 @@ impl ClusterBuilder {
             })
             .map_err(start)?;
         let lost = || ClusterError::Start("the client's thread has ended".to_owned());
-        let is_bounded = connected.recv().map_err(|_| lost())??;
+        let (is_bounded, limit) = connected.recv().map_err(|_| lost())??;
         let link = Arc::new(Link {
             functions,
             commands,
+            limit,
             deliveries,
             next: AtomicU64::new(0),
             is_bounded,

@@ -105,7 +105,11 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
                     },
                 })?;
         let names = Names::new(&settings.queue);
-        let api = Api::new(client.clone(), names.clone());
+        let api = Api::new(
+            client.clone(),
+            names.clone(),
+            settings.replicas.unwrap_or(1),
+        );
         let mut made = std::pin::pin!(queue(&api, settings));
         // Requests that are not permitted have no answer but this event.
         let queue = loop {

@@ -1,5 +1,6 @@
 //! What a worker holds: messages that it has pulled and not acknowledged.
 
+use super::large::{Large, Running};
 use crate::task::JoinHandle;
 use async_nats::Subject;
 use bytes::Bytes;
@@ -18,10 +19,27 @@ pub(super) struct Held {
 }
 
 pub(super) enum Stage {
+    /// The argument, too large for its message, is being read.
+    Fetching {
+        #[expect(dead_code, reason = "it ends when it is dropped")]
+        task: Running,
+    },
     /// Waits for a slot, or runs. The number tells two runs of one call apart.
     InPool(u64, JoinHandle<()>),
+    /// Ended; the result, too large for its message, is being stored.
+    Storing {
+        answer: Bytes,
+        result: (Large, Bytes),
+        #[expect(dead_code, reason = "it ends when it is dropped")]
+        task: Running,
+    },
     /// Ended; the answer is sent until the submitter has it.
-    Answered { answer: Bytes, sent: Instant },
+    Answered {
+        answer: Bytes,
+        /// What is not in the message, to be stored again.
+        result: Option<(Large, Bytes)>,
+        sent: Instant,
+    },
 }
 
 /// What the subject for acknowledging tells about a delivery.

@@ -1,6 +1,7 @@
 //! What crosses between submitters and workers: the length of a head, the head,
 //! and the argument or the result as it is.
 
+use super::large::Large;
 use crate::error::{CallError, Died, JoinError, Panic, TimedOut};
 use crate::function::{decode, encode};
 use bytes::Bytes;
@@ -20,6 +21,8 @@ pub(super) struct Call {
     pub(super) deliveries: u32,
     /// How many have, before this message was made.
     pub(super) lost: u32,
+    /// Where the argument is, if it is not the body.
+    pub(super) large: Option<Large>,
 }
 
 /// The head of what a worker tells a submitter.
@@ -32,6 +35,8 @@ pub(super) enum ToSubmitter {
         worker: String,
         sequence: u64,
         answer: Answer,
+        /// Where the result is, if it is not the body.
+        large: Option<Large>,
     },
     /// A call was given back, and has another number in the stream.
     Moved { number: u64, from: u64, to: u64 },
@@ -215,6 +220,7 @@ mod tests {
             function: "square".to_owned(),
             deliveries: 3,
             lost: 0,
+            large: None,
         };
         let message = pack(&call, b"body").unwrap();
         let (head, body) = unpack::<Call>(&message).unwrap();

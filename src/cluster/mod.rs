@@ -61,11 +61,14 @@
 //   gives them back when it is stuck behind a long one.
 
 mod error;
-mod message;
 mod names;
 mod settings;
 
 mod api;
+
+mod large;
+
+mod message;
 
 mod connect;
 
@@ -83,13 +86,13 @@ pub use self::error::ClusterError;
 pub use self::settings::Storage;
 pub use self::worker::{Worker, WorkerBuilder};
 
+use self::large::{LONGEST, Large};
 use self::message::{Call, pack};
 use self::submitter::{Command, NewCall, Place, Settlement};
 use crate::error::{CallError, JoinError, JoinTimeoutError, Rejected};
 use crate::function::{self, Functions, Places, Remote, Settle, call_without_import};
 use crate::process_pool::check_known;
 use crate::sync::{Condvar, Mutex, Receiver, unbounded};
-use crate::task::Room;
 use crate::unwind;
 use std::fmt;
 use std::sync::Arc;
@@ -248,6 +251,8 @@ struct Link {
     functions: Functions,
     commands: UnboundedSender<Command>,
     next: AtomicU64,
+    /// The longest argument that travels in its message.
+    limit: usize,
     /// How many workers may die with a call.
     deliveries: u32,
     /// Whether a call waits until it has its place in the queue.
@@ -300,16 +305,27 @@ impl Remote for Link {
         function: &'static str,
         argument: Vec<u8>,
         settle: Settle,
-        room: Room,
+        may_wait: bool,
     ) -> Result<(), Rejected> {
+        let is_large = argument.len() > self.limit;
         let head = Call {
             number,
             function: function.to_owned(),
             deliveries: self.deliveries,
             lost: 0,
+            large: is_large.then(|| Large::new("argument", argument.len(), self.limit)),
         };
         let packed = check_known(&self.functions, function).and_then(|()| {
-            pack(&head, &argument).map_err(|cause| CallError::Encode {
+            if argument.len() > LONGEST {
+                return Err(CallError::TooLarge {
+                    function: function.to_owned(),
+                    part: "argument",
+                    bytes: argument.len(),
+                    limit: LONGEST,
+                });
+            }
+            let body = if is_large { &[][..] } else { &argument };
+            pack(&head, body).map_err(|cause| CallError::Encode {
                 function: function.to_owned(),
                 part: "argument",
                 cause,
@@ -322,7 +338,7 @@ impl Remote for Link {
                 return Ok(());
             }
         };
-        drop(argument);
+        let large = head.large.map(|large| (large, argument.into()));
         let mut state = self.state.lock();
         if state.shut {
             return Err(Rejected::ShutDown);
@@ -332,10 +348,13 @@ impl Remote for Link {
         let (place, placed) = unbounded();
         let call = NewCall {
             number,
-            function,
             payload,
+            large,
             settle,
-            place: self.is_bounded.then_some(Place { room, tell: place }),
+            place: self.is_bounded.then_some(Place {
+                may_wait,
+                tell: place,
+            }),
         };
         let sent = self.commands.send(Command::Call(call));
         let refused = match sent {

@@ -71,6 +71,31 @@ impl Names {
         subject.strip_prefix(&*self.prefix)?.strip_prefix(".call.")
     }
 
+    /// The stream of what is too large for a message.
+    pub(super) fn large_stream(&self) -> String {
+        format!("{}_large", self.stream)
+    }
+
+    /// All that is too large of all submitters.
+    pub(super) fn large(&self) -> String {
+        format!("{}.large.>", self.prefix)
+    }
+
+    /// All that is too large of one submitter.
+    pub(super) fn large_of(&self, submitter: &str) -> String {
+        format!("{}.large.{submitter}.>", self.prefix)
+    }
+
+    /// All that is too large of one call.
+    pub(super) fn large_of_call(&self, submitter: &str, call: u64) -> String {
+        format!("{}.large.{submitter}.{call}.>", self.prefix)
+    }
+
+    /// One chunk.
+    pub(super) fn chunk(&self, submitter: &str, call: u64, tag: &str, place: usize) -> String {
+        format!("{}.large.{submitter}.{call}.{tag}.{place}", self.prefix)
+    }
+
     /// To all workers.
     pub(super) fn workers(&self) -> String {
         format!("{}.workers", self.prefix)

@@ -1,9 +1,10 @@
 //! The worker's side: one task on the client's thread, which pulls calls, renews
 //! their leases and sends answers, whatever the functions do.
 
-use super::api::{self, Stored};
+use super::api::{self, Refusal, Stored};
 use super::connect::{self, Connection, TURN, messages};
 use super::held::{Delivery, Held, Stage};
+use super::large::{self, LONGEST, Large};
 use super::message::{Answer, Call, ToSubmitter, ToWorker, pack, unpack};
 use crate::error::{CallError, JoinError};
 use crate::executor::hand_over;
@@ -27,6 +28,18 @@ struct Done {
     function: &'static str,
     result: Result<Vec<u8>, JoinError>,
     took: Duration,
+}
+
+/// What was too large for a message has moved.
+enum Moved {
+    Fetched {
+        sequence: u64,
+        function: &'static str,
+        argument: Result<Bytes, Refusal>,
+    },
+    Stored {
+        sequence: u64,
+    },
 }
 
 /// Work that a worker keeps at hand beyond its slots: what it does in this
@@ -72,6 +85,7 @@ struct Serving<'a> {
     slots: Slots<'a>,
     held: HashMap<u64, Held>,
     done: UnboundedSender<Done>,
+    large: UnboundedSender<Moved>,
     runs: u64,
     /// Calls that are in the pool, those that nobody waits for any more too.
     busy: usize,
@@ -105,6 +119,7 @@ pub(super) async fn serve(
     let mut all = connection.client.subscribe(names.workers()).await?;
     let mut alive = connection.client.subscribe(names.alive()).await?;
     let (done, mut ended) = unbounded_channel();
+    let (large, mut fetched) = unbounded_channel();
     let period = connection.lease / 3;
     let mut serving = Serving {
         connection,
@@ -112,6 +127,7 @@ pub(super) async fn serve(
         slots,
         held: HashMap::new(),
         done,
+        large,
         runs: 0,
         busy: 0,
         has_ended: 0,
@@ -169,11 +185,12 @@ pub(super) async fn serve(
                     serving.ended(done).await;
                 }
             }
+            Some(moved) = fetched.recv() => serving.moved(moved).await,
             Some(up) = serving.connection.up.recv() => {
-                serving.connected = up;
-                if up {
+                if up && !serving.connected {
                     serving.reconnected();
                 }
+                serving.connected = up;
             }
             _ = tick.tick() => {
                 // This process was stopped: others could not be heard.
@@ -337,16 +354,19 @@ impl Serving<'_> {
             known.err()
         };
         let sequence = delivery.sequence;
-        let stage = match (refused, function) {
-            (None, Some(function)) => self.start(sequence, function, argument),
-            (refused, _) => Stage::Answered {
-                answer: self.pack(
-                    number,
-                    sequence,
-                    Err(refused.unwrap_or(JoinError::Cancelled)),
-                ),
-                sent: now,
-            },
+        let stage = match (refused, function, call.large) {
+            (None, Some(function), None) => self.start(sequence, function, argument),
+            (None, Some(function), Some(large)) => {
+                self.fetch(sequence, &submitter, number, function, large)
+            }
+            (refused, ..) => {
+                let (answer, body) = Answer::of(Err(refused.unwrap_or(JoinError::Cancelled)));
+                Stage::Answered {
+                    answer: self.pack(number, sequence, answer, None, &body),
+                    result: None,
+                    sent: now,
+                }
+            }
         };
         let held = Held {
             submitter,
@@ -359,6 +379,121 @@ impl Serving<'_> {
             self.answer(&held.submitter, answer.clone()).await;
         }
         self.held.insert(sequence, held);
+    }
+
+    /// Reads the argument of a call, which then is started.
+    fn fetch(
+        &mut self,
+        sequence: u64,
+        submitter: &str,
+        number: u64,
+        function: &'static str,
+        large: Large,
+    ) -> Stage {
+        self.busy += 1;
+        let api = self.connection.api.clone();
+        let get = large::get(api, submitter.to_owned(), number, large);
+        let task = large::run(self.large.clone(), async move {
+            let argument = get.await;
+            Moved::Fetched {
+                sequence,
+                function,
+                argument,
+            }
+        });
+        Stage::Fetching { task }
+    }
+
+    /// An argument is here, or a result is stored.
+    async fn moved(&mut self, moved: Moved) {
+        match moved {
+            Moved::Fetched {
+                sequence,
+                function,
+                argument,
+            } => {
+                let is_fetching = |held: &Held| matches!(held.stage, Stage::Fetching { .. });
+                if !self.held.get(&sequence).is_some_and(is_fetching) {
+                    return;
+                }
+                self.busy -= 1;
+                match argument {
+                    Ok(argument) => {
+                        let stage = self.start(sequence, function, argument);
+                        if let Some(held) = self.held.get_mut(&sequence) {
+                            held.stage = stage;
+                        }
+                    }
+                    Err(_) => {
+                        // The call has ended, or the server has lost it: then
+                        // its submitter sends it again.
+                        if let Some(held) = self.held.remove(&sequence) {
+                            self.say(&held, "+ACK").await;
+                            let subject = self.connection.names.to_submitter(&held.submitter);
+                            if let Ok(purged) = pack(&ToSubmitter::Purged, &[]) {
+                                self.publish(subject, purged).await;
+                            }
+                        }
+                    }
+                }
+            }
+            Moved::Stored { sequence } => {
+                let Some(held) = self.held.get_mut(&sequence) else {
+                    return;
+                };
+                if let Stage::Storing { answer, result, .. } = &held.stage {
+                    let (answer, submitter) = (answer.clone(), Arc::clone(&held.submitter));
+                    held.stage = Stage::Answered {
+                        answer: answer.clone(),
+                        result: Some(result.clone()),
+                        sent: Instant::now(),
+                    };
+                    self.answer(&submitter, answer).await;
+                }
+            }
+        }
+    }
+
+    /// Stores a result, of which the answer then tells.
+    fn store(&self, sequence: u64, held: &Held, answer: Bytes, result: (Large, Bytes)) -> Stage {
+        let api = self.connection.api.clone();
+        let (large, body) = result.clone();
+        let put = large::put(api, held.submitter.to_string(), held.number, large, body);
+        let task = large::run(self.large.clone(), async move {
+            put.await;
+            Moved::Stored { sequence }
+        });
+        Stage::Storing {
+            answer,
+            result,
+            task,
+        }
+    }
+
+    /// Stores all large results again that nobody has got yet: the server may
+    /// have lost them.
+    fn store_again(&mut self) {
+        let answered = |held: &Held| match &held.stage {
+            Stage::Answered {
+                answer,
+                result: Some(result),
+                ..
+            } => Some((answer.clone(), result.clone())),
+            _ => None,
+        };
+        let again: Vec<_> = self
+            .held
+            .iter()
+            .filter_map(|(sequence, held)| {
+                let (answer, result) = answered(held)?;
+                Some((*sequence, self.store(*sequence, held, answer, result)))
+            })
+            .collect();
+        for (sequence, stage) in again {
+            if let Some(held) = self.held.get_mut(&sequence) {
+                held.stage = stage;
+            }
+        }
     }
 
     /// Hands a call to the pool.
@@ -386,16 +521,23 @@ impl Serving<'_> {
     }
 
     /// Makes the message that answers a call.
-    fn pack(&self, number: u64, sequence: u64, result: Result<Vec<u8>, JoinError>) -> Bytes {
-        let (answer, body) = Answer::of(result);
+    fn pack(
+        &self,
+        number: u64,
+        sequence: u64,
+        answer: Answer,
+        large: Option<Large>,
+        body: &[u8],
+    ) -> Bytes {
         let head = ToSubmitter::Answer {
             number,
             worker: self.id.clone(),
             sequence,
             answer,
+            large,
         };
         // Texts and numbers can be encoded.
-        pack(&head, &body).unwrap_or_default()
+        pack(&head, body).unwrap_or_default()
     }
 
     async fn answer(&self, submitter: &str, answer: Bytes) {
@@ -428,21 +570,32 @@ impl Serving<'_> {
             return;
         }
         let (number, submitter) = (held.number, Arc::clone(&held.submitter));
-        let limit = self.connection.client.server_info().max_payload;
-        let mut answer = self.pack(number, done.sequence, done.result);
-        if answer.len() > limit {
-            let error = JoinError::call(CallError::TooLarge {
+        let (mut answer, mut body) = Answer::of(done.result);
+        if body.len() > LONGEST {
+            let error = CallError::TooLarge {
                 function: done.function.to_owned(),
                 part: "result",
-                bytes: answer.len(),
-                limit,
-            });
-            answer = self.pack(number, done.sequence, Err(error));
+                bytes: body.len(),
+                limit: LONGEST,
+            };
+            (answer, body) = Answer::of(Err(JoinError::call(error)));
         }
-        self.answer(&submitter, answer.clone()).await;
+        let limit = large::limit(self.connection.client.server_info().max_payload);
+        let stage = if body.len() > limit {
+            let large = Large::new(&self.id, body.len(), limit);
+            let answer = self.pack(number, done.sequence, answer, Some(large.clone()), &[]);
+            self.store(done.sequence, held, answer, (large, body.into()))
+        } else {
+            let answer = self.pack(number, done.sequence, answer, None, &body);
+            self.answer(&submitter, answer.clone()).await;
+            Stage::Answered {
+                answer,
+                result: None,
+                sent: Instant::now(),
+            }
+        };
         if let Some(held) = self.held.get_mut(&done.sequence) {
-            let sent = Instant::now();
-            held.stage = Stage::Answered { answer, sent };
+            held.stage = stage;
         }
     }
 
@@ -494,10 +647,12 @@ impl Serving<'_> {
 
     /// Stops a run; says whether it had not started.
     fn stop_run(&mut self, held: &Held) -> bool {
-        let Stage::InPool(_, handle) = &held.stage else {
-            return false;
+        let had_not_started = match &held.stage {
+            // Dropped with what is held.
+            Stage::Fetching { .. } => true,
+            Stage::InPool(_, handle) => handle.cancel(),
+            Stage::Storing { .. } | Stage::Answered { .. } => return false,
         };
-        let had_not_started = handle.cancel();
         if had_not_started {
             self.busy -= 1;
         }
@@ -520,6 +675,7 @@ impl Serving<'_> {
 
     fn reconnected(&mut self) {
         self.trust_all();
+        self.store_again();
         self.pull = None;
         self.supply = Supply::Unknown;
     }
@@ -545,7 +701,7 @@ impl Serving<'_> {
         let now = Instant::now();
         let mut again = Vec::new();
         for held in self.held.values_mut() {
-            if let Stage::Answered { answer, sent } = &mut held.stage {
+            if let Stage::Answered { answer, sent, .. } = &mut held.stage {
                 if now.duration_since(*sent) >= period {
                     *sent = now;
                     again.push((Arc::clone(&held.submitter), answer.clone()));
@@ -644,6 +800,7 @@ impl Serving<'_> {
             let api = self.connection.api.clone();
             let client = self.connection.client.clone();
             tokio::spawn(async move {
+                api.remove_large(&submitter, None).await;
                 if api.purge(&submitter, None).await.is_ok() {
                     // It may live, cut off or stopped, and then sends them again.
                     if let Ok(message) = pack(&ToSubmitter::Purged, &[]) {
@@ -664,7 +821,7 @@ impl Serving<'_> {
     /// Gives back what has not ended by now.
     async fn end(mut self) {
         for (_, held) in std::mem::take(&mut self.held) {
-            if matches!(held.stage, Stage::InPool(..)) {
+            if matches!(held.stage, Stage::InPool(..) | Stage::Fetching { .. }) {
                 self.say(&held, "-NAK").await;
                 self.stop_run(&held);
             }

@@ -3,12 +3,12 @@
 
 use super::api::{self, QUEUE_FULL, Refusal, Stored};
 use super::connect::{self, Connection, TURN, messages};
+use super::large::{self, Large, Running};
 use super::message::{ToSubmitter, ToWorker, pack, unpack};
 use super::names::Names;
-use crate::error::{CallError, JoinError, Rejected};
+use crate::error::{JoinError, Rejected};
 use crate::function::Settle;
 use crate::sync::Sender;
-use crate::task::Room;
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -25,9 +25,10 @@ pub(super) enum Command {
 
 pub(super) struct NewCall {
     pub(super) number: u64,
-    pub(super) function: &'static str,
     /// The whole message.
     pub(super) payload: Bytes,
+    /// The argument, if it is not in the message.
+    pub(super) large: Option<(Large, Bytes)>,
     pub(super) settle: Settle,
     /// In a bounded queue, who waits until the call has its place.
     pub(super) place: Option<Place>,
@@ -35,7 +36,7 @@ pub(super) struct NewCall {
 
 /// What is done about a place in a bounded queue.
 pub(super) struct Place {
-    pub(super) room: Room,
+    pub(super) may_wait: bool,
     pub(super) tell: Sender<Result<(), Rejected>>,
 }
 
@@ -45,6 +46,9 @@ pub(super) type Settlement = (Settle, Result<Bytes, JoinError>);
 /// A call without an answer.
 struct Pending {
     payload: Bytes,
+    large: Option<(Large, Bytes)>,
+    /// What stores the argument, or reads the result.
+    task: Option<Running>,
     settle: Settle,
     place: Option<Place>,
     stage: Stage,
@@ -71,6 +75,15 @@ enum Found {
     Stream(String),
     /// A call is not there any more under the number it had.
     Gone(u64, u64),
+    /// The argument of a call is stored.
+    Put(u64),
+    /// The result of a call, or why it could not be read.
+    Got {
+        number: u64,
+        worker: String,
+        sequence: u64,
+        result: Result<Bytes, Refusal>,
+    },
 }
 
 /// How many messages are sent ahead of their receipts.
@@ -155,21 +168,8 @@ pub(super) async fn serve(
                 }
                 submitter.acknowledge().await;
             }
-            Some(up) = submitter.connection.up.recv() => {
-                submitter.connected = up;
-                submitter.accept_sent();
-                if up {
-                    submitter.has_leftovers = true;
-                    submitter.beat().await;
-                    submitter.send_again(Duration::ZERO);
-                    submitter.check = Some(Instant::now() + period);
-                }
-            }
-            Some(find) = found.recv() => match find {
-                Found::Nothing => submitter.check = Some(Instant::now()),
-                Found::Stream(created) => submitter.found(created),
-                Found::Gone(number, sequence) => submitter.lost(number, sequence),
-            },
+            Some(up) = submitter.connection.up.recv() => submitter.turned(up, period).await,
+            Some(find) = found.recv() => submitter.found(find).await,
             () = until(pause) => submitter.pause = None,
             _ = tick.tick() => {
                 // This process was stopped, and its calls may have been purged.
@@ -203,6 +203,19 @@ impl Submitter {
         let _ = self.connection.client.publish(subject, payload).await;
     }
 
+    /// The connection was lost, or is there again.
+    async fn turned(&mut self, up: bool, period: Duration) {
+        let was_up = std::mem::replace(&mut self.connected, up);
+        if !up {
+            self.accept_sent();
+        } else if !was_up {
+            self.has_leftovers = true;
+            self.beat().await;
+            self.send_again(Duration::ZERO);
+            self.check = Some(Instant::now() + period);
+        }
+    }
+
     /// Tells the workers that this submitter lives.
     async fn beat(&self) {
         if self.connected {
@@ -214,26 +227,22 @@ impl Submitter {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Call(call) => {
-                let limit = self.connection.client.server_info().max_payload;
-                if call.payload.len() > limit {
-                    let error = JoinError::call(CallError::TooLarge {
-                        function: call.function.to_owned(),
-                        part: "argument",
-                        bytes: call.payload.len(),
-                        limit,
-                    });
-                    let _ = self.settlements.send((call.settle, Err(error)));
-                    return;
-                }
                 let pending = Pending {
                     payload: call.payload,
+                    large: call.large,
+                    task: None,
                     settle: call.settle,
                     place: call.place,
                     stage: Stage::Waiting,
                     attempt: 0,
                 };
+                let is_large = pending.large.is_some();
                 self.calls.insert(call.number, pending);
-                self.waiting.push_back(call.number);
+                if is_large {
+                    self.put(call.number);
+                } else {
+                    self.waiting.push_back(call.number);
+                }
                 if !self.connected || self.pause.is_some() {
                     self.refuse(call.number);
                 }
@@ -283,6 +292,9 @@ impl Submitter {
             if matches!(pending.stage, Stage::Sent(_)) {
                 self.sent -= 1;
             }
+            if pending.large.is_some() || pending.task.is_some() {
+                self.remove_large(number);
+            }
             let _ = self.settlements.send((pending.settle, result));
         }
     }
@@ -299,10 +311,14 @@ impl Submitter {
                     worker,
                     sequence,
                     answer,
+                    large,
                 },
                 body,
             )) => {
                 self.highest = self.highest.max(sequence);
+                if let Some(large) = large {
+                    return self.get(number, worker, sequence, large);
+                }
                 self.arrived.entry(worker).or_default().push(sequence);
                 // Each handle settles once: a second answer finds no call.
                 self.settle(number, answer.into_result(body));
@@ -376,7 +392,7 @@ impl Submitter {
     fn accept_sent(&mut self) {
         for pending in self.calls.values_mut() {
             let is_sent = matches!(pending.stage, Stage::Sent(_));
-            let may_not_wait = |place: &mut Place| is_sent && matches!(place.room, Room::Now);
+            let may_not_wait = |place: &mut Place| is_sent && !place.may_wait;
             if let Some(place) = pending.place.take_if(may_not_wait) {
                 let _ = place.tell.send(Ok(()));
             }
@@ -386,8 +402,8 @@ impl Submitter {
     /// Gives a call back that may not wait for room.
     fn refuse(&mut self, number: u64) {
         let may_not_wait = |pending: &Pending| {
-            let room = pending.place.as_ref().map(|place| place.room);
-            matches!(room, Some(Room::Now)) && matches!(pending.stage, Stage::Waiting)
+            let may_wait = pending.place.as_ref().is_none_or(|place| place.may_wait);
+            !may_wait && matches!(pending.stage, Stage::Waiting)
         };
         if self.calls.get(&number).is_some_and(may_not_wait) {
             let place = self.calls.remove(&number).and_then(|call| call.place);
@@ -509,8 +525,81 @@ impl Submitter {
         });
     }
 
+    async fn found(&mut self, find: Found) {
+        match find {
+            Found::Nothing => self.check = Some(Instant::now()),
+            Found::Stream(created) => self.found_stream(created),
+            Found::Gone(number, sequence) => self.lost(number, sequence),
+            Found::Put(number) => {
+                if let Some(pending) = self.calls.get_mut(&number) {
+                    pending.task = None;
+                    self.waiting.push_back(number);
+                }
+            }
+            Found::Got {
+                number,
+                worker,
+                sequence,
+                result,
+            } => match result {
+                Ok(result) => {
+                    self.arrived.entry(worker).or_default().push(sequence);
+                    self.settle(number, Ok(result));
+                    self.acknowledge().await;
+                }
+                // The worker repeats its answer.
+                Err(_) => {
+                    if let Some(pending) = self.calls.get_mut(&number) {
+                        pending.task = None;
+                    }
+                }
+            },
+        }
+    }
+
+    /// Stores the argument of a call, which then is sent.
+    fn put(&mut self, number: u64) {
+        if let Some(pending) = self.calls.get_mut(&number) {
+            if let Some((large, body)) = &pending.large {
+                let api = self.connection.api.clone();
+                let put = large::put(api, self.id.clone(), number, large.clone(), body.clone());
+                pending.task = Some(large::run(self.finds.clone(), async move {
+                    put.await;
+                    Found::Put(number)
+                }));
+            }
+        }
+    }
+
+    /// Reads the result of a call, unless that is on its way.
+    fn get(&mut self, number: u64, worker: String, sequence: u64, large: Large) {
+        let Some(pending) = self.calls.get_mut(&number) else {
+            // It has ended.
+            self.arrived.entry(worker).or_default().push(sequence);
+            self.remove_large(number);
+            return;
+        };
+        if pending.task.is_none() {
+            let get = large::get(self.connection.api.clone(), self.id.clone(), number, large);
+            pending.task = Some(large::run(self.finds.clone(), async move {
+                Found::Got {
+                    number,
+                    worker,
+                    sequence,
+                    result: get.await,
+                }
+            }));
+        }
+    }
+
+    /// Removes what was too large of a call that has ended.
+    fn remove_large(&self, number: u64) {
+        let (api, id) = (self.connection.api.clone(), self.id.clone());
+        tokio::spawn(async move { api.remove_large(&id, Some(number)).await });
+    }
+
     /// Another stream than the one that had the calls: it has none of them.
-    fn found(&mut self, created: String) {
+    fn found_stream(&mut self, created: String) {
         if created == self.connection.created {
             return;
         }
@@ -536,7 +625,12 @@ impl Submitter {
             if matches!(pending.stage, Stage::Stored(stored) if stored == sequence) {
                 pending.stage = Stage::Waiting;
                 pending.attempt += 1;
-                self.waiting.push_back(number);
+                if pending.large.is_some() {
+                    // It was removed together with the call.
+                    self.put(number);
+                } else {
+                    self.waiting.push_back(number);
+                }
             }
         }
     }
@@ -549,7 +643,10 @@ impl Submitter {
         }
         if self.connected {
             // What is left of its calls, though they have ended.
-            let purge = self.connection.api.purge(&self.id, None);
+            let purge = async {
+                let _ = self.connection.api.purge(&self.id, None).await;
+                self.connection.api.remove_large(&self.id, None).await;
+            };
             let _ = tokio::time::timeout(self.connection.lease, purge).await;
         }
     }

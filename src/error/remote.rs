@@ -144,19 +144,16 @@ pub enum CallError {
         /// The names that the program knows.
         known: Vec<String>,
     },
-    /// The argument or the result is larger than the server of a cluster lets
-    /// through.
-    #[error(
-        "the {part} of function {function:?} takes {bytes} bytes; the server lets {limit} through"
-    )]
+    /// The argument or the result is longer than a cluster can carry.
+    #[error("the {part} of function {function:?} takes {bytes} bytes, and {limit} is the most")]
     TooLarge {
         /// The name of the function.
         function: String,
         /// `"argument"` or `"result"`.
         part: &'static str,
-        /// The length of the message.
+        /// Its length.
         bytes: usize,
-        /// The limit of the server, its `max_payload`.
+        /// The most that can be carried.
         limit: usize,
     },
     /// The process could not be started.

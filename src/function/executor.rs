@@ -292,7 +292,7 @@ where
         ),
         #[cfg(feature = "cluster")]
         Place::Remote(remote) => Chunks::handed_on(arguments, move |chunk, room| {
-            remote::call_each(&remote, function, chunk, room)
+            remote::call_each(&remote, function, chunk, matches!(room, Room::Wait))
         }),
     }
 }

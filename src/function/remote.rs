@@ -7,7 +7,7 @@ use super::registry::Function;
 use crate::error::{JoinError, Panic, Rejected, TryCallError};
 use crate::map::Results;
 use crate::sync::Mutex;
-use crate::task::{JoinHandle, Promise, Room, promise};
+use crate::task::{JoinHandle, Promise, promise};
 use crate::unwind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,7 +30,7 @@ pub trait Remote: Send + Sync {
         function: &'static str,
         argument: Vec<u8>,
         settle: Settle,
-        room: Room,
+        may_wait: bool,
     ) -> Result<(), Rejected>;
 
     /// Tells that nobody waits for the call any more. Never blocks.
@@ -56,7 +56,7 @@ where
     A: Serialize,
     R: DeserializeOwned + Send + 'static,
 {
-    send(remote, function, &argument, Room::Wait).unwrap_or_else(refused)
+    send(remote, function, &argument, true).unwrap_or_else(refused)
 }
 
 pub(super) fn try_call<A, R>(
@@ -68,8 +68,7 @@ where
     A: Serialize,
     R: DeserializeOwned + Send + 'static,
 {
-    send(remote, function, &argument, Room::Now)
-        .map_err(|reason| TryCallError::new(argument, reason))
+    send(remote, function, &argument, false).map_err(|reason| TryCallError::new(argument, reason))
 }
 
 /// The handle of a call that was not taken.
@@ -83,7 +82,7 @@ fn send<A, R>(
     remote: &Arc<dyn Remote>,
     function: Function<A, R>,
     argument: &A,
-    room: Room,
+    may_wait: bool,
 ) -> Result<JoinHandle<R>, Rejected>
 where
     A: Serialize,
@@ -106,7 +105,7 @@ where
         }
     });
     let settle: Settle = Box::new(move |answer| promise.settle(understand(name, answer)));
-    remote.send(number, name, bytes, settle, room)?;
+    remote.send(number, name, bytes, settle, may_wait)?;
     Ok(handle)
 }
 
@@ -140,7 +139,7 @@ pub(super) fn call_each<A, R>(
     remote: &Arc<dyn Remote>,
     function: Function<A, R>,
     arguments: Vec<A>,
-    mut room: Room,
+    mut may_wait: bool,
 ) -> Result<JoinHandle<Results<R>>, (Vec<A>, Rejected)>
 where
     A: Serialize,
@@ -183,15 +182,15 @@ where
         };
         let on_answer = settle.clone();
         let on_answer: Settle = Box::new(move |answer| on_answer(understand(name, answer)));
-        match remote.send(number, name, bytes, on_answer, room) {
+        match remote.send(number, name, bytes, on_answer, may_wait) {
             Ok(()) => {}
-            Err(reason) if place == 0 && matches!(room, Room::Now) => {
+            Err(reason) if place == 0 && !may_wait => {
                 return Err((arguments, reason));
             }
             Err(reason) => settle(Err(JoinError::Rejected(reason))),
         }
         // The rest of a chunk that has begun is sent.
-        room = Room::Wait;
+        may_wait = true;
     }
     Ok(handle)
 }

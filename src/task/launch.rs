@@ -9,8 +9,8 @@ use crate::error::SubmitError;
 use std::sync::Arc;
 
 /// Whether a submission waits for room in a full queue.
-#[derive(Debug, Clone, Copy)]
-pub enum Room {
+#[derive(Clone, Copy)]
+pub(crate) enum Room {
     Wait,
     Now,
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 pub(crate) const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
 pub(crate) const PANIC: Function<String, u64> =
     Function::new("panic", |message| panic!("{message}"));
-pub(crate) const LENGTH: Function<Vec<u8>, u64> = Function::new("length", |all| all.len() as u64);
+pub(crate) const LENGTH: Function<String, u64> = Function::new("length", |all| all.len() as u64);
+pub(crate) const ECHO: Function<String, String> = Function::new("echo", |all| all);
 pub(crate) const ABORT: Function<(), u64> = Function::new("abort", |()| std::process::abort());
 pub(crate) const PID: Function<(), u32> = Function::new("pid", |()| std::process::id());
 /// Writes a line, so that runs can be counted.
@@ -40,6 +41,11 @@ pub(crate) const BURN: Function<(String, u64), u64> = Function::new("burn", |(pa
     }
     rounds
 });
+/// Takes so many milliseconds, and returns its number.
+pub(crate) const SPIN: Function<(u64, u64), u64> = Function::new("spin", |(n, millis)| {
+    thread::sleep(Duration::from_millis(millis));
+    n
+});
 pub(crate) const UNREGISTERED: Function<(), ()> = Function::new("unregistered", |()| ());
 pub(crate) const UNREADABLE: Function<u64, Unreadable> = Function::new("unreadable", Unreadable);
 
@@ -58,12 +64,14 @@ pub(crate) fn all() -> Functions {
         .with(SQUARE)
         .with(PANIC)
         .with(LENGTH)
+        .with(ECHO)
         .with(ABORT)
         .with(PID)
         .with(RUN)
         .with(GATE)
         .with(KILL)
         .with(BURN)
+        .with(SPIN)
         .with(UNREADABLE)
 }
 

@@ -12,6 +12,7 @@
 mod support;
 
 mod alike;
+mod chaos;
 mod connect;
 mod functions;
 mod queue;

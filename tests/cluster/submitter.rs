@@ -1,6 +1,6 @@
 //! Submitters that cancel, end, and die.
 
-use crate::functions::{GATE, LENGTH, RUN, SQUARE, noted, notes, open_gate};
+use crate::functions::{ECHO, GATE, LENGTH, RUN, SQUARE, noted, notes, open_gate};
 use crate::server::{Server, eventually, queued};
 use crate::support::alarm;
 use crate::worker::{self, Here, Process};
@@ -180,24 +180,45 @@ fn a_submitter_that_was_paused_for_long_gets_its_results() {
 }
 
 #[test]
-fn an_argument_that_is_too_large_is_an_error() {
+fn large_arguments_and_results_come_through_and_leave_nothing_behind() {
     let _alarm = alarm();
     let Some(server) = Server::start() else {
         return;
     };
     let cluster = worker::cluster(&server);
-    let _worker = Here::threads(&server, 1);
-    assert_eq!(
-        cluster.call(LENGTH, vec![0; 500_000]).join().unwrap(),
-        500_000
-    );
-    let error = cluster.call(LENGTH, vec![0; 2 << 20]).join().unwrap_err();
-    let text = error.to_string();
-    assert!(
-        text.contains("the argument of function \"length\""),
-        "{text}"
-    );
-    assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
+    let _workers = [Here::threads(&server, 2), Here::threads(&server, 2)];
+    let sizes = [1_000, 1_040_000, 1_100_000, 5_000_000];
+    let text = |size: usize| "abcdefg".repeat(size / 7);
+    let calls = sizes.map(|size| (size, cluster.call(ECHO, text(size))));
+    for (size, call) in as_completed(calls) {
+        assert!(call.join().unwrap() == text(size), "{size} bytes");
+    }
+    let length = cluster.call(LENGTH, text(3_000_000));
+    assert_eq!(length.join().unwrap(), 3_000_000 / 7 * 7);
+    let cancelled = cluster.call(ECHO, text(3_000_000));
+    cancelled.cancel();
+    drop(cluster);
+    eventually("nothing is left", || queued(&server, "default_large") == 0);
+    assert_eq!(queued(&server, "default"), 0);
+}
+
+#[test]
+fn a_large_result_is_read_though_the_server_is_killed() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let _worker = Here::threads(&server, 2);
+    let text = |n: u32| n.to_string().repeat(3_000_000);
+    let calls: Vec<_> = (0..8).map(|n| (n, cluster.call(ECHO, text(n)))).collect();
+    for (seen, (n, call)) in as_completed(calls).enumerate() {
+        assert!(call.join().unwrap() == text(n));
+        if seen == 1 {
+            server.kill();
+            server.restart();
+        }
+    }
 }
 
 #[test]
