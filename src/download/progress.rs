@@ -2,6 +2,7 @@
 
 use super::event::{Event, Observer};
 use super::report::{DownloadStatus, Entry};
+use super::text::{Plain, without_password};
 use crate::sync::Mutex;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
@@ -91,6 +92,21 @@ impl Progress {
         self.0.total.abandon();
     }
 
+    /// Prints a line above the bars, or by itself where there are none; control
+    /// characters in it are escaped, and it is cut if it is very long.
+    ///
+    /// Blocks until it is written. Does nothing if standard error is closed.
+    pub fn println(&self, line: &str) {
+        let line = Plain(line);
+        let printed = if self.0.all.is_hidden() {
+            writeln!(io::stderr(), "{line}")
+        } else {
+            self.0.all.println(line.to_string())
+        };
+        // Where errors cannot be told, there is nobody to tell.
+        drop(printed);
+    }
+
     fn count_bytes(&self, received: u64) {
         let before = self.0.received.fetch_add(received, Ordering::Relaxed);
         if self.0.all.is_hidden() {
@@ -136,19 +152,9 @@ impl Progress {
         }
         self.0.total.inc(1);
         if let (Some(error), true) = (entry.error(), entry.status() != DownloadStatus::Cancelled) {
-            self.print(&format!("{key}: {error}: {}", entry.url()));
+            let url = without_password(entry.url());
+            self.println(&format!("{key}: {error}: {url}"));
         }
-    }
-
-    /// Prints a line above the bars, or by itself where there are none.
-    fn print(&self, line: &str) {
-        let printed = if self.0.all.is_hidden() {
-            writeln!(io::stderr(), "{line}")
-        } else {
-            self.0.all.println(line)
-        };
-        // Where errors cannot be told, there is nobody to tell.
-        drop(printed);
     }
 }
 
