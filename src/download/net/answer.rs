@@ -7,8 +7,10 @@
 //! to be before the next request.
 
 use super::chunks::Chunks;
+use super::forward::Forward;
 use super::head::{Framing, Head};
-use super::transport::{Fault, LOOK, deadline_of, left_until, no_later};
+use super::ready::Ready;
+use super::transport::{Fault, LOOK, deadline_of, left_until, no_later, transmit};
 use std::fmt;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -46,8 +48,7 @@ enum Next {
 /// A connection to a server, or to the proxy that asks it.
 pub(crate) struct AnswerTransport {
     inner: Box<dyn Transport>,
-    /// What is written before the path of each request, where a proxy is asked
-    /// for a URL, and after its first line.
+    /// How requests are rewritten for a proxy.
     forward: Option<Forward>,
     next: Next,
     /// What has been read and made fit for ureq.
@@ -55,15 +56,6 @@ pub(crate) struct AnswerTransport {
     /// When the body is to have come, where nobody wants it.
     unwanted_until: Option<Instant>,
     lease: Lease,
-}
-
-/// How a proxy is asked for a URL.
-#[derive(Clone)]
-pub(crate) struct Forward {
-    /// As in `http://example.org:8080`.
-    pub(crate) origin: String,
-    /// The value of `Proxy-Authorization`.
-    pub(crate) authorization: Option<String>,
 }
 
 impl AnswerTransport {
@@ -172,28 +164,6 @@ impl AnswerTransport {
             }
         }
     }
-
-    /// Writes the request as a proxy is asked.
-    fn transmit_forward(
-        &mut self,
-        forward: &Forward,
-        amount: usize,
-        timeout: NextTimeout,
-    ) -> Result<(), ureq::Error> {
-        let request = self.inner.buffers().output()[..amount].to_vec();
-        let Some((method, rest)) = split_once(&request, b" ") else {
-            return self.inner.transmit_output(amount, timeout);
-        };
-        let (line, rest) = split_once(rest, b"\r\n").unwrap_or((rest, b""));
-        let mut all = [method, b" ", forward.origin.as_bytes(), line, b"\r\n"].concat();
-        if let Some(authorization) = &forward.authorization {
-            all.extend_from_slice(b"proxy-authorization: ");
-            all.extend_from_slice(authorization.as_bytes());
-            all.extend_from_slice(b"\r\n");
-        }
-        all.extend_from_slice(rest);
-        transmit(&mut *self.inner, &all, timeout)
-    }
 }
 
 /// Says what an error of the connection means. ureq would take some for the
@@ -213,28 +183,6 @@ fn fault(error: ureq::Error, is_stale: bool) -> ureq::Error {
     }
 }
 
-/// Sends bytes that may be more than there is room for.
-pub(crate) fn transmit(
-    transport: &mut dyn Transport,
-    mut bytes: &[u8],
-    timeout: NextTimeout,
-) -> Result<(), ureq::Error> {
-    while !bytes.is_empty() {
-        let output = transport.buffers().output();
-        let amount = bytes.len().min(output.len());
-        let (now, later) = bytes.split_at(amount);
-        output[..amount].copy_from_slice(now);
-        transport.transmit_output(amount, timeout)?;
-        bytes = later;
-    }
-    Ok(())
-}
-
-fn split_once<'a>(bytes: &'a [u8], by: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = bytes.windows(by.len()).position(|part| part == by)?;
-    Some((&bytes[..at], &bytes[at + by.len()..]))
-}
-
 fn is_reset(error: &ureq::Error) -> bool {
     matches!(error, ureq::Error::Io(error) if matches!(Fault::of(error), Some(Fault::Reset(_))))
 }
@@ -252,8 +200,11 @@ impl Transport for AnswerTransport {
         let is_first_part = !matches!(self.next, Next::Head(_));
         self.next = Next::Head(Head::default());
         self.unwanted_until = None;
-        let outcome = match self.forward.clone() {
-            Some(forward) if is_first_part => self.transmit_forward(&forward, amount, timeout),
+        let outcome = match &self.forward {
+            Some(forward) if is_first_part => {
+                let request = forward.rewrite(&self.inner.buffers().output()[..amount]);
+                transmit(&mut *self.inner, &request, timeout)
+            }
             _ => self.inner.transmit_output(amount, timeout),
         };
         let is_stale = self.lease == Lease::Again;
@@ -306,59 +257,5 @@ impl fmt::Debug for AnswerTransport {
             .field("inner", &self.inner)
             .field("lease", &self.lease)
             .finish_non_exhaustive()
-    }
-}
-
-/// Input that is there already.
-#[derive(Debug, Default)]
-struct Ready {
-    bytes: Vec<u8>,
-    consumed: usize,
-    /// Whether the last look at it made use of some.
-    has_progress: bool,
-}
-
-impl Ready {
-    fn is_empty(&self) -> bool {
-        self.consumed == self.bytes.len()
-    }
-
-    fn put(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.is_empty() {
-            self.bytes.clear();
-            self.consumed = 0;
-        }
-        write(&mut self.bytes);
-        self.has_progress = true;
-    }
-}
-
-/// ureq writes nothing into it.
-impl Buffers for Ready {
-    fn output(&mut self) -> &mut [u8] {
-        &mut []
-    }
-
-    fn input(&self) -> &[u8] {
-        &self.bytes[self.consumed..]
-    }
-
-    fn input_append_buf(&mut self) -> &mut [u8] {
-        &mut []
-    }
-
-    fn input_appended(&mut self, _amount: usize) {}
-
-    fn input_consume(&mut self, amount: usize) {
-        self.has_progress = amount > 0;
-        self.consumed += amount;
-    }
-
-    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        (&mut [], &mut [])
-    }
-
-    fn can_use_input(&self) -> bool {
-        !self.is_empty() && self.has_progress
     }
 }

@@ -5,7 +5,9 @@ pub(crate) mod stop;
 pub(crate) mod transport;
 
 mod chunks;
+mod forward;
 pub(crate) mod head;
+mod ready;
 
 mod answer;
 mod connect;

@@ -1,7 +1,8 @@
 //! The way through a proxy: a tunnel for https, requests by URL for http.
 
-use super::answer::{Forward, transmit};
-use super::transport::{Fault, deadline_of, left_until};
+use super::forward::Forward;
+use super::transport::{Fault, deadline_of, left_until, transmit};
+use std::io::ErrorKind;
 use ureq::Proxy;
 use ureq::http::Uri;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
@@ -56,7 +57,7 @@ pub(crate) fn tunnel(
     let mut answer = Vec::new();
     loop {
         if !transport.await_input(left_until(deadline, timeout)?)? {
-            return Err(Fault::Malformed("proxy closed the connection").into_error());
+            return Err(Fault::Reset(ErrorKind::UnexpectedEof.into()).into_error());
         }
         let buffers = transport.buffers();
         let received = buffers.input().len();

@@ -190,6 +190,23 @@ impl fmt::Debug for TcpTransport {
     }
 }
 
+/// Sends bytes that may be more than there is room for.
+pub(crate) fn transmit(
+    transport: &mut dyn Transport,
+    mut bytes: &[u8],
+    timeout: NextTimeout,
+) -> Result<(), ureq::Error> {
+    while !bytes.is_empty() {
+        let output = transport.buffers().output();
+        let amount = bytes.len().min(output.len());
+        let (now, later) = bytes.split_at(amount);
+        output[..amount].copy_from_slice(now);
+        transport.transmit_output(amount, timeout)?;
+        bytes = later;
+    }
+    Ok(())
+}
+
 pub(crate) fn deadline_of(timeout: NextTimeout) -> Option<Instant> {
     if timeout.after.is_not_happening() {
         return None;
