@@ -235,20 +235,20 @@ fn secure(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn answers_at_random_spoil_no_neighbour() {
-    plain(0..1000);
+    plain(0..300);
 }
 
 #[cfg(feature = "rustls")]
 #[test]
 fn answers_at_random_over_tls_spoil_no_neighbour() {
-    secure(0..300);
+    secure(0..100);
 }
 
 /// `cargo test --release -p download_tests -- --ignored eighty_thousand`
 #[test]
 #[ignore = "takes minutes"]
 fn eighty_thousand_answers_spoil_no_neighbour() {
-    for block in 0..60 {
+    for block in 0..80 {
         plain(block * 1000..(block + 1) * 1000);
     }
 }
