@@ -185,6 +185,21 @@ pub struct WaitTimeoutError;
 /// unfinished, and returns the handle.
 ///
 /// Dropping it detaches the task.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{CancelToken, ThreadPool};
+/// use std::time::Duration;
+///
+/// let (pool, token) = (ThreadPool::new(1), CancelToken::new());
+/// let seen = token.clone();
+/// let unfinished = pool.submit(move || seen.sleep(Duration::MAX)).try_join().unwrap_err();
+/// assert_eq!(unfinished.to_string(), "task unfinished");
+/// token.cancel();
+/// assert!(!unfinished.into_handle().join()?);
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
 #[derive(Debug, Error)]
 #[error("task unfinished")]
 pub struct TryJoinError<H> {

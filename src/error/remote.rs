@@ -172,8 +172,6 @@ impl super::JoinError {
 /// The error of `try_call`: the argument, and why the call was not accepted.
 ///
 /// Dropping it drops the argument.
-#[derive(Error)]
-#[error("{reason}")]
 pub struct TryCallError<A> {
     argument: A,
     reason: Rejected,
@@ -195,6 +193,19 @@ impl<A> TryCallError<A> {
     #[must_use]
     pub fn into_argument(self) -> A {
         self.argument
+    }
+}
+
+impl<A> fmt::Display for TryCallError<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.reason, f)
+    }
+}
+
+/// Its message and source are those of the reason.
+impl<A> std::error::Error for TryCallError<A> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.reason.source()
     }
 }
 

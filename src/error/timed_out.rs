@@ -8,16 +8,13 @@ use thiserror::Error;
 /// # Examples
 ///
 /// ```
-/// use as_completed::{JoinError, TimedOut};
+/// use as_completed::ThreadPool;
+/// use std::time::Duration;
 ///
-/// fn seconds(error: &JoinError) -> Option<u64> {
-///     match error {
-///         JoinError::TimedOut(timed_out) => Some(timed_out.limit().as_secs()),
-///         _ => None,
-///     }
-/// }
-/// # let _ = TimedOut::limit;
-/// # assert_eq!(seconds(&JoinError::Cancelled), None);
+/// let pool = ThreadPool::new(1);
+/// let limit = Duration::from_millis(5);
+/// let handle = pool.submit_with_timeout(limit, |token| token.sleep(Duration::MAX));
+/// assert_eq!(handle.join().unwrap_err().to_string(), "task ran for longer than 5ms");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("task ran for longer than {:?}", self.limit())]
@@ -35,6 +32,20 @@ impl TimedOut {
     }
 
     /// Returns how long the task was allowed to run, up to 584 years.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{JoinError, ThreadPool};
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let limit = Duration::from_millis(5);
+    /// match pool.submit_with_timeout(limit, |token| token.sleep(Duration::MAX)).join() {
+    ///     Err(JoinError::TimedOut(timed_out)) => assert_eq!(timed_out.limit(), limit),
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// ```
     #[must_use]
     pub fn limit(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds)

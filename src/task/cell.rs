@@ -167,6 +167,11 @@ impl<F, T, S> Cell<F, T, S> {
     }
 
     #[cfg(all(test, not(as_completed_loom)))]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.slot.try_lock().is_none()
+    }
+
+    #[cfg(all(test, not(as_completed_loom)))]
     pub(crate) fn watchers(&self) -> usize {
         self.slot.lock().watchers.as_slice().len()
     }

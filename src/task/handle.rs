@@ -18,6 +18,17 @@ use std::time::{Duration, Instant};
 /// The counterpart of Python's `Future` and of [`std::thread::JoinHandle`]:
 /// the [`ScopedJoinHandle`] of a task that borrows nothing. All methods are
 /// documented there.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{JoinHandle, ThreadPool};
+///
+/// let pool = ThreadPool::new(2);
+/// let squares: Vec<JoinHandle<u32>> = (1..=3).map(|n| pool.submit(move || n * n)).collect();
+/// let sum: u32 = squares.into_iter().map(|square| square.join().unwrap()).sum();
+/// assert_eq!(sum, 14);
+/// ```
 #[doc(alias = "Future")]
 pub type JoinHandle<T> = ScopedJoinHandle<'static, T>;
 
@@ -531,8 +542,9 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
 
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests {
-    use super::super::cell::Cell;
+    use super::super::cell::{Cell, Ran};
     use super::*;
+    use crate::error::Rejected;
     use std::task::Waker;
 
     #[test]
@@ -546,6 +558,27 @@ mod tests {
         ] {
             assert_eq!(handle.wait_timeout(timeout), Err(WaitTimeoutError));
             assert_eq!(cell.watchers(), 0);
+        }
+    }
+
+    /// Each end of a task calls its callbacks where they may look into the task,
+    /// whose lock is not taken twice.
+    #[test]
+    fn callbacks_run_outside_of_the_lock_of_the_task() {
+        let ends: [fn(&dyn AnyCell); 4] = [
+            |cell| assert!(cell.run() == Ran::Yes),
+            |cell| assert!(cell.cancel()),
+            |cell| cell.reject(Rejected::Lost),
+            |cell| cell.withdraw(None).unwrap().notify(cell.id()),
+        ];
+        for end in ends {
+            let cell = Arc::new(Cell::new(|| 1, ()));
+            let (sender, is_free) = std::sync::mpsc::channel();
+            let inside = Arc::clone(&cell);
+            let callback = move |_| sender.send(!inside.is_locked()).unwrap();
+            JoinHandle::new(Arc::clone(&cell) as _).on_done(callback);
+            end(&*cell);
+            assert_eq!(is_free.recv(), Ok(true));
         }
     }
 

@@ -60,6 +60,33 @@ use std::fmt;
 /// Dropping a task that has not run resolves its handle to
 /// [`Rejected::Lost`](crate::Rejected::Lost), so that nobody waits for it for
 /// ever.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{Executor, ExecutorExt, RejectedTask, Task};
+/// use std::sync::Mutex;
+///
+/// /// Keeps its tasks until somebody runs them.
+/// #[derive(Default)]
+/// struct Later(Mutex<Vec<Task>>);
+///
+/// impl Executor for Later {
+///     fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+///         self.0.lock().unwrap().push(task);
+///         Ok(())
+///     }
+/// }
+///
+/// let later = Later::default();
+/// let (four, lost) = (later.submit(|| 4), later.submit(|| 5));
+/// let mut tasks = later.0.into_inner().unwrap();
+/// drop(tasks.pop());
+/// tasks.pop().unwrap().run();
+/// assert_eq!(four.join()?, 4);
+/// assert!(lost.join().unwrap_err().is_rejected());
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
 #[must_use = "a task that is dropped without being run is lost to its handle"]
 pub struct Task(pub(crate) ErasedTask<'static>);
 

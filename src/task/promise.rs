@@ -102,6 +102,13 @@ impl<T: Send + 'static> Promise<T> {
     }
 
     /// Returns the id of the task, the same as its handle's. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (promise, handle) = as_completed::promise::<u32>();
+    /// assert_eq!(promise.id(), handle.id());
+    /// ```
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.there().id
@@ -160,6 +167,19 @@ impl<T: Send + 'static> Promise<T> {
     /// notified where the task was pending. Its panic is reported by the panic
     /// hook and goes no further. It is dropped without being run when the
     /// promise is settled or dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::promise;
+    /// use std::sync::mpsc;
+    ///
+    /// let (promise, handle) = promise::<u32>();
+    /// let (sender, receiver) = mpsc::channel();
+    /// promise.on_cancel(move || sender.send("stop").unwrap());
+    /// assert!(handle.cancel());
+    /// assert_eq!(receiver.recv(), Ok("stop"));
+    /// ```
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
         let mut slot = self.there().slot.lock();
         if slot.asked {
