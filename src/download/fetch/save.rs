@@ -172,12 +172,17 @@ impl Draft {
         if overwrite != Overwrite::Never {
             self.take_mode_of(target)?;
         }
+        // Before the file has its name: an error leaves everything as it was.
+        let directory = match target.parent() {
+            Some(path) if durability == Durability::FileAndDirectory => {
+                Some((open_directory(path).map_err(failed("sync", path))?, path))
+            }
+            _ => None,
+        };
         let committed = self.give_name(target, overwrite)?;
         self.checkpoints = None;
-        if durability == Durability::FileAndDirectory {
-            if let Some(directory) = target.parent() {
-                sync_directory(directory).map_err(failed("sync", directory))?;
-            }
+        if let Some((directory, path)) = directory {
+            directory.sync_all().map_err(failed("sync", path))?;
         }
         Ok(committed)
     }
@@ -276,13 +281,25 @@ impl Drop for Draft {
 /// A new entry of a folder survives a crash once the folder has been synced;
 /// systems other than Unix do not let a folder be opened for that.
 #[cfg(unix)]
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+fn open_directory(path: &Path) -> io::Result<File> {
+    File::open(path)
 }
 
 #[cfg(not(unix))]
-fn sync_directory(_directory: &Path) -> io::Result<()> {
-    Ok(())
+fn open_directory(_path: &Path) -> io::Result<NoDirectory> {
+    Ok(NoDirectory)
+}
+
+/// Stands for a folder that is not opened.
+#[cfg(not(unix))]
+struct NoDirectory;
+
+#[cfg(not(unix))]
+impl NoDirectory {
+    #[expect(clippy::unused_self, reason = "it stands for a file, which has one")]
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Reading and writing at a place, beside others who do so elsewhere.

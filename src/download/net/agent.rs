@@ -5,6 +5,7 @@ use super::resolve::CachingResolver;
 use super::route::RouteConnector;
 use crate::download::error::DownloaderBuildError;
 use crate::download::settings::{Proxy, Settings, finite};
+use ureq::http::Uri;
 
 /// Large enough for a large body to come in few system calls: with a quarter of it, a
 /// download takes a third longer. Pages that no answer fills take no memory.
@@ -48,28 +49,62 @@ pub(crate) fn build_agent(
 }
 
 fn build_proxy(proxy: &Proxy) -> Result<Option<ureq::Proxy>, DownloaderBuildError> {
-    let found = match proxy {
-        Proxy::Direct => None,
-        Proxy::Environment => ureq::Proxy::try_from_env(),
-        Proxy::Url(url) => Some(
-            ureq::Proxy::new(url)
-                .map_err(|error| DownloaderBuildError::Proxy(error.to_string()))?,
-        ),
-    };
-    match &found {
-        Some(proxy)
-            if !matches!(
-                proxy.protocol(),
-                ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https
-            ) =>
-        {
-            Err(DownloaderBuildError::Proxy(format!(
-                "{:?} is not supported, only http and https are",
-                proxy.protocol()
-            )))
-        }
-        _ => Ok(found),
+    match proxy {
+        Proxy::Direct => Ok(None),
+        Proxy::Environment => proxy_of_environment(),
+        Proxy::Url(url) => parse_proxy(url).map(Some),
     }
+    .map_err(DownloaderBuildError::Proxy)
+}
+
+/// Reads the variables as ureq does, which ignores what it cannot use, and would then
+/// connect without a proxy.
+fn proxy_of_environment() -> Result<Option<ureq::Proxy>, String> {
+    const NAMES: [&str; 6] = [
+        "ALL_PROXY",
+        "all_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+    ];
+    for name in NAMES {
+        let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let checked = match value.to_str() {
+            None => Err("not a text".to_owned()),
+            Some(url) => parse_proxy(url),
+        };
+        checked.map_err(|error| format!("{name}: {error}"))?;
+        // With the exceptions of NO_PROXY.
+        return Ok(ureq::Proxy::try_from_env());
+    }
+    Ok(None)
+}
+
+fn parse_proxy(url: &str) -> Result<ureq::Proxy, String> {
+    let proxy = ureq::Proxy::new(url).map_err(|error| error.to_string())?;
+    if !matches!(
+        proxy.protocol(),
+        ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https
+    ) {
+        return Err(format!(
+            "{:?} is not supported, only http and https are",
+            proxy.protocol()
+        ));
+    }
+    let uri = url.parse::<Uri>().ok();
+    let authority = uri.as_ref().and_then(Uri::authority);
+    // ureq would take the usual port.
+    let has_wrong_port = authority.is_some_and(|authority| {
+        let host_and_port = authority.as_str().rsplit('@').next();
+        host_and_port != Some(authority.host()) && authority.port_u16().is_none()
+    });
+    if has_wrong_port {
+        return Err("port is not a number below 65536".to_owned());
+    }
+    Ok(proxy)
 }
 
 #[cfg(feature = "rustls")]

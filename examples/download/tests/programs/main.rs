@@ -3,6 +3,7 @@
 #[cfg(unix)]
 mod signals;
 
+mod environment;
 mod lists;
 mod output;
 

@@ -1,0 +1,62 @@
+//! What surrounds the program: the proxy of the environment, and a folder that cannot
+//! be synced.
+
+use super::{Ended, Folder, start_server};
+
+#[test]
+fn proxy_of_the_environment_that_cannot_be_used_is_an_error() {
+    let (server, url) = start_server();
+    for value in [
+        "http://user:s3cret@host:port",
+        "socks5://user:s3cret@host:1",
+    ] {
+        let folder = Folder::new();
+        let mut command = folder.command([&url]);
+        command.env("HTTP_PROXY", value);
+        let ended = Ended::new(&command.output().expect("the program starts"));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        let error = "error: proxy cannot be used: HTTP_PROXY: ";
+        assert!(ended.err.starts_with(error), "{ended:?}");
+        assert!(!ended.err.contains("s3cret"), "{ended:?}");
+    }
+    assert_eq!(server.requests(), 0);
+}
+
+#[test]
+fn empty_proxy_of_the_environment_is_none() {
+    let (_server, url) = start_server();
+    let folder = Folder::new();
+    let mut command = folder.command([&url]);
+    command.env("HTTP_PROXY", "");
+    let ended = Ended::new(&command.output().expect("the program starts"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn folder_that_cannot_be_synced_is_an_error_before_the_file_is_there() {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+
+    const NOBODY: u32 = 65534;
+
+    let (_server, url) = start_server();
+    let folder = Folder::new();
+    let flags = folder.0.join("flags");
+    fs::create_dir(&flags).expect("the folder is writable");
+    let mut command = folder.command(["--sync", "-d", "flags", &url]);
+    let is_root = fs::metadata(&flags).expect("it was just created").uid() == 0;
+    if is_root {
+        // Permissions do not hold for root.
+        chown(&flags, Some(NOBODY), None).expect("root may");
+        command.uid(NOBODY);
+    }
+    // Files can be created in it, and it cannot be opened.
+    let set_mode = |mode| fs::set_permissions(&flags, Permissions::from_mode(mode));
+    set_mode(0o300).expect("it is ours");
+    let ended = Ended::new(&command.output().expect("the program starts"));
+    set_mode(0o700).expect("it is ours");
+    assert_eq!(ended.code, Some(23), "{ended:?}");
+    assert_eq!(Folder(flags).names(), [""; 0]);
+}
