@@ -153,8 +153,12 @@ const PAUSES: u32 = 4;
 /// it: a few microseconds on a machine with nothing else to do.
 const YIELDS: u32 = 16;
 
-/// Yields that have taken this long were not free.
+/// Yields that have taken this long were not free, and the next so many waits
+/// do without.
 const BUSY: Duration = Duration::from_micros(50);
+const WAITS: u32 = 10_000;
+
+static WITHOUT_YIELDS: AtomicU32 = AtomicU32::new(0);
 
 /// Waits a few microseconds for `done`, about what going to sleep and being
 /// woken would cost; says whether it became true.
@@ -173,15 +177,22 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
             }
         }
     }
+    let left = WITHOUT_YIELDS.load(Ordering::Relaxed);
+    if left > 0 {
+        // Waits that meet here may count as one.
+        WITHOUT_YIELDS.store(left - 1, Ordering::Relaxed);
+        return false;
+    }
     let start = Instant::now();
     for _ in 0..YIELDS {
         thread::yield_now();
         if done() {
             return true;
         }
-        // Others want the processor: each yield may cost a slice of their time,
+        // Others want the processor: a yield costs a slice of the time of each,
         // and a wake-up does not wait for that.
         if start.elapsed() > BUSY {
+            WITHOUT_YIELDS.store(WAITS, Ordering::Relaxed);
             break;
         }
     }

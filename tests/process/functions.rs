@@ -25,10 +25,12 @@ pub(crate) const HANG: Function<String, ()> = Function::new("hang", |path| {
         thread::sleep(Duration::from_secs(60));
     }
 });
+/// Starts a shell that starts a program, and writes the ids of all three to the
+/// path.
 pub(crate) const GRANDCHILD: Function<String, ()> = Function::new("grandchild", |path| {
-    let mut sleeper = Command::new("sleep").arg("1000").spawn().unwrap();
-    write(&path, &format!("{} {}", std::process::id(), sleeper.id()));
-    sleeper.wait().unwrap();
+    let script = r#"sleep 100 & echo $PPID $$ $! > "$0.part"; mv "$0.part" "$0"; wait"#;
+    let status = Command::new("sh").args(["-c", script, &path]).status();
+    unreachable!("it was not killed: {status:?}");
 });
 pub(crate) const LENGTH: Function<Vec<u64>, Vec<u64>> = Function::new("there_and_back", |all| all);
 pub(crate) const STDIN: Function<(), usize> = Function::new("stdin", |()| {
