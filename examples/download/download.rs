@@ -12,11 +12,11 @@
 mod arguments;
 mod list;
 mod screen;
-mod signals;
 
 use arguments::Arguments;
 use as_completed::{CancelToken, ThreadPool};
 use clap::Parser;
+use flags::signals::cancel_on_signals;
 use list::{Jobs, Source};
 use screen::Screen;
 use std::error::Error;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
     let token = CancelToken::new();
-    let signalled = signals::cancel_on_signals(&token)?;
+    let signalled = cancel_on_signals(&token)?;
     let sources = arguments.sources.iter().map(|source| Source::open(source));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let is_url = |source: &Source| matches!(source, Source::Url(_));

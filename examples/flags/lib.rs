@@ -16,6 +16,8 @@ mod texts;
 
 pub mod options;
 pub mod server;
+#[cfg(feature = "download")]
+pub mod signals;
 
 #[cfg(feature = "download")]
 pub use program::{Connections, main};

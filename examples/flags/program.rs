@@ -5,6 +5,7 @@ use super::arguments::{Arguments, Site};
 use super::codes::Code;
 use super::screen::{Screen, say};
 use super::server::{FlagServer, allow_open_files};
+use super::signals::cancel_on_signals;
 use super::texts;
 use as_completed::download::{Downloader, Job, Proxy};
 use as_completed::{CancelToken, Executor};
@@ -54,6 +55,8 @@ fn run<E: Executor>(
     // Each connection takes a file descriptor, and two if the server is in
     // this process; the usual limit is 1,024.
     allow_open_files()?;
+    let token = CancelToken::new();
+    let signalled = cancel_on_signals(&token)?;
     let server = match (arguments.site, &arguments.base_url) {
         (Site::Own(label), None) => Some(FlagServer::start(
             arguments.server.source(),
@@ -71,7 +74,6 @@ fn run<E: Executor>(
         None => Proxy::Environment,
     };
 
-    let token = stop_on_ctrl_c()?;
     let downloader = Downloader::builder(DIRECTORY)
         // For each worker, one that runs and one that is ready.
         .max_in_flight(2 * connections)
@@ -95,10 +97,11 @@ fn run<E: Executor>(
     let report = report?;
 
     say(io::stdout(), &texts::end(&report));
-    if report.is_cancelled() {
-        say(io::stderr(), "interrupted\n");
+    if !report.is_cancelled() {
+        return Ok(report.exit_code());
     }
-    Ok(report.exit_code())
+    say(io::stderr(), "interrupted\n");
+    Ok(signalled.exit_code().unwrap_or(report.exit_code()))
 }
 
 fn job(code: Code, url: &str) -> Job<Code> {
@@ -107,18 +110,4 @@ fn job(code: Code, url: &str) -> Job<Code> {
         format!("{url}/{}", code.path()),
         format!("{code}.gif"),
     )
-}
-
-/// Returns a token that the first Ctrl-C cancels. The second Ctrl-C exits at
-/// once.
-fn stop_on_ctrl_c() -> Result<CancelToken, ctrlc::Error> {
-    let token = CancelToken::new();
-    let cancelled = token.clone();
-    ctrlc::set_handler(move || {
-        if cancelled.is_cancelled() {
-            std::process::exit(130);
-        }
-        cancelled.cancel();
-    })?;
-    Ok(token)
 }

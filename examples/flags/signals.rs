@@ -5,12 +5,17 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The exit code that goes with the signal that came, or 0.
-#[derive(Clone, Default)]
-pub(super) struct Signalled(Arc<AtomicU8>);
+/// The signal that came, if one did.
+#[derive(Debug, Clone, Default)]
+pub struct Signalled(
+    /// The exit code that goes with it, or 0.
+    Arc<AtomicU8>,
+);
 
 impl Signalled {
-    pub(super) fn exit_code(&self) -> Option<u8> {
+    /// Returns 128 and the number of the signal that came last, if one did.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<u8> {
         Some(self.0.load(Ordering::Relaxed)).filter(|code| *code > 0)
     }
 
@@ -27,8 +32,12 @@ impl Signalled {
 /// is closed; not where the signal is ignored, as under `nohup`.
 ///
 /// To be called before other threads start, which would receive the signals instead.
+///
+/// # Errors
+///
+/// If the system refuses.
 #[cfg(unix)]
-pub(super) fn cancel_on_signals(token: &CancelToken) -> Result<Signalled, Box<dyn Error>> {
+pub fn cancel_on_signals(token: &CancelToken) -> Result<Signalled, Box<dyn Error>> {
     use nix::sys::signal::{SigSet, Signal};
 
     let signalled = Signalled::default();
@@ -60,8 +69,13 @@ fn ignored_signals() -> u64 {
         .unwrap_or(0)
 }
 
+/// Cancels the token when Ctrl-C is pressed.
+///
+/// # Errors
+///
+/// If the system refuses.
 #[cfg(not(unix))]
-pub(super) fn cancel_on_signals(token: &CancelToken) -> Result<Signalled, Box<dyn Error>> {
+pub fn cancel_on_signals(token: &CancelToken) -> Result<Signalled, Box<dyn Error>> {
     let signalled = Signalled::default();
     let (ours, token) = (signalled.clone(), token.clone());
     ctrlc::set_handler(move || ours.receive(130, &token))?;
