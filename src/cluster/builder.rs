@@ -4,7 +4,7 @@ use super::connect;
 use super::error::ClusterError;
 use super::large;
 use super::settings::{Login, Settings, Storage, connection_settings};
-use super::submitter;
+use super::submitter::{self, Identity};
 use super::{Cluster, Link, State};
 use crate::function::Functions;
 use crate::sync::{Condvar, Mutex, unbounded};
@@ -40,6 +40,7 @@ pub struct ClusterBuilder {
     functions: Functions,
     settings: Settings,
     deliveries: u32,
+    grace: Duration,
 }
 
 impl ClusterBuilder {
@@ -48,6 +49,7 @@ impl ClusterBuilder {
             functions,
             settings: Settings::new(url),
             deliveries: 3,
+            grace: Duration::from_secs(10),
         }
     }
 
@@ -58,6 +60,15 @@ impl ClusterBuilder {
     /// [`JoinError::WorkersLost`](crate::JoinError::WorkersLost).
     pub fn deliveries(mut self, workers: u32) -> Self {
         self.deliveries = workers.max(1);
+        self
+    }
+
+    /// Sets how long a call may wait for a worker that has its function, while
+    /// others are there; 10 seconds by default. Then it ends with
+    /// [`CallError::Unserved`](crate::CallError::Unserved). Without any worker a
+    /// call waits.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 
@@ -74,6 +85,7 @@ impl ClusterBuilder {
             functions,
             settings,
             deliveries,
+            grace,
         } = self;
         let (commands, to_obey) = unbounded_channel();
         let (settlements, to_settle) = unbounded();
@@ -92,18 +104,24 @@ impl ClusterBuilder {
                         Err(error) => return drop(report.send(Err(error))),
                     };
                     let id = connect::unique(&connection.client);
-                    let subject = connection.names.of_submitter(&id);
-                    let inbox = match connection.client.subscribe(subject).await {
-                        Ok(inbox) => inbox,
-                        Err(error) => {
-                            let error = ClusterError::Start(error.to_string());
-                            return drop(report.send(Err(error)));
+                    let of_submitter = connection.names.of_submitter(&id);
+                    let announcements = connection.names.announcements();
+                    let mut subscriptions = Vec::new();
+                    for subject in [of_submitter, announcements] {
+                        match connection.client.subscribe(subject).await {
+                            Ok(subscription) => subscriptions.push(subscription),
+                            Err(error) => {
+                                let error = ClusterError::Start(error.to_string());
+                                return drop(report.send(Err(error)));
+                            }
                         }
-                    };
+                    }
                     let is_bounded = connection.settings.queue_capacity.is_some();
                     let limit = large::limit(connection.client.server_info().max_payload);
                     if report.send(Ok((is_bounded, limit))).is_ok() {
-                        submitter::serve(connection, id, inbox, to_obey, settlements).await;
+                        let identity = Identity { id, grace };
+                        submitter::serve(connection, identity, subscriptions, to_obey, settlements)
+                            .await;
                     }
                 });
                 // Does not wait for a name that is being resolved.

@@ -4,7 +4,7 @@ use super::large::{Large, Running};
 use crate::task::JoinHandle;
 use async_nats::Subject;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// A call that this worker has.
@@ -24,8 +24,14 @@ pub(super) enum Stage {
         #[expect(dead_code, reason = "it ends when it is dropped")]
         task: Running,
     },
-    /// Waits for a slot, or runs. The number tells two runs of one call apart.
-    InPool(u64, JoinHandle<()>),
+    /// Waits for a slot, or runs.
+    InPool {
+        /// Tells two runs of one call apart.
+        run: u64,
+        handle: JoinHandle<()>,
+        function: &'static str,
+        started: Arc<OnceLock<Instant>>,
+    },
     /// Ended; the result, too large for its message, is being stored.
     Storing {
         answer: Bytes,

@@ -49,11 +49,25 @@ pub(super) enum ToSubmitter {
 pub(super) enum ToWorker {
     /// These answers have arrived.
     Arrived(Vec<u64>),
+    /// Says at once who it is.
+    Announce,
     /// Nobody waits for these calls any more: all, if none is named.
     Cancel {
         submitter: String,
         numbers: Vec<u64>,
     },
+}
+
+/// What a worker says of itself.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Announcement {
+    pub(super) worker: String,
+    pub(super) host: String,
+    pub(super) pid: u32,
+    pub(super) slots: usize,
+    pub(super) functions: Vec<String>,
+    /// What it runs, and for how long.
+    pub(super) running: Vec<(String, Duration)>,
 }
 
 /// How a call ended.
@@ -75,6 +89,8 @@ pub(super) enum Answer {
     Unknown(String, String, Vec<String>),
     Start(String),
     WorkersLost(u32),
+    /// The worker does not have the function; it has not ended.
+    Unserved,
     /// Function, part, length, limit.
     TooLarge(String, String, usize, usize),
     /// What this version cannot tell better.
@@ -127,6 +143,7 @@ impl Answer {
                 known,
             } => Self::Unknown(function, program, known),
             CallError::Start(cause) => Self::Start(cause),
+            other @ CallError::Unserved { .. } => Self::Other(other.to_string()),
             CallError::TooLarge {
                 function,
                 part,
@@ -143,7 +160,8 @@ impl Answer {
             Self::Panicked(message, thread, location) => {
                 JoinError::Panicked(Panic::elsewhere(message, thread, location))
             }
-            Self::Cancelled => JoinError::Cancelled,
+            // The submitter sends an unserved call again instead.
+            Self::Cancelled | Self::Unserved => JoinError::Cancelled,
             Self::Died(pid, signal, code, stderr) => {
                 // As the system encodes it.
                 let status = signal.or(code.map(|code| code << 8)).unwrap_or(0);

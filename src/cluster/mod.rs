@@ -26,6 +26,10 @@
 //   worker.<id>.pulled…    the deliveries, and the ends of pulls
 //   workers                cancellations, to all workers
 //   alive                  a submitter lives: three times in each lease
+//   announcements          who a worker is and what it runs, as often
+//   large.<submitter>.<call>.<tag>.<place>
+//                          chunks of what is too large for a message; in a stream
+//                          of its own, `as_completed_<queue>_large`
 //
 // A call, as its submitter sees it:
 //
@@ -57,6 +61,13 @@
 //   is in the stream, and sends again what is not.
 // - Cancelling settles the handle at once, deletes the message by its sequence,
 //   and tells all workers, which stop the run or skip the delivery.
+// - What is too large for a message is stored before the message that names it,
+//   and removed when the call has ended or its submitter is dead. An argument
+//   stays with its submitter, and a result with its worker, until then: either
+//   stores it again if the server has lost it.
+// - A worker that does not have a function gives the call to its submitter, which
+//   sends it again as long as some worker announces the function, and ends it
+//   after the grace if none does.
 // - A worker keeps no more calls at hand than it runs in a few milliseconds, and
 //   gives them back when it is stuck behind a long one.
 
@@ -69,6 +80,8 @@ mod api;
 mod large;
 
 mod message;
+
+mod status;
 
 mod connect;
 
@@ -84,6 +97,7 @@ mod worker;
 pub use self::builder::ClusterBuilder;
 pub use self::error::ClusterError;
 pub use self::settings::Storage;
+pub use self::status::{ClusterStatus, RunningCall, WorkerStatus};
 pub use self::worker::{Worker, WorkerBuilder};
 
 use self::large::{LONGEST, Large};
@@ -112,7 +126,8 @@ use tokio::sync::mpsc::UnboundedSender;
 /// server restarts, calls wait for it and go on.
 ///
 /// Callbacks of handles run on a thread of the cluster, which must not be blocked
-/// for long.
+/// for long. Where a call is, only [`status`](Self::status) tells: its handle is
+/// pending until it has ended.
 ///
 /// Dropping the cluster blocks: it takes no more calls and waits for those that
 /// have not ended. Without workers, or without a server, it waits until there
@@ -204,6 +219,23 @@ impl Cluster {
             self.link.idle.wait_until(&mut state, deadline);
         }
         Ok(())
+    }
+
+    /// Returns what the queue and its workers do.
+    ///
+    /// Blocks until the workers have had time to say it: for a fifth of a second,
+    /// or a third of the lease if that is shorter.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError`] if the server does not answer.
+    pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
+        let (status, told) = unbounded();
+        // Either end is gone only together with the client.
+        let ended = || ClusterError::Start("the client has ended".to_owned());
+        let asked = self.link.commands.send(Command::Status(status));
+        asked.map_err(|_| ended())?;
+        told.recv().map_err(|_| ended())?
     }
 
     /// Returns how many calls of this cluster have not ended.
@@ -348,6 +380,7 @@ impl Remote for Link {
         let (place, placed) = unbounded();
         let call = NewCall {
             number,
+            function,
             payload,
             large,
             settle,

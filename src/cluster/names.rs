@@ -106,6 +106,11 @@ impl Names {
         format!("{}.alive", self.prefix)
     }
 
+    /// The workers say here who they are and what they do.
+    pub(super) fn announcements(&self) -> String {
+        format!("{}.announcements", self.prefix)
+    }
+
     /// From where messages are pulled.
     pub(super) fn next(&self) -> String {
         format!("$JS.API.CONSUMER.MSG.NEXT.{}.{CONSUMER}", self.stream)

@@ -5,18 +5,17 @@ use super::api::{self, Refusal, Stored};
 use super::connect::{self, Connection, TURN, messages};
 use super::held::{Delivery, Held, Stage};
 use super::large::{self, LONGEST, Large};
-use super::message::{Answer, Call, ToSubmitter, ToWorker, pack, unpack};
+use super::message::{Announcement, Answer, Call, ToSubmitter, ToWorker, pack, unpack};
 use crate::error::{CallError, JoinError};
 use crate::executor::hand_over;
 use crate::function::{Functions, Route};
-use crate::process_pool::check_known;
 use crate::task::{CancelToken, Room, launch};
 use crate::thread_pool::ThreadPool;
 use async_nats::{Message, Subject};
 use bytes::Bytes;
 use serde_json::json;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
@@ -347,11 +346,12 @@ impl Serving<'_> {
             .names()
             .find(|name| *name == call.function);
         let lost = u64::from(call.lost) + delivery.deliveries - 1;
-        let known = check_known(&self.slots.functions, &call.function).map_err(JoinError::call);
         let refused = if lost >= u64::from(call.deliveries) {
-            Some(JoinError::WorkersLost(call.deliveries))
+            Some(Answer::WorkersLost(call.deliveries))
+        } else if function.is_none() {
+            Some(Answer::Unserved)
         } else {
-            known.err()
+            None
         };
         let sequence = delivery.sequence;
         let stage = match (refused, function, call.large) {
@@ -360,9 +360,9 @@ impl Serving<'_> {
                 self.fetch(sequence, &submitter, number, function, large)
             }
             (refused, ..) => {
-                let (answer, body) = Answer::of(Err(refused.unwrap_or(JoinError::Cancelled)));
+                let answer = refused.unwrap_or(Answer::Unserved);
                 Stage::Answered {
-                    answer: self.pack(number, sequence, answer, None, &body),
+                    answer: self.pack(number, sequence, answer, None, &[]),
                     result: None,
                     sent: now,
                 }
@@ -504,8 +504,10 @@ impl Serving<'_> {
         let route = Arc::clone(&self.slots.route);
         let token = CancelToken::new();
         let seen = token.clone();
+        let started = Arc::new(OnceLock::new());
+        let starts = Arc::clone(&started);
         let work = move || {
-            let start = Instant::now();
+            let start = *starts.get_or_init(Instant::now);
             let result = route.call(function, &argument, &seen);
             let _ = done.send(Done {
                 sequence,
@@ -517,7 +519,12 @@ impl Serving<'_> {
         };
         let threads = self.slots.threads;
         let handle = launch(work, token, |task| hand_over(threads, task, Room::Wait));
-        Stage::InPool(run, handle)
+        Stage::InPool {
+            run,
+            handle,
+            function,
+            started,
+        }
     }
 
     /// Makes the message that answers a call.
@@ -554,7 +561,7 @@ impl Serving<'_> {
         let Some(held) = self.held.get(&done.sequence) else {
             return;
         };
-        if !matches!(held.stage, Stage::InPool(run, _) if run == done.run) {
+        if !matches!(held.stage, Stage::InPool { run, .. } if run == done.run) {
             return;
         }
         if matches!(done.result, Err(JoinError::Cancelled)) {
@@ -612,6 +619,7 @@ impl Serving<'_> {
                     }
                 }
             }
+            Ok((ToWorker::Announce, _)) => self.announce().await,
             Ok((ToWorker::Cancel { submitter, numbers }, _)) => {
                 let submitter: Arc<str> = submitter.into();
                 let is_meant = |held: &Held| {
@@ -626,6 +634,29 @@ impl Serving<'_> {
             }
             // Of another version.
             Err(_) => {}
+        }
+    }
+
+    /// Says who this worker is and what it does.
+    async fn announce(&self) {
+        let running = self.held.values().filter_map(|held| match &held.stage {
+            Stage::InPool {
+                function, started, ..
+            } => Some(((*function).to_owned(), started.get()?.elapsed())),
+            _ => None,
+        });
+        let uname = rustix::system::uname();
+        let announcement = Announcement {
+            worker: self.id.clone(),
+            host: uname.nodename().to_string_lossy().into_owned(),
+            pid: std::process::id(),
+            slots: self.slots.threads.max_workers(),
+            functions: self.slots.functions.names().map(str::to_owned).collect(),
+            running: running.collect(),
+        };
+        if let Ok(message) = pack(&announcement, &[]) {
+            self.publish(self.connection.names.announcements(), message)
+                .await;
         }
     }
 
@@ -650,7 +681,7 @@ impl Serving<'_> {
         let had_not_started = match &held.stage {
             // Dropped with what is held.
             Stage::Fetching { .. } => true,
-            Stage::InPool(_, handle) => handle.cancel(),
+            Stage::InPool { handle, .. } => handle.cancel(),
             Stage::Storing { .. } | Stage::Answered { .. } => return false,
         };
         if had_not_started {
@@ -714,6 +745,7 @@ impl Serving<'_> {
         for (submitter, answer) in again {
             self.answer(&submitter, answer).await;
         }
+        self.announce().await;
         self.bury(3 * period).await;
         self.cancelled.retain(|_, at| at.elapsed() < 30 * period);
     }
@@ -737,9 +769,11 @@ impl Serving<'_> {
         let waiting: Vec<_> = self
             .held
             .iter()
-            .filter(
-                |(_, held)| matches!(&held.stage, Stage::InPool(_, handle) if !handle.is_running()),
-            )
+            .filter(|(_, held)| match &held.stage {
+                Stage::Fetching { .. } => true,
+                Stage::InPool { handle, .. } => !handle.is_running(),
+                Stage::Storing { .. } | Stage::Answered { .. } => false,
+            })
             .map(|(sequence, _)| *sequence)
             .collect();
         for sequence in waiting {
@@ -821,7 +855,7 @@ impl Serving<'_> {
     /// Gives back what has not ended by now.
     async fn end(mut self) {
         for (_, held) in std::mem::take(&mut self.held) {
-            if matches!(held.stage, Stage::InPool(..) | Stage::Fetching { .. }) {
+            if matches!(held.stage, Stage::InPool { .. } | Stage::Fetching { .. }) {
                 self.say(&held, "-NAK").await;
                 self.stop_run(&held);
             }

@@ -3,10 +3,12 @@
 
 use super::api::{self, QUEUE_FULL, Refusal, Stored};
 use super::connect::{self, Connection, TURN, messages};
+use super::error::ClusterError;
 use super::large::{self, Large, Running};
-use super::message::{ToSubmitter, ToWorker, pack, unpack};
+use super::message::{Announcement, Answer, ToSubmitter, ToWorker, pack, unpack};
 use super::names::Names;
-use crate::error::{JoinError, Rejected};
+use super::status::{ClusterStatus, WorkerStatus};
+use crate::error::{CallError, JoinError, Rejected};
 use crate::function::Settle;
 use crate::sync::Sender;
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
@@ -20,11 +22,13 @@ pub(super) enum Command {
     Call(NewCall),
     Cancel(u64),
     CancelAll(Sender<usize>),
+    Status(Sender<Result<ClusterStatus, ClusterError>>),
     Stop,
 }
 
 pub(super) struct NewCall {
     pub(super) number: u64,
+    pub(super) function: &'static str,
     /// The whole message.
     pub(super) payload: Bytes,
     /// The argument, if it is not in the message.
@@ -45,6 +49,9 @@ pub(super) type Settlement = (Settle, Result<Bytes, JoinError>);
 
 /// A call without an answer.
 struct Pending {
+    function: &'static str,
+    /// Since when workers that do not have the function are all that was found.
+    unserved: Option<Instant>,
     payload: Bytes,
     large: Option<(Large, Bytes)>,
     /// What stores the argument, or reads the result.
@@ -75,6 +82,11 @@ enum Found {
     Stream(String),
     /// A call is not there any more under the number it had.
     Gone(u64, u64),
+    /// How many calls the queue has, and who asks.
+    Calls(
+        Result<u64, Refusal>,
+        Sender<Result<ClusterStatus, ClusterError>>,
+    ),
     /// The argument of a call is stored.
     Put(u64),
     /// The result of a call, or why it could not be read.
@@ -89,12 +101,20 @@ enum Found {
 /// How many messages are sent ahead of their receipts.
 const WINDOW: usize = 1024;
 
+/// How long workers have to say who they are.
+const ANSWER: Duration = Duration::from_millis(200);
+
 /// When a full queue is tried again.
 const FULL: Duration = Duration::from_millis(20);
 
 pub(super) struct Submitter {
     connection: Connection,
     id: String,
+    grace: Duration,
+    /// What the workers have announced, and when.
+    workers: HashMap<String, (Announcement, Instant)>,
+    /// Calls that came back from a worker without their function.
+    unserved: Vec<u64>,
     calls: HashMap<u64, Pending>,
     waiting: VecDeque<u64>,
     /// How many calls are [`Stage::Sent`].
@@ -115,19 +135,32 @@ pub(super) struct Submitter {
     arrived: HashMap<String, Vec<u64>>,
 }
 
-/// Serves until told to stop.
+/// Who a submitter is, and how long it waits for a worker with a function.
+pub(super) struct Identity {
+    pub(super) id: String,
+    pub(super) grace: Duration,
+}
+
+/// Serves until told to stop. The subscriptions are that of its own subjects, and
+/// that of what workers announce.
 pub(super) async fn serve(
     connection: Connection,
-    id: String,
-    mut inbox: Subscriber,
+    Identity { id, grace }: Identity,
+    subscriptions: Vec<Subscriber>,
     mut commands: UnboundedReceiver<Command>,
     settlements: Sender<Settlement>,
 ) {
+    let Ok([mut inbox, mut announcements]) = <[Subscriber; 2]>::try_from(subscriptions) else {
+        return;
+    };
     let (finds, mut found) = unbounded_channel();
     let period = connection.lease / 3;
     let mut submitter = Submitter {
         connection,
         id,
+        grace,
+        workers: HashMap::new(),
+        unserved: Vec::new(),
         calls: HashMap::new(),
         waiting: VecDeque::new(),
         sent: 0,
@@ -169,6 +202,14 @@ pub(super) async fn serve(
                 submitter.acknowledge().await;
             }
             Some(up) = submitter.connection.up.recv() => submitter.turned(up, period).await,
+            messages = messages(&mut announcements) => {
+                if messages.is_empty() {
+                    return submitter.end().await;
+                }
+                for message in messages {
+                    submitter.announced(&message);
+                }
+            }
             Some(find) = found.recv() => submitter.found(find).await,
             () = until(pause) => submitter.pause = None,
             _ = tick.tick() => {
@@ -184,6 +225,8 @@ pub(super) async fn serve(
                     submitter.look();
                 }
                 submitter.clean();
+                submitter.forget_workers();
+                submitter.send_unserved();
             }
         }
         submitter.send_waiting().await;
@@ -228,6 +271,8 @@ impl Submitter {
         match command {
             Command::Call(call) => {
                 let pending = Pending {
+                    function: call.function,
+                    unserved: None,
                     payload: call.payload,
                     large: call.large,
                     task: None,
@@ -267,8 +312,103 @@ impl Submitter {
                 tokio::spawn(async move { api.purge(&id, None).await });
                 self.tell_workers(Vec::new()).await;
             }
+            Command::Status(status) => {
+                if let Ok(message) = pack(&ToWorker::Announce, &[]) {
+                    self.publish(self.connection.names.workers(), message).await;
+                }
+                let (api, finds) = (self.connection.api.clone(), self.finds.clone());
+                let pause = ANSWER.min(self.connection.lease / 3);
+                tokio::spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    let stream = api.stream().await;
+                    let calls = stream.map(|stream| stream["state"]["messages"].as_u64());
+                    let calls = calls.map(|calls| calls.unwrap_or(0));
+                    let _ = finds.send(Found::Calls(calls, status));
+                });
+            }
             Command::Stop => {}
         }
+    }
+
+    /// A worker says who it is.
+    fn announced(&mut self, message: &Message) {
+        if let Ok((announcement, _)) = unpack::<Announcement>(&message.payload) {
+            let id = announcement.worker.clone();
+            let is_new = self
+                .workers
+                .insert(id, (announcement, Instant::now()))
+                .is_none();
+            if is_new {
+                self.send_unserved();
+            }
+        }
+    }
+
+    /// Forgets the workers that have been silent.
+    fn forget_workers(&mut self) {
+        let patience = 2 * self.connection.lease;
+        self.workers.retain(|_, (_, at)| at.elapsed() < patience);
+    }
+
+    /// A worker does not have the function of a call.
+    fn unserved(&mut self, number: u64) {
+        if let Some(pending) = self.calls.get_mut(&number) {
+            if !matches!(pending.stage, Stage::Stored(_) | Stage::Sent(_)) {
+                return;
+            }
+            if matches!(pending.stage, Stage::Sent(_)) {
+                self.sent -= 1;
+            }
+            pending.stage = Stage::Waiting;
+            pending.attempt += 1;
+            pending.unserved.get_or_insert_with(Instant::now);
+            self.unserved.push(number);
+        }
+    }
+
+    /// Sends the calls again whose function some worker has, and ends those that
+    /// have waited for one for too long.
+    fn send_unserved(&mut self) {
+        for number in std::mem::take(&mut self.unserved) {
+            let Some(pending) = self.calls.get(&number) else {
+                continue;
+            };
+            let function = pending.function;
+            let serves = |(worker, _): &(Announcement, Instant)| {
+                worker.functions.iter().any(|name| name == function)
+            };
+            if self.workers.values().any(serves) {
+                self.waiting.push_back(number);
+            } else if pending
+                .unserved
+                .is_some_and(|at| at.elapsed() >= self.grace)
+            {
+                let workers = self.workers.values().map(|(worker, _)| {
+                    let Announcement {
+                        host,
+                        pid,
+                        functions,
+                        ..
+                    } = worker;
+                    format!("{host}:{pid} with {}", functions.join(", "))
+                });
+                let error = CallError::Unserved {
+                    function: function.to_owned(),
+                    workers: workers.collect(),
+                };
+                self.settle(number, Err(JoinError::call(error)));
+            } else {
+                self.unserved.push(number);
+            }
+        }
+    }
+
+    /// What a queue and its workers do.
+    fn status(&self, calls: u64) -> ClusterStatus {
+        let workers = self.workers.values();
+        let mut workers: Vec<_> = workers.map(|(worker, _)| worker.into()).collect();
+        workers.sort_by(|a: &WorkerStatus, b| (&a.host, a.pid).cmp(&(&b.host, b.pid)));
+        ClusterStatus { calls, workers }
     }
 
     async fn tell_workers(&self, numbers: Vec<u64>) {
@@ -316,6 +456,10 @@ impl Submitter {
                 body,
             )) => {
                 self.highest = self.highest.max(sequence);
+                if answer == Answer::Unserved {
+                    self.arrived.entry(worker).or_default().push(sequence);
+                    return self.unserved(number);
+                }
                 if let Some(large) = large {
                     return self.get(number, worker, sequence, large);
                 }
@@ -530,6 +674,13 @@ impl Submitter {
             Found::Nothing => self.check = Some(Instant::now()),
             Found::Stream(created) => self.found_stream(created),
             Found::Gone(number, sequence) => self.lost(number, sequence),
+            Found::Calls(calls, status) => {
+                let failed = |refusal: Refusal| ClusterError::Unreachable {
+                    server: self.connection.settings.server(),
+                    cause: refusal.text(),
+                };
+                let _ = status.send(calls.map(|calls| self.status(calls)).map_err(failed));
+            }
             Found::Put(number) => {
                 if let Some(pending) = self.calls.get_mut(&number) {
                     pending.task = None;

@@ -144,6 +144,14 @@ pub enum CallError {
         /// The names that the program knows.
         known: Vec<String>,
     },
+    /// No worker of the cluster has the function.
+    #[error("no worker serves function {function:?}; the workers are {workers:?}")]
+    Unserved {
+        /// The name that was called.
+        function: String,
+        /// The workers that were seen, and what they serve.
+        workers: Vec<String>,
+    },
     /// The argument or the result is longer than a cluster can carry.
     #[error("the {part} of function {function:?} takes {bytes} bytes, and {limit} is the most")]
     TooLarge {

@@ -17,6 +17,7 @@ mod connect;
 mod functions;
 mod queue;
 mod server;
+mod status;
 mod submitter;
 mod worker;
 mod workers;

@@ -1,8 +1,6 @@
 //! Workers that die, stop, pause, and take long.
 
-use crate::functions::{
-    ABORT, BURN, GATE, PID, RUN, SQUARE, UNREGISTERED, noted, notes, open_gate,
-};
+use crate::functions::{ABORT, BURN, GATE, PID, RUN, SQUARE, noted, notes, open_gate};
 use crate::server::{Server, eventually, queued};
 use crate::support::alarm;
 use crate::worker::{self, Here, LEASE, Process};
@@ -181,16 +179,4 @@ fn a_short_call_does_not_wait_behind_a_long_one() {
     assert!(!long.is_finished());
     open_gate(&path);
     long.join().unwrap();
-}
-
-#[test]
-fn a_function_that_the_worker_does_not_have_is_an_error() {
-    let _alarm = alarm();
-    let Some(server) = Server::start() else {
-        return;
-    };
-    let cluster = worker::cluster(&server);
-    let _worker = Here::threads(&server, 1);
-    let error = cluster.call(UNREGISTERED, ()).join().unwrap_err();
-    assert!(error.to_string().contains("\"unregistered\""), "{error}");
 }

@@ -76,11 +76,20 @@ fn compare() -> Result<()> {
         drop((workers, server));
     }
     let (burst, floor) = (median(&mut bursts), median(&mut floors));
-    println!("{CALLS} empty calls, 2 workers: {:.1} us a call", burst * 1e6);
+    println!(
+        "{CALLS} empty calls, 2 workers: {:.1} us a call",
+        burst * 1e6
+    );
     println!("the same, bare messages:     {:.1} us a call", floor * 1e6);
     println!("ratio:                       {:.2}", burst / floor);
-    println!("call and join:               {:.1} us", median(&mut trips) * 1e6);
-    println!("2,000 calls of 50 ms on 20 slots: {:.2} of ideal", median(&mut naps));
+    println!(
+        "call and join:               {:.1} us",
+        median(&mut trips) * 1e6
+    );
+    println!(
+        "2,000 calls of 50 ms on 20 slots: {:.2} of ideal",
+        median(&mut naps)
+    );
     Ok(())
 }
 
@@ -127,7 +136,15 @@ async fn floor(url: &str, subject: &str) -> Result<f64> {
     let mut receipts = client.subscribe("floor.receipt").await?;
     let receive = |number: u64| {
         let client = client.clone();
-        async move { client.publish_with_reply(subject.to_owned(), "floor.receipt", number.to_le_bytes().to_vec().into()).await }
+        async move {
+            client
+                .publish_with_reply(
+                    subject.to_owned(),
+                    "floor.receipt",
+                    number.to_le_bytes().to_vec().into(),
+                )
+                .await
+        }
     };
     receive(0).await?;
     answers.next().await;
@@ -155,10 +172,16 @@ async fn floor_worker(url: &str) -> Result<()> {
     let client = async_nats::connect(url).await?;
     let context = jetstream::new(client.clone());
     let consumer: PullConsumer = context.get_consumer_from_stream("workers", "floor").await?;
-    let mut messages = consumer.stream().max_messages_per_batch(500).messages().await?;
+    let mut messages = consumer
+        .stream()
+        .max_messages_per_batch(500)
+        .messages()
+        .await?;
     while let Some(message) = messages.next().await {
         let message = message?;
-        client.publish("floor.answer", message.payload.clone()).await?;
+        client
+            .publish("floor.answer", message.payload.clone())
+            .await?;
         message.ack().await?;
     }
     Ok(())

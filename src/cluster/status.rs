@@ -1,0 +1,74 @@
+//! [`ClusterStatus`]: what a queue and its workers do.
+
+use super::message::Announcement;
+use std::time::Duration;
+
+/// What a queue and its workers do; returned by
+/// [`Cluster::status`](super::Cluster::status).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterStatus {
+    /// The number of calls that have not ended, running ones included, of all
+    /// submitters.
+    pub calls: u64,
+    /// The workers, by host and process.
+    pub workers: Vec<WorkerStatus>,
+}
+
+impl ClusterStatus {
+    /// Returns how many calls run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.workers.iter().map(|worker| worker.running.len()).sum()
+    }
+
+    /// Returns how many calls wait for a worker.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.calls.saturating_sub(self.running() as u64)
+    }
+}
+
+/// What one worker does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// The name of its machine.
+    pub host: String,
+    /// The id of its process.
+    pub pid: u32,
+    /// How many calls it runs at the same time.
+    pub slots: usize,
+    /// The names of the functions that it serves.
+    pub functions: Vec<String>,
+    /// The calls that it runs.
+    pub running: Vec<RunningCall>,
+}
+
+/// A call that a worker runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunningCall {
+    /// The name of the function.
+    pub function: String,
+    /// For how long it has been running.
+    pub elapsed: Duration,
+}
+
+impl From<&Announcement> for WorkerStatus {
+    fn from(announcement: &Announcement) -> Self {
+        let running = announcement.running.iter();
+        Self {
+            host: announcement.host.clone(),
+            pid: announcement.pid,
+            slots: announcement.slots,
+            functions: announcement.functions.clone(),
+            running: running
+                .map(|(function, elapsed)| RunningCall {
+                    function: function.clone(),
+                    elapsed: *elapsed,
+                })
+                .collect(),
+        }
+    }
+}
