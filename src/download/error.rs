@@ -143,6 +143,9 @@ pub enum DownloadErrorKind {
     /// The SHA-256 of the job is not 64 hexadecimal digits.
     #[error("expected sha-256 is not 64 hexadecimal digits")]
     InvalidSha256,
+    /// The SHA-512 of the job is not 128 hexadecimal digits.
+    #[error("expected sha-512 is not 128 hexadecimal digits")]
+    InvalidSha512,
     /// The name of the host cannot be looked up.
     #[error("cannot look up {host}: {source}")]
     LookUp {
@@ -229,6 +232,14 @@ pub enum DownloadErrorKind {
         /// That of what was received, in hexadecimal.
         actual: String,
     },
+    /// The SHA-512 of the file is not the one that the job requires.
+    #[error("sha-512 is {actual}, not {expected}")]
+    Sha512 {
+        /// What the job requires, in hexadecimal.
+        expected: String,
+        /// That of what was received, in hexadecimal.
+        actual: String,
+    },
     /// The content type is not the one that the job requires.
     #[error("content type is {}, not {expected}", actual.as_deref().unwrap_or("missing"))]
     ContentType {
@@ -271,6 +282,7 @@ impl DownloadErrorKind {
             Self::Name(_) => "name",
             Self::NameTaken => "name_taken",
             Self::InvalidSha256 => "invalid_sha256",
+            Self::InvalidSha512 => "invalid_sha512",
             Self::LookUp { .. } => "look_up",
             Self::Connect(_) => "connect",
             Self::Proxy { .. } => "proxy",
@@ -287,6 +299,7 @@ impl DownloadErrorKind {
             Self::Length { .. } => "length",
             Self::TooLarge { .. } => "too_large",
             Self::Sha256 { .. } => "sha256",
+            Self::Sha512 { .. } => "sha512",
             Self::ContentType { .. } => "content_type",
             Self::ContentEncoding(_) => "content_encoding",
             Self::File { .. } => "file",

@@ -1,6 +1,7 @@
 //! [`Job`]: one file to download.
 
 use super::error::{DownloadErrorKind, Subject};
+use super::sum::Sum;
 use super::text::without_password;
 use std::any::Any;
 use std::fmt;
@@ -52,10 +53,17 @@ pub(super) struct Wanted {
     required: Option<Box<Required>>,
 }
 
+/// The checksum that a job requires, as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum RequiredSum {
+    Sha256(String),
+    Sha512(String),
+}
+
 /// What a job requires of its file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Required {
-    sha256: Option<String>,
+    sum: Option<RequiredSum>,
     content_length: Option<u64>,
     content_type: Option<String>,
 }
@@ -78,8 +86,17 @@ impl<K> Job<K> {
     }
 
     /// Requires the file to have this SHA-256, in 64 hexadecimal digits.
+    ///
+    /// A file that exists and has it is not downloaded again.
     pub fn sha256(mut self, sha256: impl Into<String>) -> Self {
-        self.required().sha256 = Some(sha256.into());
+        self.required().sum = Some(RequiredSum::Sha256(sha256.into()));
+        self
+    }
+
+    /// Requires the file to have this SHA-512, in 128 hexadecimal digits, instead of a
+    /// SHA-256.
+    pub fn sha512(mut self, sha512: impl Into<String>) -> Self {
+        self.required().sum = Some(RequiredSum::Sha512(sha512.into()));
         self
     }
 
@@ -132,12 +149,15 @@ impl Wanted {
         self.required.as_ref()?.content_type.as_deref()
     }
 
-    pub(super) fn required_sha256(&self) -> Result<Option<[u8; 32]>, DownloadErrorKind> {
-        match self.required.as_ref().and_then(|all| all.sha256.as_ref()) {
+    pub(super) fn required_sum(&self) -> Result<Option<Sum>, DownloadErrorKind> {
+        match self.required.as_ref().and_then(|all| all.sum.as_ref()) {
             None => Ok(None),
-            Some(text) => parse_sha256(text)
+            Some(RequiredSum::Sha256(text)) => Sum::sha256(text)
                 .map(Some)
                 .ok_or(DownloadErrorKind::InvalidSha256),
+            Some(RequiredSum::Sha512(text)) => Sum::sha512(text)
+                .map(Some)
+                .ok_or(DownloadErrorKind::InvalidSha512),
         }
     }
 }
@@ -153,47 +173,5 @@ impl<K: Send + Sync + 'static> Subject for Job<K> {
 
     fn key(&self) -> &dyn Any {
         &self.key
-    }
-}
-
-fn parse_sha256(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut sum = [0; 32];
-    for (byte, pair) in sum.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = (hex_digit(pair[0])? << 4) | hex_digit(pair[1])?;
-    }
-    Some(sum)
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sha256_in_either_case() {
-        let lower = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let sum = parse_sha256(lower).unwrap();
-        assert_eq!(sum[..2], [0xe3, 0xb0]);
-        assert_eq!(parse_sha256(&lower.to_uppercase()), Some(sum));
-    }
-
-    #[test]
-    fn sha256_of_another_length_or_alphabet_is_refused() {
-        assert_eq!(parse_sha256(""), None);
-        assert_eq!(parse_sha256(&"0".repeat(63)), None);
-        assert_eq!(parse_sha256(&"g".repeat(64)), None);
-        assert_eq!(parse_sha256(&"é".repeat(32)), None);
     }
 }

@@ -46,6 +46,8 @@
 mod text;
 
 mod error;
+mod sum;
+
 mod job;
 mod retry;
 
@@ -63,6 +65,7 @@ mod fetch;
 mod run;
 
 mod downloader;
+mod sums;
 
 mod builder;
 
@@ -78,6 +81,7 @@ pub use progress::Progress;
 pub use report::{DownloadStatus, Entry, Keep, Report};
 pub use retry::RetryPolicy;
 pub use settings::{ContentEncoding, Durability, Overwrite, Proxy};
+pub use sums::{SumsError, jobs_of_sums};
 
 use crate::executor::Executor;
 use std::path::PathBuf;

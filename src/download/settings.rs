@@ -15,6 +15,7 @@ use ureq::http::{HeaderName, HeaderValue};
 pub enum Overwrite {
     /// Download the file, and replace the old one once the new one is complete. The
     /// new file gets the permissions of the old one; a read-only file is an error.
+    /// A file that has the checksum which the job requires is kept.
     #[default]
     Always,
     /// Replace the old file only if the server's file is newer, or if the old one is

@@ -15,7 +15,7 @@ use crate::download::job::Wanted;
 use crate::download::net::head;
 use crate::download::net::location::Location;
 use crate::download::report::Answered;
-use sha2::{Digest, Sha256};
+use crate::download::sum::{Hasher, Sum};
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
@@ -52,7 +52,7 @@ pub(crate) struct Fetch<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) wanted: &'a Wanted,
     pub(crate) location: &'a Location,
-    pub(crate) sha256: Option<[u8; 32]>,
+    pub(crate) sum: Option<Sum>,
     pub(crate) target: PathBuf,
     pub(crate) deadline: Option<Instant>,
     pub(crate) pauses: &'a Pauses,
@@ -224,7 +224,7 @@ impl Fetch<'_> {
                 offset: 0,
                 total,
                 required: self.wanted.required_length(),
-                hasher: self.sha256.map(|_| Sha256::new()),
+                hasher: self.sum.as_ref().map(Sum::hasher),
                 deadline: self.deadline,
                 progress,
             },
@@ -248,10 +248,10 @@ impl Fetch<'_> {
             .inspect_err(|_| part.discard())?;
         self.check_replaceable()?;
         let modified = modified_there(answer.headers());
-        let hasher = match self.sha256 {
+        let hasher = match &self.sum {
             None => None,
-            Some(_) if offset == 0 => Some(Sha256::new()),
-            Some(_) => Some(self.hash_part(&part)?),
+            Some(sum) if offset == 0 => Some(sum.hasher()),
+            Some(sum) => Some(self.hash_part(&part, sum)?),
         };
         let directory = &self.shared.settings.directory;
         let durability = self.shared.settings.durability;
@@ -380,7 +380,7 @@ impl Fetch<'_> {
             None => Ok(()),
         };
         let note = part.is_some().then_some(&mut note as &mut NoteWritten<'_>);
-        let hasher = self.sha256.map(|_| Sha256::new());
+        let hasher = self.sum.as_ref().map(Sum::hasher);
         let outcome = large.receive(answer.into_body(), done, &draft, hasher, progress, note);
         match (outcome, &part) {
             (Ok(hasher), Some(part)) => {
@@ -425,7 +425,10 @@ impl Fetch<'_> {
             Err(failure) => {
                 part.discard();
                 // Perhaps it was the beginning that was wrong.
-                let is_checksum = matches!(failure.kind, DownloadErrorKind::Sha256 { .. });
+                let is_checksum = matches!(
+                    failure.kind,
+                    DownloadErrorKind::Sha256 { .. } | DownloadErrorKind::Sha512 { .. }
+                );
                 Err(if is_of_two_attempts && is_checksum {
                     Failure {
                         again: Again::Anew,
@@ -452,9 +455,9 @@ impl Fetch<'_> {
                 kind => Err(kind),
             })
             .inspect_err(|_| part.discard())?;
-        let hasher = match self.sha256 {
+        let hasher = match &self.sum {
             None => None,
-            Some(_) => Some(self.hash_part(part)?),
+            Some(sum) => Some(self.hash_part(part, sum)?),
         };
         let received = Received {
             draft: part.go_on(length)?,
@@ -463,16 +466,22 @@ impl Fetch<'_> {
         self.finish_of_part(part, received, modified, true)
     }
 
-    fn hash_part(&self, part: &Part) -> Result<Sha256, DownloadErrorKind> {
+    fn hash_part(&self, part: &Part, sum: &Sum) -> Result<Hasher, DownloadErrorKind> {
         let unreadable = |error| part.unreadable(error);
-        body::hash(self.shared, part.read()?, &unreadable, self.deadline)
+        body::hash(
+            self.shared,
+            part.read()?,
+            sum.hasher(),
+            &unreadable,
+            self.deadline,
+        )
     }
 
     /// Gives a whole draft its name, if it is what the job requires.
     fn finish(&self, received: Received, modified: Option<SystemTime>) -> Result<Fetched, Failure> {
         let settings = &self.shared.settings;
-        if let (Some(hasher), Some(expected)) = (received.hasher, &self.sha256) {
-            body::check_sha256(hasher, expected)?;
+        if let (Some(hasher), Some(expected)) = (received.hasher, &self.sum) {
+            hasher.check(expected)?;
         }
         if settings.token.is_cancelled() {
             return Err(DownloadErrorKind::Cancelled.into());

@@ -5,7 +5,7 @@ use super::pace::Speedometer;
 use super::save::Draft;
 use super::shared::Shared;
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
-use sha2::{Digest, Sha256};
+use crate::download::sum::Hasher;
 use std::fs::File;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(crate) struct Sink<'a> {
     /// Bytes of the whole file that the job requires.
     pub(crate) required: Option<u64>,
     /// Fed with what the draft has already, if a checksum is required.
-    pub(crate) hasher: Option<Sha256>,
+    pub(crate) hasher: Option<Hasher>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) progress: &'a mut Progress<'a>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Sink<'a> {
 /// A body that has been received to its end.
 pub(crate) struct Received {
     pub(crate) draft: Draft,
-    pub(crate) hasher: Option<Sha256>,
+    pub(crate) hasher: Option<Hasher>,
 }
 
 /// Reads the body to its end.
@@ -210,15 +210,15 @@ pub(crate) fn drain(body: ureq::Body) {
     while reader.limit() > 0 && matches!(reader.read(&mut scrap), Ok(1..)) {}
 }
 
-/// Hashes what there is of a file; ends when the run is cancelled or the time
+/// Feeds a hasher with what there is of a file; ends when the run is cancelled or the time
 /// of the job is over.
 pub(crate) fn hash(
     shared: &Shared,
     mut file: File,
+    mut hasher: Hasher,
     unreadable: &dyn Fn(io::Error) -> DownloadErrorKind,
     deadline: Option<Instant>,
-) -> Result<Sha256, DownloadErrorKind> {
-    let mut hasher = Sha256::new();
+) -> Result<Hasher, DownloadErrorKind> {
     shared.with_buffer(|buffer| {
         loop {
             if shared.settings.token.is_cancelled() {
@@ -235,26 +235,4 @@ pub(crate) fn hash(
         Ok(())
     })?;
     Ok(hasher)
-}
-
-/// Looks whether the checksum is the one required.
-pub(crate) fn check_sha256(hasher: Sha256, expected: &[u8; 32]) -> Result<(), DownloadErrorKind> {
-    let actual = hasher.finalize();
-    if actual.as_slice() == expected {
-        return Ok(());
-    }
-    Err(DownloadErrorKind::Sha256 {
-        expected: to_hex(expected),
-        actual: to_hex(&actual),
-    })
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string never fails.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

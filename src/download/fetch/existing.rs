@@ -61,10 +61,13 @@ impl Fetch<'_> {
                 Some(modified) if self.is_as_required(&metadata)? => Here::Dated(modified),
                 _ => Here::Nothing,
             }),
-            Overwrite::Always if !settings.resume || !metadata.is_file() => Ok(Here::Nothing),
+            // A checksum tells that it is the file, and costs less than a download.
+            Overwrite::Always if !settings.resume && self.sum.is_none() || !metadata.is_file() => {
+                Ok(Here::Nothing)
+            }
             Overwrite::Always => Ok(
                 match (self.is_as_required(&metadata)?, modified(&metadata)) {
-                    (true, _) if self.sha256.is_some() => Here::AsWanted,
+                    (true, _) if self.sum.is_some() => Here::AsWanted,
                     (true, Some(modified)) if metadata.len() > 0 && is_of_a_header(modified) => {
                         Here::Whole {
                             length: metadata.len(),
@@ -110,13 +113,19 @@ impl Fetch<'_> {
             }
             _ => {}
         }
-        let Some(expected) = &self.sha256 else {
+        let Some(expected) = &self.sum else {
             return Ok(());
         };
         let unreadable = |error| failed("read", &self.target)(error);
         let file = lock::open_to_hash(&self.target).map_err(unreadable)?;
-        let hasher = body::hash(self.shared, file, &unreadable, self.deadline)?;
-        body::check_sha256(hasher, expected)
+        let hasher = body::hash(
+            self.shared,
+            file,
+            expected.hasher(),
+            &unreadable,
+            self.deadline,
+        )?;
+        hasher.check(expected)
     }
 
     fn is_as_required(&self, metadata: &Metadata) -> Result<bool, DownloadErrorKind> {

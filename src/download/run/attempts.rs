@@ -96,7 +96,7 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
         shared: &run.shared,
         wanted: job.wanted(),
         location,
-        sha256: job.wanted().required_sha256()?,
+        sum: job.wanted().required_sum()?,
         target: settings.directory.join(job.file_name()),
         deadline,
         pauses: &run.pauses,

@@ -210,7 +210,7 @@ where
         let number = self.input.next_number;
         self.input.next_number += 1;
         let validated = Location::parse(job.url()).and_then(|location| {
-            job.wanted().required_sha256()?;
+            job.wanted().required_sum()?;
             let resumes = self.run.shared.settings.resume;
             state.names.take(job.file_name(), resumes)?;
             Ok(location)

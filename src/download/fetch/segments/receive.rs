@@ -12,8 +12,8 @@ use crate::download::fetch::pace::Speedometer;
 use crate::download::fetch::ranges::Ranges;
 use crate::download::fetch::save::Draft;
 use crate::download::net::stop;
+use crate::download::sum::Hasher;
 use crate::task::CancelToken;
-use sha2::{Digest, Sha256};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl Drop for CancelOnDrop<'_> {
 /// What the thread of the job does meanwhile.
 struct Watch<'a, 'b> {
     draft: &'a Draft,
-    hasher: Option<Sha256>,
+    hasher: Option<Hasher>,
     hashed: u64,
     progress: &'a mut Progress<'b>,
     shown: u64,
@@ -55,10 +55,10 @@ impl Large<'_> {
         body: ureq::Body,
         done: Ranges,
         draft: &Draft,
-        hasher: Option<Sha256>,
+        hasher: Option<Hasher>,
         progress: &mut Progress<'b>,
         note: Option<&mut NoteWritten<'b>>,
-    ) -> Result<Option<Sha256>, Failure> {
+    ) -> Result<Option<Hasher>, Failure> {
         let first = done.prefix();
         let mut watch = Watch {
             draft,
