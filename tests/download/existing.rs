@@ -165,7 +165,7 @@ fn run_removes_nothing_of_another_that_goes_on() {
     let (go_on, gate) = std::sync::mpsc::channel();
     let gate = std::sync::Mutex::new(gate);
     // More than is written at a time.
-    let body = vec![b'x'; 200_000];
+    let body = vec![b'x'; 2_000_000];
     let sent = body.clone();
     let server = Server::start(move |exchange| {
         if exchange.path == "/" {
@@ -175,9 +175,9 @@ fn run_removes_nothing_of_another_that_goes_on() {
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
             sent.len()
         ));
-        exchange.send(&sent[..150_000]);
-        gate.lock().unwrap().recv().unwrap();
-        exchange.send(&sent[150_000..]);
+        exchange.send(&sent[..1_500_000]);
+        gate.lock().unwrap().recv_timeout(LONG).unwrap();
+        exchange.send(&sent[1_500_000..]);
         Then::KeepOpen
     });
     let downloader = builder(&folder).build().unwrap();

@@ -285,8 +285,8 @@ fn failure_that_is_final_leaves_no_part() {
 #[test]
 fn part_that_another_run_writes_is_left_to_it() {
     // More than is written at a time.
-    let body = vec![b'a'; 200_000];
-    let (theirs, other) = (body.clone(), vec![b'b'; 300_000]);
+    let body = vec![b'a'; 2_000_000];
+    let (theirs, other) = (body.clone(), vec![b'b'; 3_000_000]);
     let other_body = other.clone();
     let folder = Folder::new();
     let (go_on, gate) = std::sync::mpsc::channel();
@@ -300,9 +300,9 @@ fn part_that_another_run_writes_is_left_to_it() {
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{ETAG}\r\n",
             theirs.len()
         ));
-        exchange.send(&theirs[..150_000]);
-        gate.lock().unwrap().recv().unwrap();
-        exchange.send(&theirs[150_000..]);
+        exchange.send(&theirs[..1_500_000]);
+        gate.lock().unwrap().recv_timeout(LONG).unwrap();
+        exchange.send(&theirs[1_500_000..]);
         Then::KeepOpen
     });
     let downloader = resuming(&folder);
