@@ -330,6 +330,14 @@ which fails one call, and for calls that must be stopped while they run."
     not(feature = "stream"),
     doc = "- `stream`: `AsCompleted::into_stream`."
 )]
+#![cfg_attr(
+    feature = "tracing",
+    doc = "- `tracing`: [`ThreadPoolBuilder::carry_spans`]."
+)]
+#![cfg_attr(
+    not(feature = "tracing"),
+    doc = "- `tracing`: `ThreadPoolBuilder::carry_spans`."
+)]
 //!
 //! With `default-features = false` only the executors remain.
 #![forbid(unsafe_code)]
@@ -454,10 +462,10 @@ pub use error::{
 pub use executor::{Executor, ExecutorExt, Inline, Limit};
 pub use map::{Map, MapUnordered};
 pub use task::{
-    CancelToken, JoinHandle, OnCancel, Promise, RejectedTask, ScopedJoinHandle, Task, TaskId,
-    promise,
+    CancelToken, JoinHandle, OnCancel, Promise, RejectedTask, ScopedJoinHandle, Task, TaskEvent,
+    TaskId, promise,
 };
-pub use thread_pool::{ScopedPool, ThreadPool, ThreadPoolBuilder};
+pub use thread_pool::{ScopedPool, StatefulPool, ThreadPool, ThreadPoolBuilder};
 
 /// The programs of the README, compiled with the other examples.
 #[cfg(all(doctest, feature = "download"))]

@@ -14,6 +14,8 @@
 //! - A submitter that waits for a place is counted under the lock under which
 //!   places are freed, so no wake-up is lost.
 
+use super::hook::Hook;
+use super::id::TaskId;
 use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread_local, worker_of};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,6 +30,8 @@ pub(crate) struct Capacity {
     places: Mutex<Places>,
     /// Submitters wait here for a place.
     freed: Condvar,
+    /// Who is told of tasks that are withdrawn.
+    hook: Option<Arc<Hook>>,
     /// How many tasks have left their entries behind since the last sweep;
     /// too many by those that were just being taken out.
     left: AtomicUsize,
@@ -54,7 +58,7 @@ thread_local! {
 
 impl Capacity {
     /// Creates the capacity of that pool.
-    pub(crate) fn new(pool: u32, most: usize) -> Arc<Self> {
+    pub(crate) fn new(pool: u32, most: usize, hook: Option<Arc<Hook>>) -> Arc<Self> {
         let capacity = Arc::new(Self {
             pool,
             most,
@@ -64,6 +68,7 @@ impl Capacity {
                 is_closed: false,
             }),
             freed: Condvar::new(),
+            hook,
             left: AtomicUsize::new(0),
         });
         let mut capacities = CAPACITIES.write().unwrap_or_else(PoisonError::into_inner);
@@ -152,10 +157,13 @@ impl Capacity {
         self.left.store(0, Ordering::Relaxed);
     }
 
-    fn leave(&self) {
+    fn leave(&self, withdrawn: Option<TaskId>) {
         self.left.fetch_add(1, Ordering::Relaxed);
         if self.is_bounded() {
             self.free(1);
+        }
+        if let (Some(hook), Some(task)) = (&self.hook, withdrawn) {
+            hook.withdraw(task);
         }
     }
 }
@@ -168,25 +176,19 @@ impl Drop for Capacity {
 }
 
 /// Notes that a task which was in the queue of that pool is no longer to be run
-/// by the worker that will come across it.
-pub(super) fn leave(pool: u32) {
-    let is_own = worker_of() == pool
-        && OWN
-            .try_with(|own| {
-                own.borrow()
-                    .as_ref()
-                    .map(|capacity| capacity.leave())
-                    .is_some()
-            })
-            .unwrap_or(false);
-    if is_own {
-        return;
-    }
-    let capacities = CAPACITIES.read().unwrap_or_else(PoisonError::into_inner);
-    let capacity = capacities.get(&pool).and_then(Weak::upgrade);
-    drop(capacities);
+/// by the worker that will come across it; `withdrawn` if it will not run at all.
+pub(super) fn leave(pool: u32, withdrawn: Option<TaskId>) {
+    let own = if worker_of() == pool {
+        OWN.try_with(|own| own.borrow().clone()).ok().flatten()
+    } else {
+        None
+    };
+    let capacity = own.or_else(|| {
+        let capacities = CAPACITIES.read().unwrap_or_else(PoisonError::into_inner);
+        capacities.get(&pool).and_then(Weak::upgrade)
+    });
     // `None`: gone with its pool, and nobody waits.
     if let Some(capacity) = capacity {
-        capacity.leave();
+        capacity.leave(withdrawn);
     }
 }

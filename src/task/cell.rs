@@ -24,6 +24,7 @@
 
 use super::cancel::CancelToken;
 use super::capacity;
+use super::hook::Hook;
 use super::id::TaskId;
 use super::watch::{Around, Guard, Key, Watcher, Watchers};
 use crate::error::{JoinError, Panic, Rejected};
@@ -195,28 +196,31 @@ impl<F, T, S> Cell<F, T, S> {
     }
 
     /// Tells the queue that the task is in, if it is in one, that no worker needs
-    /// to take it out any more. Called after the closure was taken.
-    fn leave_queue(&self) {
+    /// to take it out any more; `withdrawn` if it will not run at all. Called after
+    /// the closure was taken.
+    fn leave_queue(&self, withdrawn: Option<TaskId>) {
         // Most often it is in none: then this costs no write.
         if self.owner.load(Ordering::Relaxed) != 0 {
             match self.owner.swap(0, Ordering::Relaxed) {
                 0 => {}
-                pool => capacity::leave(pool),
+                pool => capacity::leave(pool, withdrawn),
             }
         }
     }
 
     /// Runs the closure that was taken out.
-    fn run_closure(&self, closure: F)
+    fn run_closure(&self, closure: F, hook: Option<&Hook>)
     where
         F: Work<T>,
     {
-        let outcome = if self.marks.load(Ordering::Relaxed) & WRAPPED == 0 {
+        let running = hook.map(|hook| hook.start(self.id));
+        let ended = if self.marks.load(Ordering::Relaxed) & WRAPPED == 0 {
             unwind::catch(|| closure.work())
         } else {
             self.run_wrapped(closure)
         };
-        match outcome {
+        drop(running);
+        match ended {
             Ok(outcome) => {
                 let state = match &outcome {
                     Ok(_) => RETURNED,
@@ -308,10 +312,10 @@ pub(crate) trait AnyCell: Send + Sync {
     fn leave_pool(&self) -> bool;
     /// Runs the task on the current thread, if it has not started and has no
     /// guard.
-    fn run(&self) -> Ran;
+    fn run(&self, hook: Option<&Hook>) -> Ran;
     /// Runs the task on the current thread, if it has not started, whether or not
     /// it is in a queue; its guard was asked before. Says whether it ran.
-    fn run_from_queue(&self) -> bool;
+    fn run_from_queue(&self, hook: Option<&Hook>) -> bool;
     /// Puts a guard before the task; says whether there was none. Called before
     /// the task is handed to its executor.
     fn set_guard(&self, guard: Arc<dyn Guard>) -> bool;
@@ -413,23 +417,23 @@ where
         self.owner.swap(0, Ordering::Relaxed) != 0
     }
 
-    fn run(&self) -> Ran {
+    fn run(&self, hook: Option<&Hook>) -> Ran {
         if self.marks.load(Ordering::Relaxed) & GUARDED != 0 {
             return Ran::Guarded;
         }
         let Some(closure) = self.take_closure(RUNNING) else {
             return Ran::No;
         };
-        self.run_closure(closure);
+        self.run_closure(closure, hook);
         Ran::Yes
     }
 
-    fn run_from_queue(&self) -> bool {
+    fn run_from_queue(&self, hook: Option<&Hook>) -> bool {
         let Some(closure) = self.take_closure(RUNNING) else {
             return false;
         };
-        self.leave_queue();
-        self.run_closure(closure);
+        self.leave_queue(None);
+        self.run_closure(closure, hook);
         true
     }
 
@@ -467,7 +471,7 @@ where
         let Some(closure) = self.take_closure(CANCELLING) else {
             return false;
         };
-        self.leave_queue();
+        self.leave_queue(Some(self.id));
         unwind::discard(closure);
         self.settle(CANCELLED, Err(JoinError::Cancelled));
         true
@@ -495,13 +499,14 @@ where
             Some(reason) => (REJECTING, REJECTED, JoinError::Rejected(reason)),
         };
         let closure = self.take_closure(meanwhile)?;
+        self.leave_queue(Some(self.id));
         unwind::discard(closure);
         Some(self.finish(state, Err(error)).notify_waiting(self.id))
     }
 
     fn reject(&self, reason: Rejected) {
         if let Some(closure) = self.take_closure(REJECTING) {
-            self.leave_queue();
+            self.leave_queue(Some(self.id));
             unwind::discard(closure);
             self.settle(REJECTED, Err(JoinError::Rejected(reason)));
         }

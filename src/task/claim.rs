@@ -21,6 +21,7 @@
 
 use super::capacity::Capacity;
 use super::cell::AnyCell;
+use super::hook::Hook;
 use super::limiter::{held, hold};
 use super::stack;
 use super::watch::{Guard, Key, Watcher};
@@ -103,11 +104,21 @@ pub(crate) struct Worker {
     pub(crate) initializer: Option<Weak<Initializer>>,
     /// The size of its stack in bytes.
     pub(crate) stack_size: usize,
+    pub(crate) hook: Option<Arc<Hook>>,
+    /// Unique among the workers that the pool has at the same time.
+    pub(crate) index: usize,
 }
 
 thread_local! {
     /// The worker that this thread is.
     static WORKER: RefCell<Option<Rc<Worker>>> = RefCell::default();
+    /// Its index, also while it is initialized.
+    static INDEX: Cell<Option<usize>> = Cell::default();
+}
+
+/// The index of the worker that this thread is, or that is initialized here.
+pub(crate) fn worker_index() -> Option<usize> {
+    INDEX.with(Cell::get)
 }
 
 /// Makes the current thread, which has just started, that worker, for good; not
@@ -115,6 +126,7 @@ thread_local! {
 pub(crate) fn become_worker(worker: Worker) -> Result<(), InitializerError> {
     become_thread_of(worker.pool);
     stack::starts_here(worker.stack_size);
+    INDEX.with(|index| index.set(Some(worker.index)));
     let initializer = worker.initializer.as_ref().and_then(Weak::upgrade);
     if let Some(initializer) = initializer {
         let cause = match unwind::catch(&*initializer) {
@@ -140,7 +152,7 @@ impl Worker {
         let ran = run_on_thread(self.stack_size, move || match become_worker(stand_in) {
             Ok(()) => {
                 hold(permits);
-                cell.run_from_queue();
+                cell.run_from_queue(self.hook.as_deref());
             }
             Err(cause) => cell.reject(Rejected::Initializer(cause)),
         });
@@ -276,7 +288,8 @@ impl Claimer {
     fn run(&self, cell: &(dyn AnyCell + '_)) -> Claim {
         let ran = match &self.worker {
             Some(worker) if stack::is_half_used() => worker.run_on_stand_in(cell),
-            _ => cell.run_from_queue(),
+            Some(worker) => cell.run_from_queue(worker.hook.as_deref()),
+            None => cell.run_from_queue(None),
         };
         if ran { Claim::Ran } else { Claim::Never }
     }

@@ -1,6 +1,7 @@
 //! A task as its executor holds it, and as a pool remembers it.
 
 use super::cell::{AnyCell, Member, Ran};
+use super::hook::Hook;
 use super::id::TaskId;
 use super::limiter::Limiter;
 use super::watch::{Around, Watchers};
@@ -56,13 +57,13 @@ impl<'scope> ErasedTask<'scope> {
     }
 
     /// Runs the task, if it has not started, and lets go of it.
-    pub(crate) fn run(self) {
+    pub(crate) fn run(self, hook: Option<&Hook>) {
         self.end(|cell| {
-            if cell.run() == Ran::Guarded {
+            if cell.run(hook) == Ran::Guarded {
                 match cell.guard() {
-                    Some(guard) => guard.run(),
+                    Some(guard) => guard.run(hook),
                     // It was taken away a moment ago, or the task is final.
-                    None => drop(cell.run()),
+                    None => drop(cell.run(hook)),
                 }
             }
         });
@@ -80,13 +81,19 @@ impl<'scope> ErasedTask<'scope> {
     pub(crate) fn withdraw_all(
         tasks: impl IntoIterator<Item = Self>,
         reason: Option<&Rejected>,
+        hook: Option<&Hook>,
     ) -> usize {
         let mut withdrawn = 0;
         let mut to_notify = Vec::new();
         for task in tasks {
             let id = task.id();
             let watchers = task.end(|cell| cell.withdraw(reason.cloned()));
-            withdrawn += usize::from(watchers.is_some());
+            if watchers.is_some() {
+                withdrawn += 1;
+                if let Some(hook) = hook {
+                    hook.withdraw(id);
+                }
+            }
             to_notify.extend(
                 watchers
                     .filter(|watchers| !matches!(watchers, Watchers::None))

@@ -27,6 +27,7 @@
 //!   `waiters`, which is notified whenever room has come or gone.
 
 use super::cell::AnyCell;
+use super::hook::Hook;
 use super::watch::{Guard, Key, Watcher};
 use crate::sync::{AtomicU32, Condvar, Mutex, Ordering, thread_local};
 use crate::unwind;
@@ -124,9 +125,9 @@ impl Limiter {
     }
 
     /// Runs the task on the current thread, and then what is parked; or parks it.
-    fn run(self: &Arc<Self>, task: Arc<dyn AnyCell>) {
+    fn run(self: &Arc<Self>, task: Arc<dyn AnyCell>, hook: Option<&Hook>) {
         if self.is_held_here() {
-            return pass(task);
+            return pass(task, hook);
         }
         let mut state = self.state.lock();
         while state.running == self.max {
@@ -145,7 +146,7 @@ impl Limiter {
         self.push_held(false);
         let mut next = Some(task);
         while let Some(task) = next {
-            pass(task);
+            pass(task, hook);
             let mut state = self.state.lock();
             next = state.parked.pop_front();
             if next.is_none() {
@@ -162,8 +163,8 @@ impl Limiter {
 
 /// Runs the task, which may run now. Its guard stays until it is final: whoever else
 /// comes to run it asks, too, and finds that it has started.
-fn pass(task: Arc<dyn AnyCell>) {
-    task.run_from_queue();
+fn pass(task: Arc<dyn AnyCell>, hook: Option<&Hook>) {
+    task.run_from_queue(hook);
     // The handle may be gone, and the result with it: its drop is foreign.
     unwind::discard(task);
 }
@@ -225,9 +226,9 @@ impl Guard for Limited {
         self.pool.store(pool, Ordering::Relaxed);
     }
 
-    fn run(&self) {
+    fn run(&self, hook: Option<&Hook>) {
         if let Some(task) = self.task.upgrade() {
-            self.limiter.run(task);
+            self.limiter.run(task, hook);
         }
     }
 

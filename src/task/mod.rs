@@ -9,6 +9,8 @@
 mod id;
 
 mod callback;
+mod hook;
+
 mod capacity;
 mod stack;
 
@@ -40,9 +42,13 @@ pub(crate) use self::capacity::Capacity;
 #[cfg(all(test, not(as_completed_loom)))]
 pub(crate) use self::cell::Cell;
 pub(crate) use self::cell::{AnyCell, Member, Work};
-pub(crate) use self::claim::{Claim, Claimer, Gauge, Initializer, Worker, become_worker};
+pub(crate) use self::claim::{
+    Claim, Claimer, Gauge, Initializer, Worker, become_worker, worker_index,
+};
 pub(crate) use self::erased::{ErasedTask, WeakTask};
 pub use self::handle::{JoinHandle, ScopedJoinHandle};
+pub use self::hook::TaskEvent;
+pub(crate) use self::hook::{Hook, HookBuilder};
 pub use self::id::TaskId;
 pub(crate) use self::launch::{Room, launch, offer};
 pub(crate) use self::limiter::Limiter;
@@ -114,7 +120,7 @@ impl Task {
     /// # Ok::<(), as_completed::JoinError>(())
     /// ```
     pub fn run(self) {
-        self.0.run();
+        self.0.run(None);
     }
 
     /// Has the task run within `around`, wherever it runs; it stays the same task.

@@ -3,6 +3,7 @@
 use super::callback::call;
 use super::cell::{AnyCell, JoinCell, Member, Ran};
 use super::handle::JoinHandle;
+use super::hook::Hook;
 use super::id::TaskId;
 use super::watch::{Around, Guard, Key, Watcher, Watchers};
 use crate::error::{JoinError, Rejected};
@@ -361,7 +362,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         false
     }
 
-    fn run(&self) -> Ran {
+    fn run(&self, _: Option<&Hook>) -> Ran {
         Ran::No
     }
 
@@ -381,7 +382,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         drop(around);
     }
 
-    fn run_from_queue(&self) -> bool {
+    fn run_from_queue(&self, _: Option<&Hook>) -> bool {
         false
     }
 

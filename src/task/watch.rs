@@ -6,6 +6,7 @@
 //! small.
 
 use super::callback::{call, report};
+use super::hook::Hook;
 use super::id::TaskId;
 use crate::sync::{AtomicBool, Mutex, Ordering, Parker, Sender, Unparker, UnparkerKey};
 use crate::unwind;
@@ -103,7 +104,7 @@ pub(crate) trait Guard: Send + Sync {
     fn pool(&self) -> u32;
     fn join_pool(&self, pool: u32);
     /// Runs the task here, or keeps it until it may run.
-    fn run(&self);
+    fn run(&self, hook: Option<&Hook>);
     /// Whether the current thread, which waits for the task, may run it now, and is
     /// to: if others are free to, it is left to them. [`leave`](Self::leave) follows.
     fn try_enter(&self, is_anyone_free: bool) -> bool;

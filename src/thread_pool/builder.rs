@@ -5,7 +5,7 @@ use super::state::Settings;
 use super::{DEFAULT_MOST, ThreadPool};
 use crate::error::BuildError;
 use crate::sync::{default_stack_size, processors, spawn};
-use crate::task::Initializer;
+use crate::task::{HookBuilder, Initializer, TaskEvent};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub struct ThreadPoolBuilder {
     initializer: Option<Arc<Initializer>>,
     queue_capacity: Option<usize>,
     keep_alive: Option<Duration>,
+    hook: HookBuilder,
     #[cfg(test)]
     spawner: Option<Spawner<'static>>,
 }
@@ -47,6 +48,7 @@ impl ThreadPoolBuilder {
             initializer: None,
             queue_capacity: None,
             keep_alive: None,
+            hook: HookBuilder::default(),
             #[cfg(test)]
             spawner: None,
         }
@@ -190,6 +192,61 @@ impl ThreadPoolBuilder {
         self
     }
 
+    /// Sets a function that is told what becomes of each task, for metrics and logs.
+    ///
+    /// It runs on the thread on which that happens, which waits for it, outside of
+    /// all locks: on the submitter's when a task is queued, on the worker's when it
+    /// starts and ends, on the canceller's when it is cancelled. What it is told of a
+    /// task comes before the task's handle is final. A panic in it is reported by the
+    /// panic hook and goes no further.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::{TaskEvent, ThreadPool};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let busy = Arc::new(AtomicU64::new(0)); // nanoseconds
+    /// let counted = Arc::clone(&busy);
+    /// let pool = ThreadPool::builder()
+    ///     .observer(move |event| {
+    ///         if let TaskEvent::Ended { ran, .. } = event {
+    ///             counted.fetch_add(ran.as_nanos() as u64, Ordering::Relaxed);
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// pool.submit(|| std::thread::yield_now()).wait();
+    /// assert!(busy.load(Ordering::Relaxed) > 0);
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
+    pub fn observer(mut self, observer: impl Fn(&TaskEvent) + Send + Sync + 'static) -> Self {
+        self.hook.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Runs each task in the `tracing` span that was current where it was submitted.
+    ///
+    /// A task that is never run keeps its span until it is cancelled or rejected.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::builder().carry_spans().build()?;
+    /// let _request = tracing::info_span!("request", id = 4).entered();
+    /// let parse = pool.submit(|| tracing::info!("this event is in the span")); // on a worker
+    /// parse.wait();
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+    pub fn carry_spans(mut self) -> Self {
+        self.hook.carries_spans = true;
+        self
+    }
+
     /// Stands in for the operating system, which rarely refuses a thread.
     #[cfg(test)]
     pub(super) fn spawner(mut self, spawner: Spawner<'static>) -> Self {
@@ -215,6 +272,20 @@ impl ThreadPoolBuilder {
     /// # Ok::<(), as_completed::BuildError>(())
     /// ```
     pub fn build(self) -> Result<ThreadPool, BuildError> {
+        let plan = self.plan()?;
+        let (name, stack_size) = (plan.thread_name, plan.stack_size);
+        let spawner: Spawner<'static> = Box::new(move |index, body| {
+            Ok(Some(spawn(format!("{name}-{index}"), stack_size, body)?))
+        });
+        #[cfg(test)]
+        let spawner = plan.spawner.unwrap_or(spawner);
+        Ok(ThreadPool {
+            core: Core::new(plan.id, plan.settings, spawner),
+        })
+    }
+
+    /// Checks the settings.
+    pub(super) fn plan(self) -> Result<Plan, BuildError> {
         if self.max_workers == 0 {
             return Err(BuildError::NoWorkers);
         }
@@ -222,27 +293,37 @@ impl ThreadPoolBuilder {
             return Err(BuildError::NoCapacity);
         }
         let id = next_id();
-        let name = self.thread_name.unwrap_or_else(|| default_thread_name(id));
-        if name.contains('\0') {
+        let thread_name = self.thread_name.unwrap_or_else(|| default_thread_name(id));
+        if thread_name.contains('\0') {
             return Err(BuildError::ThreadName);
         }
-        let stack_size = self.stack_size;
-        let spawner: Spawner<'static> = Box::new(move |index, body| {
-            Ok(Some(spawn(format!("{name}-{index}"), stack_size, body)?))
-        });
-        #[cfg(test)]
-        let spawner = self.spawner.unwrap_or(spawner);
-        let settings = Settings {
-            max_workers: self.max_workers,
-            queue_capacity: self.queue_capacity.unwrap_or(usize::MAX),
-            keep_alive: self.keep_alive,
-            initializer: self.initializer,
-            stack_size: stack_size.unwrap_or_else(default_stack_size),
-        };
-        Ok(ThreadPool {
-            core: Core::new(id, settings, spawner),
+        Ok(Plan {
+            id,
+            thread_name,
+            stack_size: self.stack_size,
+            settings: Settings {
+                max_workers: self.max_workers,
+                queue_capacity: self.queue_capacity.unwrap_or(usize::MAX),
+                keep_alive: self.keep_alive,
+                initializer: self.initializer,
+                stack_size: self.stack_size.unwrap_or_else(default_stack_size),
+                hook: self.hook.build().map(Arc::new),
+            },
+            #[cfg(test)]
+            spawner: self.spawner,
         })
     }
+}
+
+/// A pool to be built.
+pub(super) struct Plan {
+    pub(super) id: u32,
+    /// Up to the worker's index.
+    pub(super) thread_name: String,
+    pub(super) stack_size: Option<usize>,
+    pub(super) settings: Settings,
+    #[cfg(test)]
+    spawner: Option<Spawner<'static>>,
 }
 
 impl fmt::Debug for ThreadPoolBuilder {

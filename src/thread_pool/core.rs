@@ -96,7 +96,7 @@ impl<'scope> Core<'scope> {
             id,
             spawner,
             gauge: Gauge::new(),
-            capacity: Capacity::new(id, settings.queue_capacity),
+            capacity: Capacity::new(id, settings.queue_capacity, settings.hook.clone()),
             settings,
             outbox: Mutex::new(VecDeque::new()),
             has_news: AtomicBool::new(false),
@@ -198,7 +198,7 @@ impl<'scope> Core<'scope> {
             if member.listens {
                 self.state.lock().watch_for_stop(&task);
             }
-            task.run();
+            task.run(self.settings.hook.as_deref());
             Ok(())
         } else {
             self.capacity.take_extra();
@@ -224,11 +224,16 @@ impl<'scope> Core<'scope> {
     /// Queues a task that holds a place, if the queue has a bound.
     fn enqueue(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Refused<'scope>> {
         let member = task.join_pool(self.id);
+        if let Some(hook) = &self.settings.hook {
+            // Before a worker can take it.
+            hook.queue(member.id);
+        }
         let state = self.state.lock();
         match self.check_open(&state) {
             Ok(()) => self.push(state, task, member),
             Err(reason) => {
                 drop(state);
+                self.withdraw_from_hook(&task);
                 self.leave_queue([&task]);
                 Err(Refused::new(task, reason))
             }
@@ -341,8 +346,18 @@ impl<'scope> Core<'scope> {
         let own = place.and_then(|place| orphans.remove(place));
         self.withdraw(orphans, Some(&reason));
         match own {
-            Some(task) => Err(Refused::new(task, reason)),
+            Some(task) => {
+                self.withdraw_from_hook(&task);
+                Err(Refused::new(task, reason))
+            }
             None => Ok(()),
+        }
+    }
+
+    /// Says that a task which was to be queued is given back.
+    fn withdraw_from_hook(&self, task: &ErasedTask<'scope>) {
+        if let Some(hook) = &self.settings.hook {
+            hook.withdraw(task.id());
         }
     }
 
@@ -356,7 +371,7 @@ impl<'scope> Core<'scope> {
     ) -> usize {
         // They must not free their places one by one.
         self.leave_queue(&drained);
-        let withdrawn = ErasedTask::withdraw_all(drained, reason);
+        let withdrawn = ErasedTask::withdraw_all(drained, reason, self.settings.hook.as_deref());
         let mut state = self.state.lock();
         let here = this_thread();
         if let Some(place) = state.withdrawing.iter().position(|thread| *thread == here) {

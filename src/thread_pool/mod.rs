@@ -15,18 +15,20 @@ mod worker;
 mod builder;
 
 mod scope;
+mod stateful;
 
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests;
 
 pub use self::builder::ThreadPoolBuilder;
 pub use self::scope::ScopedPool;
+pub use self::stateful::StatefulPool;
 
 use self::core::Core;
 use crate::error::JoinTimeoutError;
 use crate::executor::{Executor, hand_over, limit_without_import, submit_without_import};
 use crate::sync::processors;
-use crate::task::{JoinHandle, RejectedTask, Task};
+use crate::task::{JoinHandle, RejectedTask, Task, worker_index};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -267,6 +269,29 @@ impl ThreadPool {
     #[must_use]
     pub fn max_workers(&self) -> usize {
         self.core.max_workers()
+    }
+
+    /// Returns the index of the worker that the current thread is, of whatever pool;
+    /// `None` on threads that are no workers.
+    ///
+    /// The workers that a pool has at the same time have different indices, from 0
+    /// to `max_workers - 1`; one that ends leaves its index to the next. Known from
+    /// the [`initializer`](ThreadPoolBuilder::initializer) on: it can pin the thread
+    /// to a processor, for example.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// assert_eq!(pool.submit(ThreadPool::worker_index).join()?, Some(0));
+    /// assert_eq!(ThreadPool::worker_index(), None);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
+    #[must_use]
+    pub fn worker_index() -> Option<usize> {
+        worker_index()
     }
 
     /// Returns how many workers there are now, idle ones included.

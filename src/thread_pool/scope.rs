@@ -1,10 +1,10 @@
 //! [`ThreadPool::scope`]: tasks that borrow.
 
 use super::ThreadPool;
-use super::core::{Core, default_thread_name, next_id};
-use super::state::Settings;
+use super::builder::ThreadPoolBuilder;
+use super::core::Core;
+use crate::error::BuildError;
 use crate::executor::submit_without_import;
-use crate::sync::default_stack_size;
 use crate::task::{ErasedTask, Refused, Room, ScopedJoinHandle};
 use std::fmt;
 use std::marker::PhantomData;
@@ -42,26 +42,53 @@ impl ThreadPool {
         max_workers: usize,
         body: impl for<'scope> FnOnce(ScopedPool<'scope, 'env>) -> T,
     ) -> T {
-        assert!(
-            max_workers > 0,
-            "a pool needs at least one worker: max_workers is 0"
-        );
-        thread::scope(|scope| {
-            let settings = Settings {
-                max_workers,
-                queue_capacity: usize::MAX,
-                keep_alive: None,
-                initializer: None,
-                stack_size: default_stack_size(),
-            };
-            let id = next_id();
-            let name = default_thread_name(id);
+        match Self::builder().max_workers(max_workers).scope(body) {
+            Ok(returned) => returned,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl ThreadPoolBuilder {
+    /// Runs `body` with a pool of these settings whose tasks may borrow what outlives
+    /// the call; see [`ThreadPool::scope`].
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] as for [`build`](Self::build); then `body` is not called.
+    ///
+    /// # Panics
+    ///
+    /// If `body` panics, with the same panic, once all tasks have run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// let words = ["one", "three"].map(String::from);
+    /// let lengths = ThreadPool::builder()
+    ///     .max_workers(2)
+    ///     .queue_capacity(1)
+    ///     .thread_name("count")
+    ///     .scope(|pool| pool.map(&words, |word| word.len()).collect::<Result<Vec<_>, _>>())?;
+    /// assert_eq!(lengths.unwrap(), [3, 5]);
+    /// # Ok::<(), as_completed::BuildError>(())
+    /// ```
+    pub fn scope<'env, T>(
+        self,
+        body: impl for<'scope> FnOnce(ScopedPool<'scope, 'env>) -> T,
+    ) -> Result<T, BuildError> {
+        let plan = self.plan()?;
+        let (name, stack_size) = (plan.thread_name, plan.settings.stack_size);
+        Ok(thread::scope(|scope| {
             let core = Core::new(
-                id,
-                settings,
+                plan.id,
+                plan.settings,
                 Box::new(move |index, body| {
                     thread::Builder::new()
                         .name(format!("{name}-{index}"))
+                        .stack_size(stack_size)
                         .spawn_scoped(scope, body)?;
                     // Joined by the scope.
                     Ok(None)
@@ -74,7 +101,7 @@ impl ThreadPool {
                 core: Arc::clone(&core),
                 environment: PhantomData,
             })
-        })
+        }))
     }
 }
 
@@ -165,6 +192,42 @@ impl<'scope> ScopedPool<'scope, '_> {
     pub fn cancel_all(&self) -> usize {
         self.core.cancel_all()
     }
+
+    /// Returns how many workers the pool has at most.
+    #[must_use]
+    pub fn max_workers(&self) -> usize {
+        self.core.max_workers()
+    }
+
+    /// Returns how many workers there are now, idle ones included.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        self.core.counts().workers
+    }
+
+    /// Returns how many workers are running a task now.
+    #[must_use]
+    pub fn active_count(&self) -> usize {
+        self.core.counts().running
+    }
+
+    /// Returns how many tasks are in the queue now: those that have not started.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    ///
+    /// ThreadPool::scope(2, |pool| {
+    ///     assert_eq!((pool.max_workers(), pool.worker_count()), (2, 0));
+    ///     pool.submit(|| ()).wait();
+    ///     assert_eq!((pool.queued_count(), pool.worker_count()), (0, 1));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn queued_count(&self) -> usize {
+        self.core.counts().queued
+    }
 }
 
 /// Hands a task to a pool, which waits for room or not.
@@ -181,8 +244,12 @@ fn hand_over<'scope>(
 
 impl fmt::Debug for ScopedPool<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.core.counts();
         f.debug_struct("ScopedPool")
-            .field("max_workers", &self.core.max_workers())
+            .field("max_workers", &self.max_workers())
+            .field("worker_count", &counts.workers)
+            .field("active_count", &counts.running)
+            .field("queued_count", &counts.queued)
             .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::error::{InitializerError, Rejected};
 use crate::sync::ThreadId;
-use crate::task::{ErasedTask, Gauge, Initializer, WeakTask};
+use crate::task::{ErasedTask, Gauge, Hook, Initializer, WeakTask};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(super) struct Settings {
     pub(super) initializer: Option<Arc<Initializer>>,
     /// The size of each worker's stack in bytes.
     pub(super) stack_size: usize,
+    /// Who is told what becomes of the tasks.
+    pub(super) hook: Option<Arc<Hook>>,
 }
 
 /// How long the inbox becomes before it is looked at whether it is worth a sweep.

@@ -295,6 +295,7 @@ fn sleepers_are_woken_one_by_the_other() {
         keep_alive: None,
         initializer: None,
         stack_size: 2 << 20,
+        hook: None,
     };
     let mut state = State::new();
     (state.workers, state.sleeping) = (3, 3);

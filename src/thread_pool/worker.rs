@@ -30,6 +30,8 @@ impl<'scope> Core<'scope> {
             capacity: Arc::clone(&self.capacity),
             initializer: self.settings.initializer.as_ref().map(Arc::downgrade),
             stack_size: self.settings.stack_size,
+            hook: self.settings.hook.clone(),
+            index,
         };
         if let Err(cause) = become_worker(worker) {
             self.break_down(cause, index);
@@ -135,7 +137,7 @@ impl<'scope> Core<'scope> {
         if self.is_bounded() && (has_left || task.leave_pool()) {
             self.capacity.free(1);
         }
-        task.run();
+        task.run(self.settings.hook.as_deref());
     }
 
     /// Sleeps until woken or until the pool is over, and is searching then;

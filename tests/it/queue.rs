@@ -61,6 +61,18 @@ fn cancelling_a_task_lets_a_submitter_in_that_waits_for_room() {
     assert_eq!(submitter.join().unwrap().unwrap(), 2);
 }
 
+#[test]
+fn tasks_cancelled_together_make_room_in_a_full_queue() {
+    let _alarm = alarm();
+    let pool = bounded(1, 2);
+    let busy = occupy(&pool, 1);
+    let queued = [pool.submit(|| 1), pool.submit(|| 2)];
+    drop(as_completed(queued).cancel_on_drop());
+    let later = [(); 2].map(|()| pool.try_submit(|| 4).unwrap());
+    busy.release();
+    assert_eq!(later.map(|handle| handle.join().unwrap()), [4, 4]);
+}
+
 /// The callback submits where there is no room but the one that the cancelled
 /// task leaves.
 #[test]
