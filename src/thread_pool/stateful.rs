@@ -209,12 +209,7 @@ where
     fn work(self) -> Result<T, JoinError> {
         let mut state = match take() {
             Some(state) => state,
-            None => {
-                let index = worker_index().expect("only workers run the tasks of a pool");
-                (self.make)(index).map(Box::new).map_err(|cause| {
-                    JoinError::Rejected(Rejected::Initializer(InitializerError::new(cause)))
-                })?
-            }
+            None => make(&*self.make)?,
         };
         match unwind::catch(|| (self.closure)(&mut state)) {
             Ok(value) => {
@@ -228,6 +223,14 @@ where
             }
         }
     }
+}
+
+/// Makes a state for the worker that the current thread is.
+fn make<S>(make: &Make<S>) -> Result<Box<S>, JoinError> {
+    let index = worker_index().expect("only workers run the tasks of a pool");
+    make(index)
+        .map(Box::new)
+        .map_err(|cause| JoinError::Rejected(Rejected::Initializer(InitializerError::new(cause))))
 }
 
 /// The states that no task has now. A worker is one of one pool, so all are of the

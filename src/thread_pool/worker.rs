@@ -20,6 +20,19 @@ pub(super) fn live(core: Arc<Core<'_>>, index: usize) {
     unwind::discard(core);
 }
 
+/// What a look at the queue has brought.
+enum Look<'a, 'scope> {
+    Found {
+        task: ErasedTask<'scope>,
+        /// Whether the task gave up its place in the queue on the way.
+        has_left: bool,
+    },
+    /// Something may have come since.
+    Again,
+    /// Nothing, under the lock of the counts, which is still held.
+    Nothing(MutexGuard<'a, State<'scope>>),
+}
+
 impl<'scope> Core<'scope> {
     /// Makes the current thread a worker and initializes it; says whether it
     /// may take tasks, else it has left.
@@ -72,64 +85,93 @@ impl<'scope> Core<'scope> {
         // As whoever started this thread has counted it.
         let mut searching = true;
         loop {
-            let mut outbox = self.outbox.lock();
-            if !searching {
-                if let Some(task) = outbox.pop_front() {
-                    drop(outbox);
-                    self.run(task, false);
-                    continue;
-                }
-            }
-            let mut state = self.state.lock();
-            if outbox.is_empty() {
-                state.take_over(&mut outbox);
-                self.has_news.store(false, Ordering::Relaxed);
-            }
-            if let Some(task) = outbox.pop_front() {
-                let mut plan = WakePlan::None;
-                let mut has_left = false;
-                if searching {
+            match self.look(searching) {
+                Look::Found { task, has_left } => {
                     searching = false;
-                    // Before the gauge can say that nobody is free.
-                    has_left = task.leave_pool();
-                    state.searching -= 1;
-                    if !outbox.is_empty() || !state.inbox.is_empty() {
-                        plan = state.plan_wake(&self.settings);
+                    self.run(task, has_left);
+                }
+                Look::Again => searching = true,
+                Look::Nothing(state) => {
+                    if !self.wait_for_work(state, index) {
+                        return;
                     }
-                    state.measure(&self.settings, &self.gauge);
+                    searching = true;
                 }
-                drop((outbox, state));
-                self.carry_out(plan);
-                self.run(task, has_left);
-                continue;
-            }
-            // Nothing is pushed or taken over while `state` is locked.
-            drop(outbox);
-            if !searching {
-                searching = true;
-                state.searching += 1;
-                state.measure(&self.settings, &self.gauge);
-                if state.searching == 1 && !state.is_over() {
-                    drop(state);
-                    // Another look under the locks follows, whatever it found.
-                    spin_until(|| self.has_news.load(Ordering::Relaxed));
-                    continue;
-                }
-            }
-            // Asked while this worker counts as searching, not as running.
-            let is_over = state.is_over();
-            state.searching -= 1;
-            if is_over {
-                self.retire(state, index);
-                // Others may have slept until the last task ended.
-                self.wake.notify_all();
-                return;
-            }
-            if !self.sleep(&mut state) {
-                self.retire(state, index);
-                return;
             }
         }
+    }
+
+    /// Takes the next task out of the queue. Finding none, a worker that runs
+    /// becomes a searching one.
+    fn look(self: &Arc<Self>, searching: bool) -> Look<'_, 'scope> {
+        let mut outbox = self.outbox.lock();
+        if !searching {
+            // Most tasks: the counts do not change, so their lock is not needed.
+            if let Some(task) = outbox.pop_front() {
+                return Look::Found {
+                    task,
+                    has_left: false,
+                };
+            }
+        }
+        let mut state = self.state.lock();
+        if outbox.is_empty() {
+            state.take_over(&mut outbox);
+            self.has_news.store(false, Ordering::Relaxed);
+        }
+        if let Some(task) = outbox.pop_front() {
+            if !searching {
+                return Look::Found {
+                    task,
+                    has_left: false,
+                };
+            }
+            // Before the gauge can say that nobody is free.
+            let has_left = task.leave_pool();
+            state.searching -= 1;
+            let is_more = !outbox.is_empty() || !state.inbox.is_empty();
+            let plan = if is_more {
+                state.plan_wake(&self.settings)
+            } else {
+                WakePlan::None
+            };
+            state.measure(&self.settings, &self.gauge);
+            drop((outbox, state));
+            self.carry_out(plan);
+            return Look::Found { task, has_left };
+        }
+        // Nothing is pushed or taken over while `state` is locked.
+        drop(outbox);
+        if !searching {
+            state.searching += 1;
+            state.measure(&self.settings, &self.gauge);
+            if state.searching == 1 && !state.is_over() {
+                drop(state);
+                // Another look under the locks follows, whatever it found.
+                spin_until(|| self.has_news.load(Ordering::Relaxed));
+                return Look::Again;
+            }
+        }
+        Look::Nothing(state)
+    }
+
+    /// Sleeps until there may be work; says whether the worker goes on. Else it has
+    /// been counted out.
+    fn wait_for_work(&self, mut state: MutexGuard<'_, State<'scope>>, index: usize) -> bool {
+        // Asked while this worker counts as searching, not as running.
+        let is_over = state.is_over();
+        state.searching -= 1;
+        if is_over {
+            self.retire(state, index);
+            // Others may have slept until the last task ended.
+            self.wake.notify_all();
+            return false;
+        }
+        let goes_on = self.sleep(&mut state);
+        if !goes_on {
+            self.retire(state, index);
+        }
+        goes_on
     }
 
     /// Runs a task from the queue, which may have left it.
