@@ -566,7 +566,7 @@ mod tests {
     #[test]
     fn callbacks_run_outside_of_the_lock_of_the_task() {
         let ends: [fn(&dyn AnyCell); 4] = [
-            |cell| assert!(cell.run() == Ran::Yes),
+            |cell| assert!(cell.run(None) == Ran::Yes),
             |cell| assert!(cell.cancel()),
             |cell| cell.reject(Rejected::Lost),
             |cell| cell.withdraw(None).unwrap().notify(cell.id()),
