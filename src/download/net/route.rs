@@ -78,6 +78,14 @@ impl RouteConnector {
 
     /// Wraps a connection in TLS if that is wanted. ureq refuses what should
     /// be secure and is not.
+    #[cfg_attr(
+        not(feature = "rustls"),
+        expect(
+            clippy::unused_self,
+            clippy::unnecessary_wraps,
+            reason = "there is no TLS that could fail"
+        )
+    )]
     fn secure(
         &self,
         details: &ConnectionDetails<'_>,
