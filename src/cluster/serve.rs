@@ -99,6 +99,9 @@ struct Serving<'a> {
     is_stopping: bool,
     /// When each submitter was last heard of.
     alive: HashMap<Arc<str>, Instant>,
+    /// Submitters that were silent for a lease, and since when their calls are being
+    /// removed from the queue.
+    silent: HashMap<Arc<str>, Instant>,
     /// Calls that are on their way back into the queue.
     moves: JoinSet<()>,
     /// Calls that were cancelled, which may still be delivered.
@@ -137,6 +140,7 @@ pub(super) async fn serve(
         connected: true,
         is_stopping: false,
         alive: HashMap::new(),
+        silent: HashMap::new(),
         moves: JoinSet::new(),
         cancelled: HashMap::new(),
     };
@@ -315,6 +319,13 @@ impl Serving<'_> {
         self.pull = None;
     }
 
+    /// Leaves a call in the queue, for nobody to try again within a lease.
+    async fn refuse(&mut self, acknowledge: Subject) {
+        let nanoseconds = self.connection.lease.as_nanos();
+        let later = format!("-NAK {{\"delay\": {nanoseconds}}}");
+        self.publish(acknowledge, later.into()).await;
+    }
+
     async fn delivered(&mut self, submitter: Arc<str>, acknowledge: Subject, payload: &Bytes) {
         let Some(delivery) = Delivery::read(&acknowledge) else {
             return;
@@ -326,10 +337,12 @@ impl Serving<'_> {
         }
         let Ok((call, argument)) = unpack::<Call>(payload) else {
             // Of another version, which another worker may understand.
-            let nanoseconds = self.connection.lease.as_nanos();
-            let later = format!("-NAK {{\"delay\": {nanoseconds}}}");
-            return self.publish(acknowledge, later.into()).await;
+            return self.refuse(acknowledge).await;
         };
+        if self.silent.contains_key(&submitter) {
+            // It was on its way here; started, it would only be killed again.
+            return self.refuse(acknowledge).await;
+        }
         let now = Instant::now();
         self.alive.entry(Arc::clone(&submitter)).or_insert(now);
         let key = (submitter, call.number);
@@ -692,7 +705,9 @@ impl Serving<'_> {
 
     fn heard(&mut self, message: &Message) {
         if let Ok(id) = std::str::from_utf8(&message.payload) {
-            self.alive.insert(id.into(), Instant::now());
+            let id: Arc<str> = id.into();
+            self.silent.remove(&id);
+            self.alive.insert(id, Instant::now());
         }
     }
 
@@ -748,6 +763,7 @@ impl Serving<'_> {
         self.announce().await;
         self.bury(3 * period).await;
         self.cancelled.retain(|_, at| at.elapsed() < 30 * period);
+        self.silent.retain(|_, at| at.elapsed() < 30 * period);
     }
 
     /// Gives calls back that wait here behind longer ones: if nothing has ended
@@ -830,6 +846,7 @@ impl Serving<'_> {
             .collect();
         for submitter in silent {
             self.alive.remove(&submitter);
+            self.silent.insert(Arc::clone(&submitter), Instant::now());
             self.drop_all(|held| held.submitter == submitter).await;
             let api = self.connection.api.clone();
             let client = self.connection.client.clone();
