@@ -155,8 +155,8 @@ const YIELDS: u32 = 16;
 
 /// Yields that have taken this long were not free, and the next so many waits
 /// do without.
-const BUSY: Duration = Duration::from_micros(50);
-const WAITS: u32 = 1_000;
+const BUSY: Duration = Duration::from_micros(200);
+const WAITS: u32 = 200;
 
 static WITHOUT_YIELDS: AtomicU32 = AtomicU32::new(0);
 
