@@ -11,7 +11,6 @@
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod support;
 
-mod alike;
 mod chaos;
 mod connect;
 mod functions;

@@ -1,30 +1,19 @@
 //! What holds on every executor of functions, whether it runs them on the caller,
-//! on threads or in processes.
+//! on threads, in processes or over a cluster.
 
-use crate::functions::{HOLD, PANIC, PARSE, RECORD, Record, SQUARE};
+use crate::executors::{each, each_here, on_each, on_each_elsewhere, on_each_of_one_worker};
+use crate::functions::{HOLD, PANIC, PARSE, RECORD, Record, SQUARE, UNREADABLE, UNREGISTERED};
 use crate::paths::{path_text, pids_in};
 use crate::support::{ON_PURPOSE, alarm, expect_panics};
 use crate::worker::pool;
 use as_completed::function::{Function, FunctionExecutor, FunctionExecutorExt, Functions};
 use as_completed::process::ProcessPool;
-use as_completed::{Inline, JoinError, Rejected, ReturnWhen, ThreadPool, as_completed, wait};
+use as_completed::{
+    CallError, Inline, JoinError, Rejected, ReturnWhen, ThreadPool, as_completed, wait,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-
-fn on_each(test: impl Fn(&dyn FunctionExecutor)) {
-    let _alarm = alarm();
-    test(&Inline);
-    test(&ThreadPool::new(2));
-    test(&pool(2));
-}
-
-/// For what `Inline` cannot show, whose calls have run when they are returned.
-fn on_each_of_one_worker(test: impl Fn(&dyn FunctionExecutor)) {
-    let _alarm = alarm();
-    test(&ThreadPool::new(1));
-    test(&pool(1));
-}
 
 #[test]
 fn calls_return_their_results_under_their_keys() {
@@ -157,43 +146,40 @@ fn try_call_is_a_call_where_there_is_room() {
 }
 
 #[test]
-fn callbacks_may_call_and_wait_for_it() {
-    fn chain(executor: &Arc<dyn FunctionExecutor>) {
-        let (done, answer) = mpsc::channel();
-        let same = Arc::clone(executor);
+fn callbacks_may_call() {
+    each(1, |executor| {
+        let (executor, (done, call)) = (Arc::new(executor), mpsc::channel());
+        let same = Arc::clone(&executor);
+        executor.call(SQUARE, 3).on_result(move |nine| {
+            done.send(same.call(SQUARE, nine.unwrap())).unwrap();
+        });
+        assert_eq!(call.recv().unwrap().join().unwrap(), 81);
+    });
+}
+
+#[test]
+fn callbacks_may_wait_for_what_they_call() {
+    each_here(1, |executor| {
+        let (executor, (done, answer)) = (Arc::new(executor), mpsc::channel());
+        let same = Arc::clone(&executor);
         executor.call(SQUARE, 3).on_done(move |_| {
             done.send(same.call(SQUARE, 4).join().unwrap()).unwrap();
         });
         assert_eq!(answer.recv().unwrap(), 16);
-    }
-    let _alarm = alarm();
-    let executors: [Arc<dyn FunctionExecutor>; 3] = [
-        Arc::new(Inline),
-        Arc::new(ThreadPool::new(1)),
-        Arc::new(pool(1)),
-    ];
-    for executor in executors {
-        chain(&executor);
-    }
+    });
 }
 
 #[test]
 fn a_dropped_handle_detaches_its_call() {
-    let _alarm = alarm();
-    let executors: [Box<dyn FunctionExecutor>; 3] = [
-        Box::new(Inline),
-        Box::new(ThreadPool::new(1)),
-        Box::new(pool(1)),
-    ];
-    for executor in executors {
+    each(1, |executor| {
         let (pid, gate) = (path_text("detached"), path_text("detached-gate"));
         std::fs::write(&gate, "open").unwrap();
         drop(executor.call(HOLD, (pid.clone(), gate.clone())));
-        // The drop of a pool runs what is queued.
+        // The drop of an executor runs what is queued.
         drop(executor);
         assert_eq!(pids_in(pid.as_ref()).len(), 1);
         std::fs::remove_file(gate).unwrap();
-    }
+    });
 }
 
 #[test]
@@ -293,4 +279,38 @@ fn references_boxes_and_generic_callers_take_any_of_them() {
 fn two_functions_of_one_name_are_refused_by_name() {
     const OTHER: Function<(), ()> = Function::new("square", |()| ());
     let _ = Functions::new().with(SQUARE).with(OTHER);
+}
+
+#[test]
+fn a_result_that_cannot_be_read_fails_its_call_and_says_so() {
+    on_each_elsewhere(|executor| {
+        match executor.call(UNREADABLE, 1).join() {
+            Err(JoinError::Call(error)) => assert_eq!(
+                error.to_string(),
+                "cannot decode the result of function \"unreadable\": it is unreadable"
+            ),
+            other => unreachable!("{other:?}"),
+        }
+        assert_eq!(executor.call(SQUARE, 3).join().unwrap(), 9);
+    });
+}
+
+#[test]
+fn a_function_that_is_not_registered_is_an_error_that_names_those_that_are() {
+    on_each_elsewhere(|executor| {
+        match executor.call(UNREGISTERED, ()).join() {
+            Err(JoinError::Call(error)) => {
+                let CallError::Unknown {
+                    function, known, ..
+                } = *error
+                else {
+                    unreachable!("{error:?}");
+                };
+                assert_eq!(function, "unregistered");
+                assert!(known.contains(&"square".to_owned()));
+            }
+            other => unreachable!("{other:?}"),
+        }
+        assert_eq!(executor.call(SQUARE, 3).join().unwrap(), 9);
+    });
 }

@@ -1,8 +1,7 @@
 //! What only processes can promise: death, kill, cancel, and nothing left over.
 
 use crate::functions::{
-    ABORT, EAT, EXIT, GRANDCHILD, HANG, LENGTH, OVERFLOW, PANIC, PID, SQUARE, STDIN, UNREADABLE,
-    UNREGISTERED,
+    ABORT, EAT, EXIT, GRANDCHILD, HANG, LENGTH, OVERFLOW, PANIC, PID, SQUARE, STDIN,
 };
 use crate::paths::{kill, lives, path, pids_in};
 use crate::support::{ON_PURPOSE, alarm, eventually};
@@ -166,33 +165,6 @@ fn a_panic_crosses_with_its_place_and_the_child_lives_on() {
         other => unreachable!("{other:?}"),
     }
     assert_eq!(pool.call(PID, ()).join().unwrap(), pid);
-}
-
-#[test]
-fn a_result_that_cannot_be_read_and_an_unknown_function_fail_one_call_each() {
-    let _alarm = alarm();
-    let pool = pool(1);
-    match pool.call(UNREADABLE, 1).join() {
-        Err(JoinError::Call(error)) => assert_eq!(
-            error.to_string(),
-            "cannot decode the result of function \"unreadable\": it is unreadable"
-        ),
-        other => unreachable!("{other:?}"),
-    }
-    match pool.call(UNREGISTERED, ()).join() {
-        Err(JoinError::Call(error)) => {
-            let CallError::Unknown {
-                function, known, ..
-            } = *error
-            else {
-                unreachable!("{error:?}");
-            };
-            assert_eq!(function, "unregistered");
-            assert!(known.contains(&"square".to_owned()));
-        }
-        other => unreachable!("{other:?}"),
-    }
-    assert_eq!(pool.call(SQUARE, 2).join().unwrap(), 4);
 }
 
 #[test]

@@ -9,10 +9,16 @@
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod support;
 
+#[cfg(feature = "cluster")]
+#[path = "../cluster/server.rs"]
+#[allow(dead_code, reason = "the tests of the cluster use the rest")]
+mod server;
+
 mod alike;
 mod campaign;
 mod children;
 mod chunks;
+mod executors;
 mod functions;
 mod guards;
 mod paths;
