@@ -77,11 +77,12 @@ impl<'scope> ErasedTask<'scope> {
     /// Cancels the tasks, or rejects them for that reason, and lets go of
     /// them; returns how many had not started.
     ///
-    /// All are final before a callback of any runs: it may wait for another.
+    /// All are final before `then` and the callbacks run: these may wait for any.
     pub(crate) fn withdraw_all(
         tasks: impl IntoIterator<Item = Self>,
         reason: Option<&Rejected>,
         hook: Option<&Hook>,
+        then: impl FnOnce(),
     ) -> usize {
         let mut withdrawn = 0;
         let mut to_notify = Vec::new();
@@ -100,6 +101,7 @@ impl<'scope> ErasedTask<'scope> {
                     .map(|watchers| (id, watchers)),
             );
         }
+        then();
         for (id, watchers) in to_notify {
             watchers.notify(id);
         }
@@ -153,26 +155,24 @@ impl WeakTask<'_> {
         self.0.strong_count() > 0
     }
 
-    /// Cancels the task if it has a guard and has not started; says whether it did.
-    pub(crate) fn cancel_if_guarded(&self) -> bool {
-        let Some(cell) = self.0.upgrade() else {
-            return false;
-        };
-        let cancelled = cell.guard().is_some() && cell.cancel_pending();
-        unwind::discard(cell);
-        cancelled
-    }
-
-    /// Cancels the task, or asks it to stop; says whether it was pending.
-    pub(crate) fn cancel(&self) -> bool {
-        let Some(cell) = self.0.upgrade() else {
-            return false;
-        };
-        let cancelled = cell.cancel_pending();
-        if !cancelled {
+    /// Asks the task to stop, if it runs.
+    pub(crate) fn stop(&self) {
+        if let Some(cell) = self.0.upgrade() {
             cell.cancel();
+            unwind::discard(cell);
+        }
+    }
+}
+
+impl<'scope> WeakTask<'scope> {
+    /// The task, if it has not started: to be withdrawn, in the place of whoever
+    /// else would run it.
+    pub(crate) fn upgrade_pending(&self) -> Option<ErasedTask<'scope>> {
+        let cell = self.0.upgrade()?;
+        if cell.is_pending() {
+            return Some(ErasedTask::new(cell));
         }
         unwind::discard(cell);
-        cancelled
+        None
     }
 }

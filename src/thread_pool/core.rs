@@ -30,7 +30,7 @@ use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{
     AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, this_thread, thread_of, worker_of,
 };
-use crate::task::{Capacity, ErasedTask, Gauge, Member, Refused, TaskId};
+use crate::task::{Capacity, ErasedTask, Gauge, Member, Refused, TaskId, WeakTask};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -344,7 +344,7 @@ impl<'scope> Core<'scope> {
         let reason = Rejected::Thread(SpawnError::new(error));
         let place = orphans.iter().position(|task| Some(task.id()) == own);
         let own = place.and_then(|place| orphans.remove(place));
-        self.withdraw(orphans, Some(&reason));
+        self.withdraw(orphans, Some(&reason), || ());
         match own {
             Some(task) => {
                 self.withdraw_from_hook(&task);
@@ -362,16 +362,18 @@ impl<'scope> Core<'scope> {
     }
 
     /// Cancels the tasks that [`drain`](Self::drain) has taken out of the
-    /// queue, or rejects them for that reason; returns how many had not
-    /// started.
+    /// queue, or rejects them for that reason, and calls `then` before their callbacks;
+    /// returns how many had not started.
     pub(super) fn withdraw(
         &self,
         drained: VecDeque<ErasedTask<'scope>>,
         reason: Option<&Rejected>,
+        then: impl FnOnce(),
     ) -> usize {
         // They must not free their places one by one.
         self.leave_queue(&drained);
-        let withdrawn = ErasedTask::withdraw_all(drained, reason, self.settings.hook.as_deref());
+        let hook = self.settings.hook.as_deref();
+        let withdrawn = ErasedTask::withdraw_all(drained, reason, hook, then);
         let mut state = self.state.lock();
         let here = this_thread();
         if let Some(place) = state.withdrawing.iter().position(|thread| *thread == here) {
@@ -406,30 +408,31 @@ impl<'scope> Core<'scope> {
         queue
     }
 
-    /// Cancels what is in the queue, and what a limit has kept from running.
+    /// Cancels what has not started.
     pub(super) fn cancel_pending(&self) -> usize {
-        let mut outbox = self.outbox.lock();
-        let mut state = self.state.lock();
-        let queue = self.drain(&mut outbox, &mut state);
-        let kept = state.stoppable.clone();
-        drop((outbox, state));
-        let withdrawn = self.withdraw(queue, None);
-        withdrawn + kept.iter().filter(|task| task.cancel_if_guarded()).count()
+        self.cancel(|_| ())
     }
 
-    /// Cancels what is in the queue, and asks running tasks to stop.
+    /// Cancels what has not started, and asks running tasks to stop.
     pub(super) fn cancel_all(&self) -> usize {
+        self.cancel(|stoppable| stoppable.iter().for_each(WeakTask::stop))
+    }
+
+    /// Cancels what has not started, and calls `then` before the callbacks, which may
+    /// take their time.
+    fn cancel(&self, then: impl FnOnce(&[WeakTask<'scope>])) -> usize {
         let mut outbox = self.outbox.lock();
         let mut state = self.state.lock();
-        let queue = self.drain(&mut outbox, &mut state);
+        let mut queue = self.drain(&mut outbox, &mut state);
         // Left in place: another call at the same moment reaches them too, and
         // those that go on running can be asked again.
         let stoppable = state.stoppable.clone();
         drop((outbox, state));
-        // Before the callbacks of the queue's tasks, which may take their time.
-        // Some may be on their way from the queue to a worker.
-        let stopped = stoppable.iter().filter(|task| task.cancel()).count();
-        stopped + self.withdraw(queue, None)
+        // Some are not in the queue any more: on their way to a worker, or parked by
+        // a limit. These must be final before a running task is asked to stop, since
+        // its end would start them.
+        queue.extend(stoppable.iter().filter_map(WeakTask::upgrade_pending));
+        self.withdraw(queue, None, || then(&stoppable))
     }
 
     pub(super) fn shut_down(&self) {

@@ -74,7 +74,7 @@ impl<'scope> Core<'scope> {
         self.wake.notify_all();
         self.capacity.close();
         let reason = Rejected::Initializer(cause);
-        self.withdraw(queue, Some(&reason));
+        self.withdraw(queue, Some(&reason), || ());
         unwind::discard(reason);
         self.retire(self.state.lock(), index);
     }

@@ -5,7 +5,7 @@ use as_completed::{
     Executor, ExecutorExt, Inline, JoinError, JoinHandle, Limit, Rejected, ThreadPool, as_completed,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 /// How many tasks run, and how many have at most.
@@ -192,6 +192,38 @@ fn what_waits_for_the_limit_can_be_cancelled_alone_and_with_the_pool() {
     pool.cancel_all();
     assert!(!runs.join().unwrap());
     assert!(matches!(waits.join(), Err(JoinError::Cancelled)));
+}
+
+#[test]
+fn the_end_of_a_task_that_is_asked_to_stop_starts_none_that_is_cancelled_with_it() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(2);
+    let limited = pool.limit(1);
+    let (has_started, started) = mpsc::channel();
+    let (give, given) = mpsc::channel::<JoinHandle<i32>>();
+    let (give_back, given_back) = mpsc::channel();
+    let runs = limited.submit_cancellable(move |token| {
+        let (stop, stopped) = mpsc::channel();
+        // Holds up `cancel_all` until the task has ended and its place was used.
+        let _on_cancel = token.on_cancel(move || {
+            stop.send(()).unwrap();
+            let waits = given.recv().unwrap();
+            waits.wait();
+            give_back.send(waits).unwrap();
+        });
+        has_started.send(()).unwrap();
+        stopped.recv()
+    });
+    started.recv().unwrap();
+    let waits = limited.submit(|| 5);
+    // The second worker has taken it from the queue, and parked it.
+    pool.submit(|| ()).join().unwrap();
+    assert_eq!(pool.queued_count(), 0);
+    give.send(waits).unwrap();
+    assert_eq!(pool.cancel_all(), 1);
+    assert_eq!(runs.join().unwrap(), Ok(()));
+    let waited = given_back.recv().unwrap();
+    assert!(matches!(waited.join(), Err(JoinError::Cancelled)));
 }
 
 #[test]
