@@ -47,6 +47,7 @@ impl DownloaderBuilder {
                 segments_above: 16 * 1024 * 1024,
                 keep: Keep::default(),
                 remember_names: true,
+                allow_subdirectories: false,
                 headers: Vec::new(),
                 user_agent: concat!("as-completed/", env!("CARGO_PKG_VERSION")).to_owned(),
                 redirects: Redirects {
@@ -205,10 +206,24 @@ impl DownloaderBuilder {
 
     /// Sets whether a file name is refused if any earlier job of the run has used it;
     /// on by default. This takes memory for all names. If off, a name is refused only
-    /// while another job uses it. Names that differ only in case count as the same; names that differ only in how
-    /// accents are encoded (NFC, NFD), which are one on macOS, do not.
+    /// while another job uses it. Names that differ only in case count as the same;
+    /// names that differ only in how accents are encoded (NFC, NFD), which are one on
+    /// macOS, do not.
     pub fn remember_names(mut self, remember: bool) -> Self {
         self.settings.remember_names = remember;
+        self
+    }
+
+    /// Sets whether the name of a file may be in a subdirectory, as in `flags/br.gif`;
+    /// off by default.
+    ///
+    /// Folders that are missing are created once their first file arrives. A name never
+    /// leads out of the downloader's folder: `..` and absolute names are refused, and it
+    /// is an error if one of the folders is a symbolic link. The folders are to be on the
+    /// file system of the downloader's folder, where temporary files are. Programs that
+    /// replace a folder by a link during a run are not guarded against.
+    pub fn allow_subdirectories(mut self, allow: bool) -> Self {
+        self.settings.allow_subdirectories = allow;
         self
     }
 

@@ -369,7 +369,8 @@ pub enum NameError {
     /// The name is `.` or `..`.
     #[error("a relative folder")]
     Relative,
-    /// The name contains a `/`, a `\` or a `:`.
+    /// The name contains a `/`, a `\` or a `:`, or is absolute where
+    /// [subdirectories](super::DownloaderBuilder::allow_subdirectories) are allowed.
     #[error("contains a path separator")]
     Separator,
     /// The name contains one of the characters `? * < > | "`, which Windows does not

@@ -27,8 +27,8 @@
 //!
 //! # Complete files
 //!
-//! A body is written to a new temporary file in the same folder. The temporary file
-//! is renamed once it is complete and has passed the checks of its job. After an
+//! A body is written to a new temporary file in the downloader's folder. The temporary
+//! file is renamed once it is complete and has passed the checks of its job. After an
 //! error, the file is absent or unchanged, except where its folder cannot be synced
 //! after the rename: then it is the new file. A symbolic link of that name is replaced,
 //! not followed. No temporary file is left behind, unless

@@ -128,6 +128,8 @@ pub(super) struct Settings {
     pub(super) segments_above: u64,
     pub(super) keep: Keep,
     pub(super) remember_names: bool,
+    /// Whether names of files may have folders.
+    pub(super) allow_subdirectories: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) user_agent: String,
     pub(super) redirects: Redirects,

@@ -38,6 +38,7 @@ mod run;
 #[cfg(feature = "rustls")]
 mod secure;
 mod segments;
+mod subdirectories;
 mod sums;
 
 use as_completed::ThreadPool;

@@ -10,6 +10,7 @@ use super::resume::{Offer, Part, Validator, Verdict};
 use super::save::{self, Committed, Draft};
 use super::segments::{Large, NoteWritten};
 use super::shared::Shared;
+use super::subdirectory;
 use crate::download::error::DownloadErrorKind;
 use crate::download::job::Wanted;
 use crate::download::net::head;
@@ -122,6 +123,7 @@ impl Fetch<'_> {
                 return Err(failure);
             }
         };
+        subdirectory::create(settings, &self.wanted.file_name)?;
         if let Some(segments) = self.segments(&answer.response, verdict) {
             return self.save_segments(answer.response, part, segments, progress);
         }

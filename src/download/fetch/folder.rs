@@ -42,7 +42,7 @@ fn is_temporary(name: &str) -> bool {
 }
 
 /// A note is left alone if its part was renamed, and the run killed then.
-fn remove_note_of_no_part(directory: &Path, file_name: &str) {
+pub(crate) fn remove_note_of_no_part(directory: &Path, file_name: &str) {
     let part = directory.join(format!("{file_name}{PART_SUFFIX}"));
     let note = directory.join(format!("{file_name}{NOTE_SUFFIX}"));
     let is_there = fs::symlink_metadata(&part);

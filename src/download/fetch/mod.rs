@@ -13,6 +13,7 @@ pub(crate) mod resume;
 
 pub(crate) mod folder;
 pub(crate) mod shared;
+pub(crate) mod subdirectory;
 
 mod body;
 

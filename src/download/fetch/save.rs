@@ -281,23 +281,23 @@ impl Drop for Draft {
 /// A new entry of a folder survives a crash once the folder has been synced;
 /// systems other than Unix do not let a folder be opened for that.
 #[cfg(unix)]
-fn open_directory(path: &Path) -> io::Result<File> {
+pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
 #[cfg(not(unix))]
-fn open_directory(_path: &Path) -> io::Result<NoDirectory> {
+pub(crate) fn open_directory(_path: &Path) -> io::Result<NoDirectory> {
     Ok(NoDirectory)
 }
 
 /// Stands for a folder that is not opened.
 #[cfg(not(unix))]
-struct NoDirectory;
+pub(crate) struct NoDirectory;
 
 #[cfg(not(unix))]
 impl NoDirectory {
     #[expect(clippy::unused_self, reason = "it stands for a file, which has one")]
-    fn sync_all(&self) -> io::Result<()> {
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
         Ok(())
     }
 }

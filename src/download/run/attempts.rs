@@ -7,6 +7,7 @@ use crate::download::event::Event;
 use crate::download::fetch::attempt::{Fetch, Fetched};
 use crate::download::fetch::existing::Here;
 use crate::download::fetch::failure::{Again, Failure};
+use crate::download::fetch::subdirectory;
 use crate::download::job::Job;
 use crate::download::net::stop;
 use crate::download::settings::finite;
@@ -103,6 +104,7 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
         in_one_stream: Cell::new(tried.in_one_stream),
         answered: RefCell::new(None),
     };
+    subdirectory::check(settings, job.file_name())?;
     let here = fetch.look()?;
     if here == Here::AsWanted {
         return Ok(Worked::Over(Fetched::Skipped));

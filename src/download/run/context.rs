@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::in_turn::InTurn;
-use super::names::Names;
+use super::names::{NameRules, Names};
 use super::queue::{Held, QueuedJob};
 use crate::download::error::{DownloadError, DownloadErrorKind};
 use crate::download::event::{Event, Observer};
@@ -70,7 +70,7 @@ impl<K: Send + Sync + 'static> Run<K> {
             observer_panics: AtomicU64::new(0),
             caller: thread::current().id(),
             state: Mutex::new(State {
-                names: Names::new(settings.remember_names),
+                names: Names::new(NameRules::of(settings)),
                 held: Held::new(most_held, settings.max_in_flight_per_host),
                 in_flight: 0,
                 is_reading: false,

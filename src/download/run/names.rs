@@ -3,13 +3,47 @@
 use crate::download::error::{DownloadErrorKind, NameError};
 use crate::download::fetch::resume::{NOTE_SUFFIX, PART_SUFFIX};
 use crate::download::fetch::save::TEMPORARY_PREFIX;
+use crate::download::settings::Settings;
 use std::collections::HashSet;
 
 const MAX_BYTES: usize = 255;
 
-/// Looks whether a file of that name can be written within a folder, here and
-/// on every other system.
-pub(crate) fn check(name: &str, resumes: bool) -> Result<(), NameError> {
+/// What names are taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct NameRules {
+    /// Whether names stay taken when their job is over.
+    for_good: bool,
+    /// Whether parts of files are kept, under names of their own.
+    resumes: bool,
+    /// Whether a name may have folders.
+    subdirectories: bool,
+}
+
+impl NameRules {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            for_good: settings.remember_names,
+            resumes: settings.resume,
+            subdirectories: settings.allow_subdirectories,
+        }
+    }
+
+    /// Looks whether a file of that name can be written within a folder, here and on
+    /// every other system.
+    fn check(self, name: &str) -> Result<(), NameError> {
+        if !self.subdirectories || !name.contains('/') {
+            return check(name, self.resumes);
+        }
+        name.split('/').try_for_each(|part| match part {
+            // As in an absolute name, or in one that ends as a folder's does.
+            "" => Err(NameError::Separator),
+            part => check(part, self.resumes),
+        })
+    }
+}
+
+/// Looks whether a file or a folder can have that name.
+fn check(name: &str, resumes: bool) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
     }
@@ -78,21 +112,20 @@ fn fold(name: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct Names {
     taken: HashSet<String>,
-    /// Whether names stay taken when their job is over.
-    for_good: bool,
+    rules: NameRules,
 }
 
 impl Names {
-    pub(crate) fn new(for_good: bool) -> Self {
+    pub(crate) fn new(rules: NameRules) -> Self {
         Self {
             taken: HashSet::new(),
-            for_good,
+            rules,
         }
     }
 
     /// Takes the name, if it may be written and nobody has it.
-    pub(crate) fn take(&mut self, name: &str, resumes: bool) -> Result<(), DownloadErrorKind> {
-        check(name, resumes).map_err(DownloadErrorKind::Name)?;
+    pub(crate) fn take(&mut self, name: &str) -> Result<(), DownloadErrorKind> {
+        self.rules.check(name).map_err(DownloadErrorKind::Name)?;
         if self.taken.insert(fold(name)) {
             Ok(())
         } else {
@@ -102,7 +135,7 @@ impl Names {
 
     /// Notes that the job which took the name is over.
     pub(crate) fn release(&mut self, name: &str) {
-        if !self.for_good {
+        if !self.rules.for_good {
             self.taken.remove(&fold(name));
         }
     }
@@ -111,6 +144,13 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn empty(for_good: bool) -> Names {
+        Names::new(NameRules {
+            for_good,
+            ..NameRules::default()
+        })
+    }
 
     #[test]
     fn ordinary_names_are_taken() {
@@ -166,6 +206,45 @@ mod tests {
     }
 
     #[test]
+    fn names_may_have_folders_where_that_is_allowed() {
+        let rules = NameRules {
+            subdirectories: true,
+            ..NameRules::default()
+        };
+        for name in ["a/b", "a/b/c.gif", "..a/.b", "a"] {
+            assert_eq!(rules.check(name), Ok(()), "{name}");
+        }
+        for (name, error) in [
+            ("", NameError::Empty),
+            ("/", NameError::Separator),
+            ("/a", NameError::Separator),
+            ("a/", NameError::Separator),
+            ("a//b", NameError::Separator),
+            ("..", NameError::Relative),
+            ("../a", NameError::Relative),
+            ("a/../b", NameError::Relative),
+            ("a/..", NameError::Relative),
+            ("./a", NameError::Relative),
+            ("a\\b", NameError::Separator),
+            ("C:/a", NameError::Separator),
+            ("a /b", NameError::Trailing),
+            ("nul/b", NameError::Device),
+            (".as-completed-1/b", NameError::Temporary),
+        ] {
+            assert_eq!(rules.check(name), Err(error), "{name}");
+        }
+        let long = format!("{}/{}", "x".repeat(255), "y".repeat(255));
+        assert_eq!(rules.check(&long), Ok(()));
+        assert_eq!(rules.check(&(long + "y")), Err(NameError::TooLong));
+        let resuming = NameRules {
+            resumes: true,
+            ..rules
+        };
+        assert_eq!(resuming.check("a.part/b"), Err(NameError::Temporary));
+        assert_eq!(NameRules::default().check("a/b"), Err(NameError::Separator));
+    }
+
+    #[test]
     fn names_of_parts_are_refused_where_there_are_parts() {
         assert_eq!(check("x.PART", true), Err(NameError::Temporary));
         assert_eq!(check("x.part.from", true), Err(NameError::Temporary));
@@ -174,10 +253,10 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_case_collide() {
-        let mut names = Names::new(true);
-        assert!(names.take("Straße.gif", false).is_ok());
+        let mut names = empty(true);
+        assert!(names.take("Straße.gif").is_ok());
         assert!(matches!(
-            names.take("STRAßE.GIF", false),
+            names.take("STRAßE.GIF"),
             Err(DownloadErrorKind::NameTaken)
         ));
         for (first, second) in [
@@ -186,20 +265,20 @@ mod tests {
             ("ſet", "SET"),
             ("straSSe", "straße"),
         ] {
-            let mut names = Names::new(true);
-            assert!(names.take(first, false).is_ok());
-            assert!(names.take(second, false).is_err(), "{first} {second}");
+            let mut names = empty(true);
+            assert!(names.take(first).is_ok());
+            assert!(names.take(second).is_err(), "{first} {second}");
         }
         names.release("Straße.gif");
-        assert!(names.take("straße.gif", false).is_err());
+        assert!(names.take("straße.gif").is_err());
     }
 
     #[test]
     fn names_in_flight_are_free_again_afterwards() {
-        let mut names = Names::new(false);
-        assert!(names.take("a", false).is_ok());
-        assert!(names.take("A", false).is_err());
+        let mut names = empty(false);
+        assert!(names.take("a").is_ok());
+        assert!(names.take("A").is_err());
         names.release("a");
-        assert!(names.take("A", false).is_ok());
+        assert!(names.take("A").is_ok());
     }
 }

@@ -211,8 +211,7 @@ where
         self.input.next_number += 1;
         let validated = Location::parse(job.url()).and_then(|location| {
             job.wanted().required_sum()?;
-            let resumes = self.run.shared.settings.resume;
-            state.names.take(job.file_name(), resumes)?;
+            state.names.take(job.file_name())?;
             Ok(location)
         });
         let location = match validated {
