@@ -149,6 +149,15 @@ impl Wanted {
         self.required.as_ref()?.content_type.as_deref()
     }
 
+    /// Returns the name of the checksum that is required, and the checksum as it was
+    /// given.
+    pub(super) fn required_digest(&self) -> Option<(&'static str, &str)> {
+        Some(match self.required.as_ref()?.sum.as_ref()? {
+            RequiredSum::Sha256(text) => ("sha256", text),
+            RequiredSum::Sha512(text) => ("sha512", text),
+        })
+    }
+
     pub(super) fn required_sum(&self) -> Result<Option<Sum>, DownloadErrorKind> {
         match self.required.as_ref().and_then(|all| all.sum.as_ref()) {
             None => Ok(None),

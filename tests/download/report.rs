@@ -57,6 +57,34 @@ fn names_in_json_have_no_space() {
     }
 }
 
+#[test]
+fn checksum_that_was_computed_is_in_json() {
+    /// That of "flag".
+    const FLAG: &str = "807d0fbcae7c4b20518d4d85664f6820aafdf936104122c5073e7744c46c4b87";
+    let folder = Folder::new();
+    let server = Server::start(|exchange| match exchange.path.as_str() {
+        "/missing" => exchange.answer("404 Not Found", "", b""),
+        _ => exchange.ok(b"flag"),
+    });
+    let job = |name: &'static str| Job::new(name, server.url(&format!("/{name}")), name);
+    let jobs = [
+        job("right").sha256(FLAG.to_uppercase()),
+        job("wrong").sha256("0".repeat(64)),
+        job("wrong512").sha512("0".repeat(128)),
+        job("missing").sha256(FLAG),
+        job("any"),
+    ];
+    let report = download(&builder(&folder).build().unwrap(), jobs);
+    for entry in report.entries() {
+        let json: serde_json::Value = serde_json::from_str(&entry.to_json()).unwrap();
+        match *entry.key() {
+            "right" | "wrong" => assert_eq!(json["sha256"], FLAG),
+            "wrong512" => assert_eq!(json["sha512"].as_str().unwrap().len(), 128),
+            _ => assert!(json["sha256"].is_null(), "{json}"),
+        }
+    }
+}
+
 #[cfg(feature = "serde")]
 #[test]
 fn report_as_data_is_the_same_as_json() {

@@ -28,6 +28,9 @@ impl<K: Serialize> Serialize for Entry<K> {
         if let Some(code) = self.http_status() {
             entry.serialize_entry("http_status", &code)?;
         }
+        if let Some((name, digest)) = self.digest() {
+            entry.serialize_entry(name, &digest)?;
+        }
         if let Some(error) = self.error() {
             entry.serialize_entry("kind", error.kind().as_str())?;
             entry.serialize_entry("error", &error.to_string())?;

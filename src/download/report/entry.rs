@@ -159,6 +159,18 @@ impl<K> Entry<K> {
         self.outcome.error.as_ref()
     }
 
+    /// Returns the name of the checksum of the file and the checksum, if it was
+    /// computed: since the job requires it.
+    pub(super) fn digest(&self) -> Option<(&'static str, String)> {
+        let computed = match self.error().map(DownloadError::kind) {
+            None => self.job.wanted().required_digest()?,
+            Some(DownloadErrorKind::Sha256 { actual, .. }) => ("sha256", &**actual),
+            Some(DownloadErrorKind::Sha512 { actual, .. }) => ("sha512", &**actual),
+            Some(_) => return None,
+        };
+        Some((computed.0, computed.1.to_ascii_lowercase()))
+    }
+
     /// Returns the error by value, unless the status is `Ok` or `Skipped`.
     #[must_use]
     pub fn into_error(self) -> Option<DownloadError> {

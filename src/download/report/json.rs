@@ -11,8 +11,9 @@ impl<K: Display> Entry<K> {
     /// Its members are `type`, which is `"file"`, `key`, `url`, `file`, `status`
     /// (`ok`, `not_found`, `error`, `skipped` or `cancelled`), `bytes`, `retries`,
     /// `seconds`; and if there are any, `final_url` and `http_status` of the last
-    /// response, `kind` (see [`DownloadErrorKind::as_str`]) and message of the
-    /// `error`. Passwords in URLs are replaced by asterisks.
+    /// response, the `sha256` or `sha512` of the file where the job requires one, `kind`
+    /// (see [`DownloadErrorKind::as_str`]) and message of the `error`. Passwords in URLs
+    /// are replaced by asterisks.
     ///
     /// [`DownloadErrorKind::as_str`]: crate::download::DownloadErrorKind::as_str
     ///
@@ -56,6 +57,9 @@ impl<K: Display> Entry<K> {
         }
         if let Some(code) = self.http_status() {
             write!(out, ",\"http_status\":{code}")?;
+        }
+        if let Some((name, digest)) = self.digest() {
+            write!(out, ",\"{name}\":\"{digest}\"")?;
         }
         if let Some(error) = self.error() {
             let kind = error.kind().as_str();
