@@ -1,5 +1,6 @@
 //! [`Arguments`]: the command line, and the downloader that it sets up.
 
+use super::list::Format;
 use as_completed::CancelToken;
 use as_completed::download::{
     Downloader, DownloaderBuilder, Durability, Keep, Overwrite, Proxy, RetryPolicy,
@@ -13,7 +14,8 @@ use std::time::Duration;
 ///
 /// Each line of a list is a URL, optionally followed by the name of the file, between
 /// double quotes if it contains spaces, and its SHA-256. Empty lines and lines that
-/// begin with "#" are skipped. The exit code is 0 if every file was downloaded, and
+/// begin with "#" are skipped. A file that exists and has its checksum is not
+/// downloaded. The exit code is 0 if every file was downloaded, and
 /// otherwise curl's code for the first failure (6 DNS lookup, 7 connection, 18 body, 22
 /// status, 23 file or output, 28 timeout, 60 certificate, …), 2 for an error in the
 /// command line or the list, 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP.
@@ -27,6 +29,9 @@ pub(super) struct Arguments {
     /// URLs, files with lists, or "-" for a list on standard input
     #[arg(default_value = "-", value_name = "URL or LIST")]
     pub(super) sources: Vec<String>,
+    /// Lists are SHA256SUMS or SHA512SUMS files, of the files below this URL
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
     /// Folder to download into
     #[arg(short, long, value_name = "FOLDER", default_value = ".")]
     directory: PathBuf,
@@ -40,10 +45,11 @@ pub(super) struct Arguments {
     /// bars
     #[arg(long)]
     pub(super) json: bool,
-    /// Print only errors
+    /// Print only errors: with --json, a line for each file that failed
     #[arg(short, long, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Print a line for each file and each retry, without bars
+    /// Print a line for each file and each retry, without bars; retries are printed on
+    /// standard error
     #[arg(short, long)]
     pub(super) verbose: bool,
     /// Keep the part of a file that breaks off, and resume from it
@@ -52,6 +58,9 @@ pub(super) struct Arguments {
     /// When to replace a file that already exists
     #[arg(long, value_enum, default_value_t = Replace::Always)]
     replace: Replace,
+    /// Allow names in subdirectories, as in "flags/br.gif", and create these
+    #[arg(long)]
+    subdirectories: bool,
     /// Sync files to disk before reporting them as saved
     #[arg(long)]
     sync: bool,
@@ -93,6 +102,10 @@ enum Replace {
 }
 
 impl Arguments {
+    pub(super) fn format(&self) -> Format {
+        self.base_url.clone().map_or(Format::Urls, Format::Sums)
+    }
+
     pub(super) fn set_up(&self, token: CancelToken) -> Result<DownloaderBuilder, Box<dyn Error>> {
         let mut builder = Downloader::builder(&self.directory)
             .max_in_flight(self.jobs.saturating_mul(2))
@@ -101,6 +114,7 @@ impl Arguments {
             .read_timeout(self.read_timeout)
             .total_timeout(self.max_time)
             .resume(self.resume)
+            .allow_subdirectories(self.subdirectories)
             .overwrite(match self.replace {
                 Replace::Always => Overwrite::Always,
                 Replace::IfChanged => Overwrite::IfChanged,

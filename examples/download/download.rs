@@ -7,6 +7,7 @@
 //! https://example.org/b/2       "b 2.tar.gz"
 //! https://example.org/c.tar.gz  c.tar.gz  e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 //! $ cargo run --release --features progress --example download -- --resume list
+//! $ cargo run --release --features progress --example download -- --base-url https://example.org/iso SHA256SUMS
 //! ```
 
 mod arguments;
@@ -36,17 +37,15 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
     let token = CancelToken::new();
     let signalled = cancel_on_signals(&token)?;
-    let sources = arguments.sources.iter().map(|source| Source::open(source));
+    let format = arguments.format();
+    let sources = arguments.sources.iter();
+    let sources = sources.map(|source| Source::open(source, &format));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
-    let is_url = |source: &Source| matches!(source, Source::Url(_));
-    let files = sources
-        .iter()
-        .all(is_url)
-        .then(|| u64::try_from(sources.len()).unwrap_or(u64::MAX));
+    let files = sources.iter().map(Source::jobs).sum();
     let downloader = arguments.set_up(token.clone())?.build()?;
     let pool = ThreadPool::builder().max_workers(arguments.jobs).build()?;
     let screen = Screen::new(arguments, files);
-    let jobs = Jobs::new(sources, token, screen.clone());
+    let jobs = Jobs::new(sources, format, token, screen.clone());
     let report = match downloader.download_many(&pool, jobs, screen.clone()) {
         Ok(report) => report,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use super::screen::Screen;
 use as_completed::CancelToken;
-use as_completed::download::Job;
+use as_completed::download::{Job, jobs_of_sums};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -12,7 +12,39 @@ use std::time::Duration;
 /// Where jobs come from: a URL of the command line, or a list.
 pub(super) enum Source {
     Url(String),
-    List { name: String, lines: Lines },
+    List {
+        name: String,
+        lines: Lines,
+        /// How many jobs it has, if that is known before it is read.
+        jobs: Option<u64>,
+    },
+}
+
+/// What the lines of lists are.
+#[derive(Debug, Clone)]
+pub(super) enum Format {
+    /// URLs, names and checksums.
+    Urls,
+    /// Checksums and names of files below this URL.
+    Sums(String),
+}
+
+impl Format {
+    /// Returns the job of a line, if it has one; an error says what was expected.
+    fn parse(&self, line: &str) -> Result<Option<Job<String>>, &'static str> {
+        match self {
+            Self::Urls => {
+                let line = line.trim();
+                if line.is_empty() || line.starts_with('#') {
+                    return Ok(None);
+                }
+                parse(line).map(Some).ok_or("URL [NAME [SHA256]]")
+            }
+            Self::Sums(base_url) => jobs_of_sums(base_url, line)
+                .map(|mut jobs| jobs.pop())
+                .map_err(|_| "CHECKSUM  NAME"),
+        }
+    }
 }
 
 /// The lines of a list, read ahead on a thread of their own, so that waiting for them
@@ -21,22 +53,47 @@ type Lines = Receiver<io::Result<String>>;
 
 impl Source {
     /// Opens a source of the command line.
-    pub(super) fn open(text: &str) -> Result<Self, String> {
+    pub(super) fn open(text: &str, format: &Format) -> Result<Self, String> {
         if text.contains("://") {
             return Ok(Self::Url(text.to_owned()));
         }
-        let list: Box<dyn BufRead + Send> = if text == "-" {
-            Box::new(BufReader::new(io::stdin()))
-        } else {
-            let file = File::open(text).map_err(|error| format!("cannot read {text}: {error}"))?;
-            Box::new(BufReader::new(file))
+        if text == "-" {
+            return Ok(Self::List {
+                name: "standard input".to_owned(),
+                lines: read_ahead(BufReader::new(io::stdin())),
+                jobs: None,
+            });
+        }
+        let open = || File::open(text).map_err(|error| format!("cannot read {text}: {error}"));
+        let file = open()?;
+        let jobs = match file.metadata() {
+            Ok(metadata) if metadata.is_file() => count_jobs(&open()?, format),
+            // A pipe can be read once.
+            _ => None,
         };
-        let name = if text == "-" { "standard input" } else { text };
         Ok(Self::List {
-            name: name.to_owned(),
-            lines: read_ahead(list),
+            name: text.to_owned(),
+            lines: read_ahead(BufReader::new(file)),
+            jobs,
         })
     }
+
+    /// Returns how many jobs it has, if that is known before it is read.
+    pub(super) fn jobs(&self) -> Option<u64> {
+        match self {
+            Self::Url(url) => Some(parse(url).is_some().into()),
+            Self::List { jobs, .. } => *jobs,
+        }
+    }
+}
+
+/// Reads a list through. What cannot be read is told of later.
+fn count_jobs(list: &File, format: &Format) -> Option<u64> {
+    let mut count = 0;
+    for line in BufReader::new(list).lines() {
+        count += u64::from(matches!(format.parse(&line.ok()?), Ok(Some(_))));
+    }
+    Some(count)
 }
 
 fn read_ahead(list: impl BufRead + Send + 'static) -> Lines {
@@ -56,6 +113,7 @@ fn read_ahead(list: impl BufRead + Send + 'static) -> Lines {
 /// The jobs of all sources, one after the other.
 pub(super) struct Jobs {
     sources: std::vec::IntoIter<Source>,
+    format: Format,
     list: Option<(String, Lines)>,
     /// The number of the last line that was read, from 1.
     line: u64,
@@ -64,9 +122,15 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    pub(super) fn new(sources: Vec<Source>, token: CancelToken, screen: Screen) -> Self {
+    pub(super) fn new(
+        sources: Vec<Source>,
+        format: Format,
+        token: CancelToken,
+        screen: Screen,
+    ) -> Self {
         Self {
             sources: sources.into_iter(),
+            format,
             list: None,
             line: 0,
             token,
@@ -108,7 +172,7 @@ impl Iterator for Jobs {
             }
             let Some(line) = self.next_line() else {
                 match self.sources.next()? {
-                    Source::List { name, lines } => {
+                    Source::List { name, lines, .. } => {
                         self.list = Some((name, lines));
                         self.line = 0;
                     }
@@ -121,17 +185,16 @@ impl Iterator for Jobs {
                 }
                 continue;
             };
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            if let Some(job) = parse(line) {
-                return Some(job);
-            }
+            let expected = match self.format.parse(&line) {
+                Ok(Some(job)) => return Some(job),
+                Ok(None) => continue,
+                Err(expected) => expected,
+            };
             let name = self.list.as_ref().map_or("", |(name, _)| name);
             let place = format!("{name}, line {}", self.line);
+            let line = line.trim();
             self.screen
-                .wrong_list(&format!("{place}: expected URL [NAME [SHA256]]: {line}"));
+                .wrong_list(&format!("{place}: expected {expected}: {line}"));
         }
     }
 }

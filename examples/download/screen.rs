@@ -2,7 +2,7 @@
 
 use super::arguments::Arguments;
 use as_completed::download::{
-    DownloadError, DownloadErrorKind, DownloadStatus, Event, Observer, Progress, Report,
+    DownloadError, DownloadErrorKind, DownloadStatus, Entry, Event, Observer, Progress, Report,
     TimeoutKind,
 };
 use std::io::{self, Write};
@@ -14,30 +14,36 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 pub(super) struct Screen {
     /// The bars, which also print failures.
     progress: Option<Progress>,
-    style: Style,
+    /// Whether what is printed on standard output is JSON.
+    is_json: bool,
+    level: Level,
     exit_code: Arc<AtomicU8>,
     is_output_lost: Arc<AtomicBool>,
 }
 
+/// How much is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Bars,
+enum Level {
+    /// What has failed.
     Quiet,
+    /// Also how many files there were; and each of them, as JSON.
+    Usual,
+    /// Also each file and each retry.
     Verbose,
-    Json,
 }
 
 impl Screen {
     pub(super) fn new(arguments: &Arguments, files: Option<u64>) -> Self {
-        let style = match arguments {
-            Arguments { json: true, .. } => Style::Json,
-            Arguments { quiet: true, .. } => Style::Quiet,
-            Arguments { verbose: true, .. } => Style::Verbose,
-            _ => Style::Bars,
+        let level = match arguments {
+            Arguments { quiet: true, .. } => Level::Quiet,
+            Arguments { verbose: true, .. } => Level::Verbose,
+            _ => Level::Usual,
         };
+        let is_json = arguments.json;
         Self {
-            progress: (style == Style::Bars).then(|| Progress::new(files)),
-            style,
+            progress: (level == Level::Usual && !is_json).then(|| Progress::new(files)),
+            is_json,
+            level,
             exit_code: Arc::default(),
             is_output_lost: Arc::default(),
         }
@@ -56,15 +62,13 @@ impl Screen {
 
     /// Prints how many files there were, once all are over.
     pub(super) fn end(&self, report: &Report<String>) {
-        match self.style {
-            Style::Json => self.print(&report.to_json()),
-            Style::Quiet => {}
-            Style::Bars | Style::Verbose => {
-                if let Some(progress) = &self.progress {
-                    progress.finish();
-                }
-                self.print(&sums(report));
-            }
+        if let Some(progress) = &self.progress {
+            progress.finish();
+        }
+        match (self.level, self.is_json) {
+            (Level::Quiet, _) => {}
+            (_, true) => self.print(&report.to_json()),
+            (_, false) => self.print(&sums(report)),
         }
     }
 
@@ -103,31 +107,16 @@ impl Screen {
 
 impl Observer<String> for Screen {
     fn on_event(&self, event: &Event<'_, String>) {
-        if let Event::Finished { entry, .. } = event {
-            if let Some(error) = entry.error() {
-                self.fail(exit_code(error));
-            }
-        }
-        match (self.style, event) {
-            (Style::Json, Event::Finished { entry, .. }) => self.print(&entry.to_json()),
-            (Style::Verbose | Style::Quiet, Event::Finished { key, entry, .. }) => {
-                match entry.error() {
-                    Some(error) => self.print_error(&format!("{key}: {error}")),
-                    None if self.style == Style::Quiet => {}
-                    None => {
-                        let (status, bytes) = (entry.status(), entry.bytes());
-                        let seconds = entry.elapsed().as_secs_f64();
-                        let line = format!("{key}: {status}, {bytes} bytes in {seconds:.2} s");
-                        self.print(&plain(&line));
-                    }
+        match event {
+            Event::Finished { key, entry, .. } => {
+                if let Some(error) = entry.error() {
+                    self.fail(exit_code(error));
                 }
+                self.print_entry(key, entry);
             }
-            (
-                Style::Verbose,
-                Event::Retrying {
-                    key, error, delay, ..
-                },
-            ) => {
+            Event::Retrying {
+                key, error, delay, ..
+            } if self.level == Level::Verbose => {
                 let seconds = delay.as_secs_f64();
                 self.print_error(&format!("{key}: {error}; retry in {seconds:.1} s"));
             }
@@ -135,6 +124,24 @@ impl Observer<String> for Screen {
         }
         if let Some(progress) = &self.progress {
             progress.on_event(event);
+        }
+    }
+}
+
+impl Screen {
+    fn print_entry(&self, key: &str, entry: &Entry<String>) {
+        match (entry.error(), self.level) {
+            (None, Level::Quiet) => {}
+            _ if self.is_json => self.print(&entry.to_json()),
+            // The bars print failures.
+            (_, Level::Usual) => {}
+            (Some(error), _) => self.print_error(&format!("{key}: {error}")),
+            (None, Level::Verbose) => {
+                let (status, bytes) = (entry.status(), entry.bytes());
+                let seconds = entry.elapsed().as_secs_f64();
+                let line = format!("{key}: {status}, {bytes} bytes in {seconds:.2} s");
+                self.print(&plain(&line));
+            }
         }
     }
 }

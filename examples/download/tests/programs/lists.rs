@@ -2,7 +2,8 @@
 
 use super::{Folder, start_server};
 use std::io::Write;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 #[test]
 fn url_in_the_place_of_a_list_is_a_job() {
@@ -26,6 +27,67 @@ fn list_may_have_names_with_spaces() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let names = Folder(folder.0.join("flags")).names();
     assert_eq!(names, ["b.gif", "of Brazil.gif"]);
+}
+
+#[test]
+fn list_of_checksums_is_downloaded_and_what_is_there_is_skipped() {
+    let (server, url) = start_server();
+    let folder = Folder::new();
+    assert_eq!(folder.run(["-d", "flags", &url]).code, Some(0));
+    let sum = sha256(&folder.0.join("flags/br.gif"));
+    let none = "0".repeat(64);
+    folder.write("SHA256SUMS", &format!("{sum} *br.gif\n{none}  fr.gif\n"));
+    let before = server.requests();
+    let base = format!("{}/br/", server.url());
+    let ended = folder.run(["-d", "flags", "--base-url", &base, "--json", "SHA256SUMS"]);
+    assert_eq!(ended.code, Some(22), "{ended:?}");
+    assert_eq!(server.requests(), before + 1);
+    let json = ended
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("it is JSON"));
+    let json: Vec<serde_json::Value> = json.collect();
+    let skipped = json.iter().find(|line| line["status"] == "skipped");
+    let skipped = skipped.expect("the flag is there");
+    assert_eq!(
+        (&skipped["file"], &skipped["sha256"]),
+        (&"br.gif".into(), &sum.into())
+    );
+    let summary = json.last().expect("there is a summary");
+    assert_eq!(
+        (&summary["skipped"], &summary["not_found"]),
+        (&1.into(), &1.into())
+    );
+
+    folder.write("SHA256SUMS", &format!("# ok\n{none}\n"));
+    let ended = folder.run(["--base-url", &base, "SHA256SUMS"]);
+    let error = format!("error: SHA256SUMS, line 2: expected CHECKSUM  NAME: {none}\n");
+    assert_eq!((ended.code, ended.err), (Some(2), error));
+}
+
+/// Returns the checksum of a file, as coreutils compute it.
+fn sha256(file: &Path) -> String {
+    let output = Command::new("sha256sum").arg(file).output();
+    let output = output.expect("there is a sha256sum command").stdout;
+    let text = String::from_utf8(output).expect("it prints UTF-8");
+    text.split(' ')
+        .next()
+        .expect("a sum comes first")
+        .to_owned()
+}
+
+#[test]
+fn names_may_have_folders_where_that_is_allowed() {
+    let (_server, url) = start_server();
+    let folder = Folder::new();
+    folder.write("list", &format!("{url} a/b/br.gif\n{url} ../br.gif\n"));
+    let ended = folder.run(["-d", "flags", "list"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert_eq!(Folder(folder.0.join("flags")).names(), [""; 0]);
+    let ended = folder.run(["-d", "flags", "--subdirectories", "list"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert_eq!(folder.names(), ["flags", "list"]);
+    assert!(folder.0.join("flags/a/b/br.gif").is_file());
 }
 
 #[test]

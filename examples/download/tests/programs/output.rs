@@ -53,6 +53,34 @@ fn quiet_prints_errors_and_nothing_else() {
 }
 
 #[test]
+fn json_is_as_quiet_as_the_rest() {
+    let (server, url) = start_server();
+    let missing = format!("{}/xx/xx.gif", server.url());
+    let ended = Folder::new().run(["--quiet", "--json", &url, &missing]);
+    assert_eq!((ended.code, &*ended.err), (Some(22), ""));
+    let lines: Vec<_> = ended.out.lines().collect();
+    assert_eq!(lines.len(), 1, "{ended:?}");
+    assert!(lines[0].contains("\"file\":\"xx.gif\""), "{ended:?}");
+}
+
+/// JSON has standard output to itself.
+#[test]
+fn verbose_json_tells_retries_on_standard_error() {
+    let (server, url) = start_server();
+    drop(server);
+    let ended = Folder::new().run(["--verbose", "--json", "--retries", "1", &url]);
+    assert_eq!(ended.code, Some(7), "{ended:?}");
+    assert!(
+        ended.err.starts_with("br.gif: cannot connect: "),
+        "{ended:?}"
+    );
+    assert!(ended.err.contains("; retry in "), "{ended:?}");
+    assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
+    assert_eq!(ended.out.lines().count(), 2, "{ended:?}");
+    assert!(ended.out.contains("\"retries\":1"), "{ended:?}");
+}
+
+#[test]
 fn verbose_prints_a_line_for_each_file() {
     let (_server, url) = start_server();
     let ended = Folder::new().run(["--verbose", &url]);
