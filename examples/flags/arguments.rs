@@ -5,6 +5,7 @@ use super::options::{Label, ServerArguments};
 use as_completed::download::RetryPolicy;
 use clap::builder::PossibleValue;
 use std::fmt;
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 /// Download flags of countries into the folder "downloaded".
@@ -159,9 +160,12 @@ impl fmt::Display for Site {
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
+    match text.parse::<usize>() {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(number) => Ok(number),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => {
+            Err("number is too large".to_owned())
+        }
         Err(_) => Err("must be a whole number, at least 1".to_owned()),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::arguments::{Arguments, Site};
 use super::codes::Code;
-use super::screen::{Screen, say};
+use super::screen::{Output, Screen, complain};
 use super::server::{FlagServer, allow_open_files};
 use super::signals::cancel_on_signals;
 use super::texts;
@@ -11,7 +11,6 @@ use as_completed::download::{Downloader, Job, Proxy};
 use as_completed::{CancelToken, Executor};
 use clap::Parser;
 use std::error::Error;
-use std::io;
 use std::process::ExitCode;
 
 const DIRECTORY: &str = "downloaded";
@@ -34,7 +33,7 @@ pub fn main<E: Executor>(
     match run(&Arguments::parse(), connections, make_executor) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            say(io::stderr(), &format!("error: {error}\n"));
+            complain(&format!("error: {error}\n"));
             ExitCode::FAILURE
         }
     }
@@ -84,23 +83,21 @@ fn run<E: Executor>(
         .cancel_token(token)
         .build()?;
     let label = arguments.site.to_string();
-    say(
-        io::stdout(),
-        &texts::start(&label, &url, &codes, connections),
-    );
+    let output = Output::default();
+    output.print(&texts::start(&label, &url, &codes, connections));
 
-    let screen = Screen::new(codes.len(), arguments.verbose);
+    let screen = Screen::new(codes.len(), arguments.verbose, output.clone());
     let executor = make_executor(connections);
     let jobs = codes.into_iter().map(|code| job(code, &url));
     let report = downloader.download_many(&executor, jobs, screen.clone());
     screen.end();
     let report = report?;
 
-    say(io::stdout(), &texts::end(&report));
+    output.print(&texts::end(&report));
     if !report.is_cancelled() {
-        return Ok(report.exit_code());
+        return Ok(report.exit_code().max(output.is_lost().into()));
     }
-    say(io::stderr(), "interrupted\n");
+    complain("interrupted\n");
     Ok(signalled.exit_code().unwrap_or(report.exit_code()))
 }
 

@@ -104,7 +104,7 @@ fn bar_tells_nothing_it_does_not_know_and_fits_the_screen() {
 fn without_colours_what_is_done_can_be_told_from_the_rest() {
     let (server, open) = gated(13, |exchange| exchange.ok(b"flag"));
     let arguments = format!("b -m 1 --base-url {}", server.url(""));
-    let Some(mut terminal) = flags2(&arguments, (80, 24), "NO_COLOR=1") else {
+    let Some(mut terminal) = flags2(&arguments, (80, 24), "export NO_COLOR=1;") else {
         return;
     };
     let half = terminal.show(|screen| screen.contains("13/26 flags"));
@@ -129,6 +129,26 @@ fn terminal_that_says_it_is_of_no_width_has_a_bar() {
     assert_eq!(code, Some(0), "{screen}");
     assert!(screen.contains("3/3 flags"), "{screen}");
     assert!(screen.contains("\n  3 flags downloaded.\n"), "{screen}");
+}
+
+#[test]
+fn narrower_and_wider_terminal_has_one_bar() {
+    let (server, open) = gated(0, |exchange| exchange.ok(b"flag"));
+    let arguments = format!("b --base-url {}", server.url(""));
+    let Some(mut terminal) = flags2(&arguments, (80, 24), "") else {
+        return;
+    };
+    terminal.show(|screen| screen.contains("/26 flags"));
+    for columns in [40, 80, 30, 40] {
+        let screen = terminal.resize(columns, 24);
+        assert_eq!(screen.contains("flags/s"), columns == 80, "{screen}");
+        assert_eq!(screen.matches("/26 flags").count(), 1, "{screen}");
+        assert_eq!(screen.matches("ETA").count(), 1, "{screen}");
+    }
+    drop(open);
+    let (end, code) = terminal.end(|_| {});
+    assert_eq!(code, Some(0), "{end}");
+    assert_eq!(end.matches("/26 flags").count(), 1, "{end}");
 }
 
 /// A failure stands above the bar; a retry is counted in it.

@@ -10,5 +10,6 @@
 #[path = "../download/server.rs"]
 mod server;
 
+mod download;
 mod flags2;
 mod terminal;

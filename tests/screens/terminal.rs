@@ -5,7 +5,13 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{env, fs};
+use std::{env, fs, thread};
+
+/// What the test itself writes to the terminal; it is not seen.
+const MARK: &str = "\x1b]0;mark\x07";
+
+/// What the programs clear last when they draw: the rest of the screen.
+const END_OF_FRAME: &str = "\x1b[J";
 
 /// A program in a terminal. Drop ends it, and removes its folder.
 pub(crate) struct Terminal {
@@ -13,6 +19,12 @@ pub(crate) struct Terminal {
     out: ChildStdout,
     parser: vt100::Parser,
     folder: PathBuf,
+}
+
+/// Runs a command of the system.
+fn run(command: &str, arguments: &[&str]) {
+    let status = Command::new(command).args(arguments).status();
+    assert!(status.unwrap().success(), "{command} {arguments:?}");
 }
 
 impl Terminal {
@@ -36,8 +48,10 @@ impl Terminal {
         let folder = env::temp_dir().join(name);
         fs::create_dir(&folder).unwrap();
         let program = example(package, program);
+        // The program is not the child of `script`, which would stop with it.
         let line = format!(
-            "stty columns {columns} rows {rows}; {before} exec '{}' {arguments}",
+            "tty > tty; stty columns {columns} rows {rows}; {before} \
+             sh -c 'echo $$ > pid; exec \"$@\"' sh '{}' {arguments}; exit $?",
             program.display()
         );
         let mut command = Command::new("script");
@@ -88,6 +102,68 @@ impl Terminal {
         let length = self.out.read(&mut bytes).unwrap();
         self.parser.process(&bytes[..length]);
         length > 0
+    }
+
+    /// Sends a signal to the program.
+    pub(crate) fn send(&self, signal: &str) {
+        run("kill", &[signal, &self.note("pid")]);
+    }
+
+    /// Makes the terminal narrower or wider, lets it break its lines anew as most do,
+    /// and returns what the program draws then. The program is stopped meanwhile, so
+    /// that what it wrote before is not taken for what it wrote afterwards.
+    pub(crate) fn resize(&mut self, columns: u16, rows: u16) -> String {
+        let (pid, tty) = (self.note("pid"), self.note("tty"));
+        self.send("-STOP");
+        let stat = format!("/proc/{pid}/stat");
+        while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+            thread::yield_now();
+        }
+        fs::write(&tty, MARK).unwrap();
+        self.draw_up_to(MARK);
+        self.reflow(columns, rows);
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        run("stty", &["-F", &tty, "columns", &columns, "rows", &rows]);
+        self.send("-CONT");
+        // The program may have looked at the old size before it was stopped.
+        self.draw_up_to(END_OF_FRAME);
+        self.draw_up_to(END_OF_FRAME);
+        self.screen()
+    }
+
+    fn draw_up_to(&mut self, end: &str) {
+        let mut seen = Vec::new();
+        while !seen.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            assert_eq!(self.out.read(&mut byte).unwrap(), 1, "it has ended");
+            seen.extend(byte);
+        }
+        self.parser.process(&seen);
+    }
+
+    /// Breaks the lines up to the cursor anew. It stands behind the last.
+    fn reflow(&mut self, columns: u16, rows: u16) {
+        let screen = self.parser.screen();
+        let (last, _) = screen.cursor_position();
+        let mut text = String::new();
+        for (row, line) in screen.rows(0, screen.size().1).enumerate() {
+            let row = u16::try_from(row).unwrap();
+            text.push_str(&line);
+            if row == last {
+                break;
+            }
+            if !screen.row_wrapped(row) {
+                text.push_str("\r\n");
+            }
+        }
+        self.parser = vt100::Parser::new(rows, columns, 0);
+        self.parser.process(text.as_bytes());
+    }
+
+    /// Returns what the shell has noted before the program began.
+    fn note(&self, name: &str) -> String {
+        let note = fs::read_to_string(self.folder.join(name)).unwrap();
+        note.trim().to_owned()
     }
 
     /// Waits for its end; returns the last screen and the exit code. Every screen

@@ -1,7 +1,8 @@
 //! What the programs say, and with which code they end.
 
-use super::{Folder, SEQUENTIAL, THREADPOOL, slow, start_server};
+use super::{Ended, Folder, SEQUENTIAL, THREADPOOL, slow, start_server};
 use flags::server::Manner;
+use std::process::Stdio;
 use std::time::Duration;
 
 /// Replaces the time that it took, if it is one.
@@ -200,6 +201,49 @@ fn usage_errors_name_the_option_and_touch_nothing() {
         }
     }
     assert!(!folder.0.join("downloaded").exists());
+}
+
+#[test]
+fn number_that_is_too_large_is_told_so() {
+    let folder = Folder::new();
+    let ended = folder.run(THREADPOOL, ["-m", "99999999999999999999999"]);
+    assert!(ended.err.contains("number is too large"), "{}", ended.err);
+    let ended = folder.run(THREADPOOL, ["-m", "-9"]);
+    assert!(ended.err.contains("whole number"), "{}", ended.err);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn full_output_is_an_error_and_the_flags_are_there() {
+    let (server, arguments) = (start_server(Manner::PROMPT), [["br", "fr"], ["-v", "br"]]);
+    for arguments in arguments {
+        let folder = Folder::new();
+        let mut command = folder.command(THREADPOOL, arguments);
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        command.args(["--base-url", &server.url()]);
+        command.stdout(full.expect("Linux has it"));
+        let ended = Ended::new(&command.output().expect("the example starts"));
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        let error = "error: cannot write to standard output: ";
+        assert!(ended.err.starts_with(error), "{}", ended.err);
+        assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+        assert!(!folder.downloaded().is_empty());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn closed_output_is_an_error_and_no_panic() {
+    let folder = Folder::new();
+    let mut command = folder.command(THREADPOOL, ["br", "-v"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let server = start_server(slow(Duration::from_millis(1)));
+    let mut child = command.args(["--base-url", &server.url()]).spawn();
+    let child = child.as_mut().expect("the example starts");
+    drop(child.stdout.take());
+    let status = child.wait().expect("the example ends");
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(folder.downloaded().len(), 1);
 }
 
 #[test]
