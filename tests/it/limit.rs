@@ -201,7 +201,7 @@ fn the_end_of_a_task_that_is_asked_to_stop_starts_none_that_is_cancelled_with_it
     let limited = pool.limit(1);
     let (has_started, started) = mpsc::channel();
     let (give, given) = mpsc::channel::<JoinHandle<i32>>();
-    let (give_back, given_back) = mpsc::channel();
+    let (hand_over, handed) = mpsc::channel();
     let runs = limited.submit_cancellable(move |token| {
         let (stop, stopped) = mpsc::channel();
         // Holds up `cancel_all` until the task has ended and its place was used.
@@ -209,7 +209,7 @@ fn the_end_of_a_task_that_is_asked_to_stop_starts_none_that_is_cancelled_with_it
             stop.send(()).unwrap();
             let waits = given.recv().unwrap();
             waits.wait();
-            give_back.send(waits).unwrap();
+            hand_over.send(waits).unwrap();
         });
         has_started.send(()).unwrap();
         stopped.recv()
@@ -222,7 +222,7 @@ fn the_end_of_a_task_that_is_asked_to_stop_starts_none_that_is_cancelled_with_it
     give.send(waits).unwrap();
     assert_eq!(pool.cancel_all(), 1);
     assert_eq!(runs.join().unwrap(), Ok(()));
-    let waited = given_back.recv().unwrap();
+    let waited = handed.recv().unwrap();
     assert!(matches!(waited.join(), Err(JoinError::Cancelled)));
 }
 
