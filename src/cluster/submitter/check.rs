@@ -1,0 +1,133 @@
+//! Whether the calls are still in the stream: after a loss of the connection, or
+//! a pause of this process.
+
+use super::pending::{Pending, Stage};
+use super::{Found, Submitter};
+use crate::cluster::api::Refusal;
+use crate::cluster::connect;
+use crate::cluster::error::ClusterError;
+use std::time::Instant;
+
+impl Submitter {
+    /// Asks for each stored call whether it is still in the stream.
+    pub(super) fn look(&self) {
+        let stored: Vec<_> = self
+            .calls
+            .iter()
+            .filter_map(|(number, pending)| match pending.stage {
+                Stage::Stored(sequence) => Some((*number, sequence)),
+                _ => None,
+            })
+            .collect();
+        if stored.is_empty() {
+            return;
+        }
+        let connection = &self.connection;
+        let (api, settings) = (connection.api.clone(), connection.settings.clone());
+        let finds = self.finds.clone();
+        let created = self.connection.created.clone();
+        tokio::spawn(async move {
+            match connect::remake(api.clone(), settings).await {
+                Some(now) if now == created => {}
+                now => {
+                    let _ = finds.send(now.map_or(Found::Nothing, Found::Stream));
+                    return;
+                }
+            }
+            for (number, sequence) in stored {
+                if let Ok(false) = api.has(sequence).await {
+                    let _ = finds.send(Found::Gone(number, sequence));
+                }
+            }
+        });
+    }
+
+    pub(super) async fn found(&mut self, find: Found) {
+        match find {
+            Found::Nothing => self.check = Some(Instant::now()),
+            Found::Stream(created) => self.found_stream(created),
+            Found::Gone(number, sequence) => self.lost(number, sequence),
+            Found::Calls(calls, status) => {
+                let failed = |refusal: Refusal| ClusterError::Unreachable {
+                    server: self.connection.settings.server(),
+                    cause: refusal.text(),
+                };
+                let _ = status.send(calls.map(|calls| self.status(calls)).map_err(failed));
+            }
+            Found::Put(number) => {
+                if let Some(pending) = self.calls.get_mut(&number) {
+                    pending.task = None;
+                    self.waiting.push_back(number);
+                }
+            }
+            Found::Got {
+                number,
+                worker,
+                sequence,
+                result,
+            } => match result {
+                Ok(result) => {
+                    self.arrived.entry(worker).or_default().push(sequence);
+                    self.settle(number, Ok(result));
+                    self.acknowledge().await;
+                }
+                // The worker repeats its answer.
+                Err(_) => {
+                    if let Some(pending) = self.calls.get_mut(&number) {
+                        pending.task = None;
+                    }
+                }
+            },
+        }
+    }
+
+    /// Another stream than the one that had the calls: it has none of them.
+    pub(super) fn found_stream(&mut self, created: String) {
+        if created == self.connection.created {
+            return;
+        }
+        self.connection.created = created;
+        self.highest = 0;
+        let stored = |pending: &Pending| match pending.stage {
+            Stage::Stored(sequence) => Some(sequence),
+            _ => None,
+        };
+        let calls: Vec<_> = self
+            .calls
+            .iter()
+            .filter_map(|(number, pending)| Some((*number, stored(pending)?)))
+            .collect();
+        for (number, sequence) in calls {
+            self.lost(number, sequence);
+        }
+    }
+
+    /// Sends a call again that is not in the stream any more and has no answer.
+    pub(super) fn lost(&mut self, number: u64, sequence: u64) {
+        if let Some(pending) = self.calls.get_mut(&number) {
+            if matches!(pending.stage, Stage::Stored(stored) if stored == sequence) {
+                pending.stage = Stage::Waiting;
+                pending.attempt += 1;
+                if pending.large.is_some() {
+                    // It was removed together with the call.
+                    self.put(number);
+                } else {
+                    self.waiting.push_back(number);
+                }
+            }
+        }
+    }
+
+    /// Removes what a server that was killed between the acknowledgement and the
+    /// removal has kept, once all calls have ended.
+    pub(super) fn clean(&mut self) {
+        if !self.has_leftovers || !self.connected || !self.calls.is_empty() {
+            return;
+        }
+        self.has_leftovers = false;
+        let (api, id) = (self.connection.api.clone(), self.id.clone());
+        // What is sent from now on comes later.
+        let before = self.highest + 1;
+        tokio::spawn(async move { api.purge(&id, Some(before)).await });
+    }
+}

@@ -1,0 +1,39 @@
+//! What the callers tell the submitter, and what it tells them.
+
+use crate::cluster::error::ClusterError;
+use crate::cluster::large::Large;
+use crate::cluster::status::ClusterStatus;
+use crate::error::{JoinError, Rejected};
+use crate::function::Settle;
+use crate::sync::Sender;
+use bytes::Bytes;
+
+/// What the callers tell this task.
+pub(in crate::cluster) enum Command {
+    Call(NewCall),
+    Cancel(u64),
+    CancelAll(Sender<usize>),
+    Status(Sender<Result<ClusterStatus, ClusterError>>),
+    Stop,
+}
+
+pub(in crate::cluster) struct NewCall {
+    pub(in crate::cluster) number: u64,
+    pub(in crate::cluster) function: &'static str,
+    /// The whole message.
+    pub(in crate::cluster) payload: Bytes,
+    /// The argument, if it is not in the message.
+    pub(in crate::cluster) large: Option<(Large, Bytes)>,
+    pub(in crate::cluster) settle: Settle,
+    /// In a bounded queue, who waits until the call has its place.
+    pub(in crate::cluster) place: Option<Place>,
+}
+
+/// What is done about a place in a bounded queue.
+pub(in crate::cluster) struct Place {
+    pub(in crate::cluster) may_wait: bool,
+    pub(in crate::cluster) tell: Sender<Result<(), Rejected>>,
+}
+
+/// An answer on its way to the thread that settles.
+pub(in crate::cluster) type Settlement = (Settle, Result<Bytes, JoinError>);

@@ -1,0 +1,323 @@
+//! The submitter's side: one task on the client's thread, which sends calls and
+//! receives answers.
+
+mod command;
+
+mod pending;
+
+mod answers;
+mod bodies;
+mod check;
+mod sending;
+mod workers;
+
+pub(super) use self::command::{Command, NewCall, Place, Settlement};
+
+use self::pending::{Pending, Stage};
+use super::api::Refusal;
+use super::connect::{Connection, TURN, messages};
+use super::error::ClusterError;
+use super::message::{Announcement, ToWorker, pack};
+use super::status::ClusterStatus;
+use crate::error::{JoinError, Rejected};
+use crate::sync::Sender;
+use async_nats::Subscriber;
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What a look at the queue finds.
+enum Found {
+    /// The server did not answer.
+    Nothing,
+    /// The stream, made at this time.
+    Stream(String),
+    /// A call is not there any more under the number it had.
+    Gone(u64, u64),
+    /// How many calls the queue has, and who asks.
+    Calls(
+        Result<u64, Refusal>,
+        Sender<Result<ClusterStatus, ClusterError>>,
+    ),
+    /// The argument of a call is stored.
+    Put(u64),
+    /// The result of a call, or why it could not be read.
+    Got {
+        number: u64,
+        worker: String,
+        sequence: u64,
+        result: Result<Bytes, Refusal>,
+    },
+}
+
+/// How long workers have to say who they are.
+const ANSWER: Duration = Duration::from_millis(200);
+
+pub(super) struct Submitter {
+    connection: Connection,
+    id: String,
+    grace: Duration,
+    /// What the workers have announced, and when.
+    workers: HashMap<String, (Announcement, Instant)>,
+    /// Calls that came back from a worker without their function.
+    unserved: Vec<u64>,
+    calls: HashMap<u64, Pending>,
+    waiting: VecDeque<u64>,
+    /// How many calls are [`Stage::Sent`].
+    sent: usize,
+    /// The last place of a call in the stream.
+    highest: u64,
+    /// A server that was killed may have left calls that have ended.
+    has_leftovers: bool,
+    settlements: Sender<Settlement>,
+    connected: bool,
+    /// Nothing is sent before then.
+    pause: Option<Instant>,
+    /// When to ask whether the calls are still in the stream.
+    check: Option<Instant>,
+    /// What a look at the queue has found.
+    finds: UnboundedSender<Found>,
+    /// Answers that have arrived, by worker.
+    arrived: HashMap<String, Vec<u64>>,
+}
+
+/// Who a submitter is, and how long it waits for a worker with a function.
+pub(super) struct Identity {
+    pub(super) id: String,
+    pub(super) grace: Duration,
+}
+
+/// Serves until told to stop. The subscriptions are that of its own subjects, and
+/// that of what workers announce.
+pub(super) async fn serve(
+    connection: Connection,
+    Identity { id, grace }: Identity,
+    subscriptions: Vec<Subscriber>,
+    mut commands: UnboundedReceiver<Command>,
+    settlements: Sender<Settlement>,
+) {
+    let Ok([mut inbox, mut announcements]) = <[Subscriber; 2]>::try_from(subscriptions) else {
+        return;
+    };
+    let (finds, mut found) = unbounded_channel();
+    let period = connection.lease / 3;
+    let mut submitter = Submitter {
+        connection,
+        id,
+        grace,
+        workers: HashMap::new(),
+        unserved: Vec::new(),
+        calls: HashMap::new(),
+        waiting: VecDeque::new(),
+        sent: 0,
+        highest: 0,
+        has_leftovers: false,
+        settlements,
+        connected: true,
+        pause: None,
+        check: None,
+        finds,
+        arrived: HashMap::new(),
+    };
+    let mut tick = tokio::time::interval(period);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last = Instant::now();
+    let mut orders = Vec::new();
+    loop {
+        let pause = submitter.pause;
+        tokio::select! {
+            _ = commands.recv_many(&mut orders, TURN) => {
+                // None are left when the cluster is gone.
+                if orders.is_empty() {
+                    return submitter.end().await;
+                }
+                for command in orders.drain(..) {
+                    match command {
+                        Command::Stop => return submitter.end().await,
+                        command => submitter.obey(command).await,
+                    }
+                }
+            }
+            messages = messages(&mut inbox) => {
+                if messages.is_empty() {
+                    return submitter.end().await;
+                }
+                for message in messages {
+                    submitter.receive(&message);
+                }
+                submitter.acknowledge().await;
+            }
+            Some(up) = submitter.connection.up.recv() => submitter.turned(up, period).await,
+            messages = messages(&mut announcements) => {
+                if messages.is_empty() {
+                    return submitter.end().await;
+                }
+                for message in messages {
+                    submitter.announced(&message);
+                }
+            }
+            Some(find) = found.recv() => submitter.found(find).await,
+            () = until(pause) => submitter.pause = None,
+            _ = tick.tick() => {
+                // This process was stopped, and its calls may have been purged.
+                if last.elapsed() > 3 * period {
+                    submitter.check = Some(Instant::now() + period);
+                }
+                last = Instant::now();
+                submitter.beat().await;
+                submitter.send_again(3 * period);
+                if submitter.check.is_some_and(|at| at <= last) {
+                    submitter.check = None;
+                    submitter.look();
+                }
+                submitter.clean();
+                submitter.forget_workers();
+                submitter.send_unserved();
+            }
+        }
+        submitter.send_waiting().await;
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Submitter {
+    async fn publish(&self, subject: String, payload: Bytes) {
+        // Fails only once the client is closed.
+        let _ = self.connection.client.publish(subject, payload).await;
+    }
+
+    /// The connection was lost, or is there again.
+    async fn turned(&mut self, up: bool, period: Duration) {
+        let was_up = std::mem::replace(&mut self.connected, up);
+        if !up {
+            self.accept_sent();
+        } else if !was_up {
+            self.has_leftovers = true;
+            self.beat().await;
+            self.send_again(Duration::ZERO);
+            self.check = Some(Instant::now() + period);
+        }
+    }
+
+    /// Tells the workers that this submitter lives.
+    async fn beat(&self) {
+        if self.connected {
+            let alive = self.connection.names.alive();
+            self.publish(alive, self.id.clone().into()).await;
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Call(call) => {
+                let pending = Pending {
+                    function: call.function,
+                    unserved: None,
+                    payload: call.payload,
+                    large: call.large,
+                    task: None,
+                    settle: call.settle,
+                    place: call.place,
+                    stage: Stage::Waiting,
+                    attempt: 0,
+                };
+                let is_large = pending.large.is_some();
+                self.calls.insert(call.number, pending);
+                if is_large {
+                    self.put(call.number);
+                } else {
+                    self.waiting.push_back(call.number);
+                }
+                if !self.connected || self.pause.is_some() {
+                    self.refuse(call.number);
+                }
+            }
+            Command::Cancel(number) => {
+                let stage = self.calls.get(&number).map(|pending| pending.stage);
+                self.settle(number, Err(JoinError::Cancelled));
+                if let Some(Stage::Stored(sequence)) = stage {
+                    self.delete(sequence);
+                }
+                if matches!(stage, Some(Stage::Sent(_) | Stage::Stored(_))) {
+                    self.tell_workers(vec![number]).await;
+                }
+            }
+            Command::CancelAll(cancelled) => {
+                let numbers: Vec<_> = self.calls.keys().copied().collect();
+                let _ = cancelled.send(numbers.len());
+                for number in numbers {
+                    self.settle(number, Err(JoinError::Cancelled));
+                }
+                let (api, id) = (self.connection.api.clone(), self.id.clone());
+                tokio::spawn(async move { api.purge(&id, None).await });
+                self.tell_workers(Vec::new()).await;
+            }
+            Command::Status(status) => {
+                if let Ok(message) = pack(&ToWorker::Announce, &[]) {
+                    self.publish(self.connection.names.workers(), message).await;
+                }
+                let (api, finds) = (self.connection.api.clone(), self.finds.clone());
+                let pause = ANSWER.min(self.connection.lease / 3);
+                tokio::spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    let stream = api.stream().await;
+                    let calls = stream.map(|stream| stream["state"]["messages"].as_u64());
+                    let calls = calls.map(|calls| calls.unwrap_or(0));
+                    let _ = finds.send(Found::Calls(calls, status));
+                });
+            }
+            Command::Stop => {}
+        }
+    }
+
+    async fn tell_workers(&self, numbers: Vec<u64>) {
+        let cancel = ToWorker::Cancel {
+            submitter: self.id.clone(),
+            numbers,
+        };
+        if let Ok(message) = pack(&cancel, &[]) {
+            self.publish(self.connection.names.workers(), message).await;
+        }
+    }
+
+    fn delete(&self, sequence: u64) {
+        let api = self.connection.api.clone();
+        tokio::spawn(async move { api.delete(sequence).await });
+    }
+
+    /// Ends a call, if it has not ended.
+    fn settle(&mut self, number: u64, result: Result<Bytes, JoinError>) {
+        if let Some(pending) = self.calls.remove(&number) {
+            if matches!(pending.stage, Stage::Sent(_)) {
+                self.sent -= 1;
+            }
+            if pending.large.is_some() || pending.task.is_some() {
+                self.remove_large(number);
+            }
+            let _ = self.settlements.send((pending.settle, result));
+        }
+    }
+
+    /// Nothing is left without an end.
+    async fn end(mut self) {
+        let numbers: Vec<_> = self.calls.keys().copied().collect();
+        for number in numbers {
+            self.settle(number, Err(JoinError::Rejected(Rejected::Lost)));
+        }
+        if self.connected {
+            // What is left of its calls, though they have ended.
+            let purge = async {
+                let _ = self.connection.api.purge(&self.id, None).await;
+                self.connection.api.remove_large(&self.id, None).await;
+            };
+            let _ = tokio::time::timeout(self.connection.lease, purge).await;
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! A call without an answer, and how far it has come.
+
+use super::command::Place;
+use crate::cluster::large::{Large, Running};
+use crate::function::Settle;
+use bytes::Bytes;
+use std::time::Instant;
+
+/// A call without an answer.
+pub(super) struct Pending {
+    pub(super) function: &'static str,
+    /// Since when workers that do not have the function are all that was found.
+    pub(super) unserved: Option<Instant>,
+    pub(super) payload: Bytes,
+    pub(super) large: Option<(Large, Bytes)>,
+    /// What stores the argument, or reads the result.
+    pub(super) task: Option<Running>,
+    pub(super) settle: Settle,
+    pub(super) place: Option<Place>,
+    pub(super) stage: Stage,
+    /// Grows when a message was lost, for the server drops a second one with
+    /// the same id.
+    pub(super) attempt: u32,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Stage {
+    /// To be sent when there is room.
+    Waiting,
+    /// Sent, and not known to be stored.
+    Sent(Instant),
+    /// In the stream, under this number.
+    Stored(u64),
+}

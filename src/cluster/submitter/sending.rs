@@ -1,0 +1,143 @@
+//! From the caller into the stream: sending calls, and the server's receipts.
+
+use super::command::Place;
+use super::pending::{Pending, Stage};
+use super::{Found, Submitter};
+use crate::cluster::api::{self, QUEUE_FULL, Refusal, Stored};
+use crate::cluster::connect;
+use crate::error::Rejected;
+use async_nats::{HeaderMap, Message, StatusCode};
+use std::time::{Duration, Instant};
+
+/// How many messages are sent ahead of their receipts.
+const WINDOW: usize = 1024;
+
+/// When a full queue is tried again.
+const FULL: Duration = Duration::from_millis(20);
+
+impl Submitter {
+    pub(super) async fn send_waiting(&mut self) {
+        while self.connected && self.pause.is_none() && self.sent < WINDOW {
+            let Some(number) = self.waiting.pop_front() else {
+                return;
+            };
+            let Some(pending) = self.calls.get_mut(&number) else {
+                continue;
+            };
+            if !matches!(pending.stage, Stage::Waiting) {
+                continue;
+            }
+            pending.stage = Stage::Sent(Instant::now());
+            self.sent += 1;
+            let (payload, attempt) = (pending.payload.clone(), pending.attempt);
+            let names = &self.connection.names;
+            let mut headers = HeaderMap::new();
+            headers.insert("Nats-Msg-Id", format!("{}.{number}.{attempt}", self.id));
+            let _ = self
+                .connection
+                .client
+                .publish_with_reply_and_headers(
+                    names.calls_of(&self.id),
+                    names.stored(&self.id, number, attempt),
+                    headers,
+                    payload,
+                )
+                .await;
+        }
+    }
+
+    /// The server says what became of a message.
+    pub(super) fn stored(&mut self, number: u64, attempt: u32, message: &Message) {
+        let answer = match message.status {
+            Some(StatusCode::NO_RESPONDERS) => Err(Refusal::NoJetStream),
+            _ => api::read::<Stored>(&message.payload),
+        };
+        let Some(pending) = self.calls.get_mut(&number) else {
+            // Ended meanwhile; cancelled, as a rule.
+            if let Ok(stored) = answer {
+                self.delete(stored.sequence);
+            }
+            return;
+        };
+        if pending.attempt != attempt || !matches!(pending.stage, Stage::Sent(_)) {
+            return;
+        }
+        self.sent -= 1;
+        match answer {
+            Ok(stored) => {
+                pending.stage = Stage::Stored(stored.sequence);
+                self.highest = self.highest.max(stored.sequence);
+                if let Some(place) = pending.place.take() {
+                    let _ = place.tell.send(Ok(()));
+                }
+            }
+            Err(refusal) => {
+                pending.stage = Stage::Waiting;
+                self.waiting.push_front(number);
+                let full = matches!(refusal, Refusal::Server { code, .. } if code == QUEUE_FULL);
+                let pause = if full {
+                    FULL
+                } else {
+                    self.connection.lease / 3
+                };
+                self.pause = Some(Instant::now() + pause);
+                if !full {
+                    self.remake();
+                }
+                self.refuse(number);
+            }
+        }
+    }
+
+    /// Without a server nobody knows which of the sent calls are stored: those
+    /// that may not wait are taken, and sent until they are.
+    pub(super) fn accept_sent(&mut self) {
+        for pending in self.calls.values_mut() {
+            let is_sent = matches!(pending.stage, Stage::Sent(_));
+            let may_not_wait = |place: &mut Place| is_sent && !place.may_wait;
+            if let Some(place) = pending.place.take_if(may_not_wait) {
+                let _ = place.tell.send(Ok(()));
+            }
+        }
+    }
+
+    /// Gives a call back that may not wait for room.
+    pub(super) fn refuse(&mut self, number: u64) {
+        let may_not_wait = |pending: &Pending| {
+            let may_wait = pending.place.as_ref().is_none_or(|place| place.may_wait);
+            !may_wait && matches!(pending.stage, Stage::Waiting)
+        };
+        if self.calls.get(&number).is_some_and(may_not_wait) {
+            let place = self.calls.remove(&number).and_then(|call| call.place);
+            if let Some(place) = place {
+                let _ = place.tell.send(Err(Rejected::QueueFull));
+            }
+        }
+    }
+
+    /// Sends again what has been without a receipt for so long. The server
+    /// drops it if the first has arrived.
+    pub(super) fn send_again(&mut self, age: Duration) {
+        for (number, pending) in &mut self.calls {
+            if let Stage::Sent(at) = pending.stage {
+                if at.elapsed() >= age {
+                    pending.stage = Stage::Waiting;
+                    self.sent -= 1;
+                    self.waiting.push_back(*number);
+                }
+            }
+        }
+    }
+
+    /// Makes the queue again, if a restart of the server has lost it.
+    pub(super) fn remake(&self) {
+        let connection = &self.connection;
+        let (api, settings) = (connection.api.clone(), connection.settings.clone());
+        let finds = self.finds.clone();
+        tokio::spawn(async move {
+            if let Some(created) = connect::remake(api, settings).await {
+                let _ = finds.send(Found::Stream(created));
+            }
+        });
+    }
+}

@@ -1,0 +1,92 @@
+//! The workers that were heard of, and the calls that none of them can run.
+
+use super::Submitter;
+use super::pending::Stage;
+use crate::cluster::message::{Announcement, unpack};
+use crate::cluster::status::{ClusterStatus, WorkerStatus};
+use crate::error::{CallError, JoinError};
+use async_nats::Message;
+use std::time::Instant;
+
+impl Submitter {
+    /// A worker says who it is.
+    pub(super) fn announced(&mut self, message: &Message) {
+        if let Ok((announcement, _)) = unpack::<Announcement>(&message.payload) {
+            let id = announcement.worker.clone();
+            let is_new = self
+                .workers
+                .insert(id, (announcement, Instant::now()))
+                .is_none();
+            if is_new {
+                self.send_unserved();
+            }
+        }
+    }
+
+    /// Forgets the workers that have been silent.
+    pub(super) fn forget_workers(&mut self) {
+        let patience = 2 * self.connection.lease;
+        self.workers.retain(|_, (_, at)| at.elapsed() < patience);
+    }
+
+    /// A worker does not have the function of a call.
+    pub(super) fn unserved(&mut self, number: u64) {
+        if let Some(pending) = self.calls.get_mut(&number) {
+            if !matches!(pending.stage, Stage::Stored(_) | Stage::Sent(_)) {
+                return;
+            }
+            if matches!(pending.stage, Stage::Sent(_)) {
+                self.sent -= 1;
+            }
+            pending.stage = Stage::Waiting;
+            pending.attempt += 1;
+            pending.unserved.get_or_insert_with(Instant::now);
+            self.unserved.push(number);
+        }
+    }
+
+    /// Sends the calls again whose function some worker has, and ends those that
+    /// have waited for one for too long.
+    pub(super) fn send_unserved(&mut self) {
+        for number in std::mem::take(&mut self.unserved) {
+            let Some(pending) = self.calls.get(&number) else {
+                continue;
+            };
+            let function = pending.function;
+            let serves = |(worker, _): &(Announcement, Instant)| {
+                worker.functions.iter().any(|name| name == function)
+            };
+            if self.workers.values().any(serves) {
+                self.waiting.push_back(number);
+            } else if pending
+                .unserved
+                .is_some_and(|at| at.elapsed() >= self.grace)
+            {
+                let workers = self.workers.values().map(|(worker, _)| {
+                    let Announcement {
+                        host,
+                        pid,
+                        functions,
+                        ..
+                    } = worker;
+                    format!("{host}:{pid} with {}", functions.join(", "))
+                });
+                let error = CallError::Unserved {
+                    function: function.to_owned(),
+                    workers: workers.collect(),
+                };
+                self.settle(number, Err(JoinError::call(error)));
+            } else {
+                self.unserved.push(number);
+            }
+        }
+    }
+
+    /// What a queue and its workers do.
+    pub(super) fn status(&self, calls: u64) -> ClusterStatus {
+        let workers = self.workers.values();
+        let mut workers: Vec<_> = workers.map(|(worker, _)| worker.into()).collect();
+        workers.sort_by(|a: &WorkerStatus, b| (&a.host, a.pid).cmp(&(&b.host, b.pid)));
+        ClusterStatus { calls, workers }
+    }
+}
