@@ -1,11 +1,19 @@
 //! The requests to the server that make, look at and empty a queue.
 
-use super::names::Names;
+use super::names::{Names, is_durable};
 use async_nats::{Client, RequestErrorKind};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long the server keeps what is left of a durable call.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -32,6 +40,9 @@ pub(super) const NO_STREAM: u64 = 10059;
 pub(super) const NO_CONSUMER: u64 = 10014;
 pub(super) const NO_MESSAGE: u64 = 10037;
 pub(super) const QUEUE_FULL: u64 = 10077;
+pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
+const NOT_DELETED: u64 = 10057;
+const NAME_IN_USE: u64 = 10058;
 const OFF_FOR_ACCOUNT: u64 = 10039;
 const OFF: u64 = 10076;
 
@@ -72,7 +83,7 @@ pub(super) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Refusal> {
 /// The requests about one queue.
 #[derive(Clone)]
 pub(super) struct Api {
-    client: Client,
+    pub(super) client: Client,
     pub(super) names: Names,
     /// On how many servers a message is kept.
     replicas: usize,
@@ -160,28 +171,63 @@ impl Api {
         self.ask(&what, &body).await.map(drop)
     }
 
-    /// Makes the stream of what is too large for a message, if it is absent.
-    pub(super) async fn create_large(&self) -> Result<(), Refusal> {
-        let stream = self.names.large_stream();
+    /// Makes the stream of what is too large for a message of such a submitter, if
+    /// it is absent.
+    pub(super) async fn create_large(&self, submitter: &str) -> Result<(), Refusal> {
+        let max_age = if is_durable(submitter) {
+            KEPT
+        } else {
+            Duration::ZERO
+        };
         let config = json!({
-            "name": stream,
-            "subjects": [self.names.large()],
-            "retention": "limits",
+            "name": self.names.large_stream(submitter),
+            "subjects": [self.names.large(submitter)],
             "storage": "file",
-            // A chunk that is sent twice is kept once.
-            "max_msgs_per_subject": 1,
             "discard": "old",
             "max_msgs": -1,
-            "max_bytes": -1,
-            "max_consumers": -1,
-            "max_msg_size": -1,
-            "max_age": 0,
-            "num_replicas": self.replicas,
-            "allow_direct": true,
+            "max_age": nanoseconds(max_age),
         });
-        self.ask(&format!("STREAM.CREATE.{stream}"), &config)
-            .await
-            .map(drop)
+        self.create_by_subject(config).await
+    }
+
+    /// Makes the stream of the records of durable calls, if it is absent.
+    pub(super) async fn create_records(
+        &self,
+        storage: &str,
+        most: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let config = json!({
+            "name": self.names.records_stream(),
+            "subjects": [self.names.records()],
+            "storage": storage,
+            // Full, it refuses the new; to answer a record is possible even then.
+            "discard": "new",
+            "max_msgs": most.map_or(json!(-1), |calls| json!(calls)),
+            "max_age": nanoseconds(KEPT),
+        });
+        self.create_by_subject(config).await
+    }
+
+    /// Makes a stream that keeps the last message of each subject.
+    async fn create_by_subject(&self, mut config: Value) -> Result<(), Refusal> {
+        config["retention"] = json!("limits");
+        config["max_msgs_per_subject"] = json!(1);
+        config["max_bytes"] = json!(-1);
+        config["max_consumers"] = json!(-1);
+        config["max_msg_size"] = json!(-1);
+        config["num_replicas"] = json!(self.replicas);
+        config["allow_direct"] = json!(true);
+        let what = format!(
+            "STREAM.CREATE.{}",
+            config["name"].as_str().unwrap_or_default()
+        );
+        match self.ask(&what, &config).await {
+            // It is there, with the settings of whoever was first.
+            Err(Refusal::Server {
+                code: NAME_IN_USE, ..
+            }) => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     /// Publishes a message that is to be stored.
@@ -191,19 +237,106 @@ impl Api {
         read::<Stored>(&stored.map_err(lost)?.payload).map(drop)
     }
 
-    /// Returns the message of a subject.
-    pub(super) async fn load(&self, subject: &str) -> Result<Bytes, Refusal> {
-        let what = format!("$JS.API.DIRECT.GET.{}", self.names.large_stream());
-        let body = json!({ "last_by_subj": subject }).to_string();
-        let message = self.client.request(what, body.into_bytes().into()).await;
-        let message = message.map_err(|error| Refusal::Lost(error.to_string()))?;
-        match message.status {
-            None => Ok(message.payload),
-            Some(_) => Err(Refusal::Server {
+    /// Returns the chunk of a subject.
+    pub(super) async fn load(&self, submitter: &str, subject: &str) -> Result<Bytes, Refusal> {
+        let stream = self.names.large_stream(submitter);
+        let message = self
+            .direct(&stream, &json!({ "last_by_subj": subject }))
+            .await?;
+        message
+            .map(|(_, payload)| payload)
+            .ok_or_else(|| Refusal::Server {
                 code: NO_MESSAGE,
                 text: format!("there is no {subject}"),
-            }),
+            })
+    }
+
+    /// Returns the record of a call, and its number in the stream of records.
+    pub(super) async fn record(
+        &self,
+        submitter: &str,
+        call: u64,
+    ) -> Result<Option<(u64, Bytes)>, Refusal> {
+        let subject = self.names.record(submitter, call);
+        let stream = self.names.records_stream();
+        self.direct(&stream, &json!({ "last_by_subj": subject }))
+            .await
+    }
+
+    /// Returns the next call of a submitter in the queue, from a number on.
+    pub(super) async fn next_call(
+        &self,
+        submitter: &str,
+        from: u64,
+    ) -> Result<Option<(u64, Bytes)>, Refusal> {
+        let which = json!({ "seq": from, "next_by_subj": self.names.calls_of(submitter) });
+        self.direct(&self.names.stream, &which).await
+    }
+
+    /// Reads one message as it is, with its number in the stream.
+    async fn direct(&self, stream: &str, which: &Value) -> Result<Option<(u64, Bytes)>, Refusal> {
+        let what = format!("$JS.API.DIRECT.GET.{stream}");
+        let message = self.client.request(what, which.to_string().into()).await;
+        let message = message.map_err(|error| Refusal::Lost(error.to_string()))?;
+        match message.status.map(|status| status.as_u16()) {
+            None => {
+                let number = message
+                    .headers
+                    .as_ref()
+                    .and_then(|headers| headers.get(async_nats::header::NATS_SEQUENCE));
+                let number = number.and_then(|number| number.as_str().parse().ok());
+                let number = number
+                    .ok_or_else(|| Refusal::Lost("a message without its number".to_owned()))?;
+                Ok(Some((number, message.payload)))
+            }
+            Some(404) => Ok(None),
+            Some(status) => Err(Refusal::Lost(format!("status {status}"))),
         }
+    }
+
+    /// Takes the record of a call out, and says whether it was there: of all that
+    /// ask, one is told so.
+    pub(super) async fn take_record(
+        &self,
+        submitter: &str,
+        call: u64,
+        number: u64,
+    ) -> Result<bool, Refusal> {
+        let stream = self.names.records_stream();
+        let what = format!("STREAM.MSG.DELETE.{stream}");
+        match self
+            .ask(&what, &json!({ "seq": number, "no_erase": true }))
+            .await
+        {
+            Err(Refusal::Server {
+                code: NOT_DELETED | NO_MESSAGE,
+                ..
+            }) => {}
+            other => return other.map(|_| true),
+        }
+        // A worker may have put the answer there meanwhile.
+        let what = format!("STREAM.PURGE.{stream}");
+        let filter = json!({ "filter": self.names.record(submitter, call) });
+        let purged = self.ask(&what, &filter).await?;
+        Ok(purged["purged"].as_u64() > Some(0))
+    }
+
+    /// Makes a consumer of the records of a submitter, and returns its name.
+    pub(super) async fn create_reader(&self, submitter: &str) -> Result<String, Refusal> {
+        let stream = self.names.records_stream();
+        let config = json!({
+            "deliver_policy": "all",
+            "ack_policy": "none",
+            "filter_subject": self.names.records_of(submitter),
+            "inactive_threshold": nanoseconds(Duration::from_secs(30)),
+            "num_replicas": 1,
+            "mem_storage": true,
+        });
+        let body = json!({ "stream_name": stream, "config": config });
+        let reader = self
+            .ask(&format!("CONSUMER.CREATE.{stream}"), &body)
+            .await?;
+        Ok(reader["name"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Removes what was too large for a message: of one call, or of all calls of
@@ -213,7 +346,7 @@ impl Api {
             Some(call) => self.names.large_of_call(submitter, call),
             None => self.names.large_of(submitter),
         };
-        let what = format!("STREAM.PURGE.{}", self.names.large_stream());
+        let what = format!("STREAM.PURGE.{}", self.names.large_stream(submitter));
         // There is no such stream where nothing was too large.
         let _ = self.ask(&what, &json!({ "filter": filter })).await;
     }

@@ -3,11 +3,13 @@
 use super::connect;
 use super::error::ClusterError;
 use super::large;
+use super::names;
 use super::settings::{Login, Settings, Storage, connection_settings};
-use super::submitter::{self, Identity};
+use super::submitter::{self, Durable, Identity};
 use super::{Cluster, Link, State};
 use crate::function::Functions;
 use crate::sync::{Condvar, Mutex, unbounded};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -40,6 +42,7 @@ pub struct ClusterBuilder {
     functions: Functions,
     settings: Settings,
     deliveries: u32,
+    call_timeout: Option<Duration>,
     grace: Duration,
 }
 
@@ -49,6 +52,7 @@ impl ClusterBuilder {
             functions,
             settings: Settings::new(url),
             deliveries: 3,
+            call_timeout: None,
             grace: Duration::from_secs(10),
         }
     }
@@ -63,12 +67,44 @@ impl ClusterBuilder {
         self
     }
 
+    /// Sets how long a call may run, without end by default. Its clock starts when
+    /// it starts on its worker, again if it runs again elsewhere.
+    ///
+    /// At the end the call resolves to
+    /// [`JoinError::TimedOut`](crate::JoinError::TimedOut), and its process is
+    /// killed. On a worker with [`threads`](super::WorkerBuilder::threads) it keeps
+    /// its thread until it returns, for a thread cannot be killed.
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = Some(timeout);
+        self
+    }
+
     /// Sets how long a call may wait for a worker that has its function, while
     /// others are there; 10 seconds by default. Then it ends with
     /// [`CallError::Unserved`](crate::CallError::Unserved). Without any worker a
     /// call waits.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Gives the submitter a name under which its calls outlive it: letters,
+    /// digits, `_` and `-`. Without one, the calls of a process that dies are
+    /// dropped within a lease.
+    ///
+    /// Calls go on without their submitter, and the next cluster with the name
+    /// gets their handles by [`resume`](Cluster::resume). Until then the server
+    /// keeps, beside the queue and in the same storage, a record of each call with
+    /// its argument, and then its result; for seven days after the last of the
+    /// two was stored. A full [`queue_capacity`](Self::queue_capacity) bounds
+    /// their number too. A result that was picked up is deleted.
+    ///
+    /// A call is kept from when the server has stored it, a little after `call`
+    /// returned. Dropping the cluster waits for its calls all the same; a process
+    /// that exits instead leaves them. Only one cluster with the name may be
+    /// connected to a queue at a time.
+    pub fn durable(mut self, name: impl Into<String>) -> Self {
+        self.settings.durable = Some(name.into());
         self
     }
 
@@ -85,8 +121,14 @@ impl ClusterBuilder {
             functions,
             settings,
             deliveries,
+            call_timeout,
             grace,
         } = self;
+        // Submitters of one name number their calls apart.
+        let first = match settings.durable {
+            None => 0,
+            Some(_) => RandomState::new().build_hasher().finish() >> 1,
+        };
         let (commands, to_obey) = unbounded_channel();
         let (settlements, to_settle) = unbounded();
         let (report, connected) = unbounded();
@@ -103,7 +145,16 @@ impl ClusterBuilder {
                         Ok(connection) => connection,
                         Err(error) => return drop(report.send(Err(error))),
                     };
-                    let id = connect::unique(&connection.client);
+                    let durable = connection.settings.durable.as_deref();
+                    let id = match durable {
+                        None => connect::unique(&connection.client),
+                        Some(name) if connect::is_in_use(&connection, name).await => {
+                            let name = name.to_owned();
+                            return drop(report.send(Err(ClusterError::NameInUse { name })));
+                        }
+                        Some(name) => names::durable(name),
+                    };
+                    let durable = durable.map(|_| Durable::new(first));
                     let of_submitter = connection.names.of_submitter(&id);
                     let announcements = connection.names.announcements();
                     let mut subscriptions = Vec::new();
@@ -117,9 +168,13 @@ impl ClusterBuilder {
                         }
                     }
                     let is_bounded = connection.settings.queue_capacity.is_some();
-                    let limit = large::limit(connection.client.server_info().max_payload);
+                    let mut limit = large::limit(connection.client.server_info().max_payload);
+                    if durable.is_some() {
+                        // The record of a call has room for its result.
+                        limit /= 2;
+                    }
                     if report.send(Ok((is_bounded, limit))).is_ok() {
-                        let identity = Identity { id, grace };
+                        let identity = Identity { id, grace, durable };
                         submitter::serve(connection, identity, subscriptions, to_obey, settlements)
                             .await;
                     }
@@ -135,7 +190,8 @@ impl ClusterBuilder {
             commands,
             limit,
             deliveries,
-            next: AtomicU64::new(0),
+            call_timeout,
+            next: AtomicU64::new(first),
             is_bounded,
             state: Mutex::new(State::default()),
             idle: Condvar::new(),

@@ -1,8 +1,9 @@
 //! Connecting to the server, and making the queue there.
 
-use super::api::{Api, NO_CONSUMER, NO_STREAM, Refusal};
+use super::api::{Api, NO_CONSUMER, NO_STREAM, Refusal, nanoseconds};
 use super::error::ClusterError;
-use super::names::{CONSUMER, Names};
+use super::message::{ToSubmitter, pack};
+use super::names::{self, CONSUMER, Names};
 use super::settings::{Login, Settings, Storage};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Subscriber};
 use futures_core::Stream;
@@ -222,6 +223,12 @@ async fn queue(api: &Api, settings: &Settings) -> Result<Queue, ClusterError> {
         }
         other => other.map_err(failed)?,
     };
+    if settings.durable.is_some() {
+        let storage = stream["config"]["storage"].as_str().unwrap_or("file");
+        let most = stream["config"]["max_msgs"].as_u64();
+        let most = most.and_then(|calls| usize::try_from(calls).ok());
+        api.create_records(storage, most).await.map_err(failed)?;
+    }
     Ok(Queue { stream, consumer })
 }
 
@@ -273,10 +280,6 @@ fn shown(setting: &str, value: &Value) -> String {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 fn stream_config(api: &Api, settings: &Settings) -> Value {
     json!({
         "name": api.names.stream,
@@ -293,6 +296,7 @@ fn stream_config(api: &Api, settings: &Settings) -> Value {
         "max_msg_size": -1,
         "max_age": 0,
         "duplicate_window": nanoseconds(DUPLICATES),
+        "allow_direct": true,
     })
 }
 
@@ -311,10 +315,30 @@ fn consumer_config(api: &Api, settings: &Settings) -> Value {
     })
 }
 
+/// Says whether a submitter with this durable name lives.
+pub(super) async fn is_in_use(connection: &Connection, name: &str) -> bool {
+    let subject = connection.names.to_submitter(&names::durable(name));
+    let Ok(message) = pack(&ToSubmitter::Present, &[]) else {
+        return false;
+    };
+    // The server says at once if nobody listens; one that is stopped or cut off
+    // does not answer.
+    let answer = connection.client.request(subject, message);
+    matches!(
+        tokio::time::timeout(connection.lease, answer).await,
+        Ok(Ok(answer)) if answer.status.is_none()
+    )
+}
+
 /// A name that no other client has.
 pub(super) fn unique(client: &Client) -> String {
     let inbox = client.new_inbox();
     inbox.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
+/// Waits for one message; `None` once the client has ended.
+pub(super) async fn next(subscription: &mut Subscriber) -> Option<Message> {
+    poll_fn(|context| Pin::new(&mut *subscription).poll_next(context)).await
 }
 
 /// Messages that are handled before anything else gets a turn.

@@ -58,6 +58,20 @@ pub enum ClusterError {
         /// What the server said.
         cause: String,
     },
+    /// Another cluster with this durable name is connected to the queue.
+    #[error("a cluster with the durable name {name:?} is connected already")]
+    NameInUse {
+        /// The name.
+        name: String,
+    },
+    /// An argument that was stored cannot be decoded: its type has changed.
+    #[error("cannot decode a stored argument of function {function:?}: {cause}")]
+    Argument {
+        /// The name of the function.
+        function: String,
+        /// Why.
+        cause: String,
+    },
     /// The child processes of a worker could not be set up.
     #[error(transparent)]
     Processes(#[from] crate::process::ProcessBuildError),

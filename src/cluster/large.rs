@@ -15,7 +15,7 @@ pub(super) const LONGEST: usize = 1 << 30;
 const WINDOW: usize = 8;
 
 /// Before what has failed is tried again.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
 /// What a message may take besides its body.
 const HEAD: usize = 4096;
@@ -71,7 +71,7 @@ pub(super) fn run<T: Send + 'static>(
 
 /// Stores a body; tries until it is there.
 pub(super) async fn put(api: Api, submitter: String, number: u64, large: Large, body: Bytes) {
-    while api.create_large().await.is_err() {
+    while api.create_large(&submitter).await.is_err() {
         tokio::time::sleep(PAUSE).await;
     }
     let mut chunks = JoinSet::new();
@@ -109,8 +109,8 @@ pub(super) async fn get(
     loop {
         if let Some(place) = (chunks.len() < WINDOW).then(|| places.next()).flatten() {
             let subject = api.names.chunk(&submitter, number, &large.tag, place);
-            let api = api.clone();
-            chunks.spawn(async move { (place, api.load(&subject).await) });
+            let (api, owner) = (api.clone(), submitter.clone());
+            chunks.spawn(async move { (place, api.load(&owner, &subject).await) });
             continue;
         }
         match chunks.join_next().await {

@@ -23,6 +23,12 @@ pub(super) struct Call {
     pub(super) lost: u32,
     /// Where the argument is, if it is not the body.
     pub(super) large: Option<Large>,
+    /// How long it may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) timeout: Option<Duration>,
+    /// The record of a durable call, by its number in the stream of records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) record: Option<u64>,
 }
 
 /// The head of what a worker tells a submitter.
@@ -42,6 +48,10 @@ pub(super) enum ToSubmitter {
     Moved { number: u64, from: u64, to: u64 },
     /// Its calls were removed from the queue, since it seemed to be dead.
     Purged,
+    /// The answer to a durable call is in its record.
+    Recorded(u64),
+    /// Whoever has this name says so, to the reply subject.
+    Present,
 }
 
 /// The head of what a submitter tells a worker.
@@ -49,6 +59,8 @@ pub(super) enum ToSubmitter {
 pub(super) enum ToWorker {
     /// These answers have arrived.
     Arrived(Vec<u64>),
+    /// Nobody has asked for these answers yet: they go into their records.
+    Record(Vec<u64>),
     /// Says at once who it is.
     Announce,
     /// Nobody waits for these calls any more: all, if none is named.
@@ -239,6 +251,8 @@ mod tests {
             deliveries: 3,
             lost: 0,
             large: None,
+            timeout: None,
+            record: None,
         };
         let message = pack(&call, b"body").unwrap();
         let (head, body) = unpack::<Call>(&message).unwrap();

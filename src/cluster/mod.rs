@@ -22,6 +22,8 @@
 //   call.<submitter>       the calls; the only ones in the stream
 //   submitter.<id>.told    answers, and what else workers tell a submitter
 //   submitter.<id>.stored… the server's receipts for stored calls
+//   submitter.<id>.recorded…, worker.<id>.recorded…
+//                          and for stored records, and answers in them
 //   worker.<id>.told       which answers have arrived
 //   worker.<id>.pulled…    the deliveries, and the ends of pulls
 //   workers                cancellations, to all workers
@@ -30,6 +32,10 @@
 //   large.<submitter>.<call>.<tag>.<place>
 //                          chunks of what is too large for a message; in a stream
 //                          of its own, `as_completed_<queue>_large`
+//
+//   record.<submitter>.<call>
+//                          the calls of submitters with a durable name, and then
+//                          their results too; in `as_completed_<queue>_records`
 //
 // A call, as its submitter sees it:
 //
@@ -59,6 +65,17 @@
 //   was only cut off or stopped, it is told, or notices by the gap in its own
 //   clock or by the reconnection; it then asks for each stored call whether it
 //   is in the stream, and sends again what is not.
+// - The calls of a submitter with a durable name are not dropped with it. Each has
+//   a record, written before the call is sent; a worker whose answer nobody takes
+//   writes it there before it acknowledges the call. Who takes the record out of
+//   its stream settles the handle: the server says to one that it was there. So no
+//   result is picked up twice, and none is left of a call that was picked up, for
+//   an answer is written over a record only. `record.rs` has the details.
+// - The next submitter of the name lists the records, and takes over those that its
+//   callers claim. It looks for their calls in the stream, sends those that are not
+//   there and have no answer, and never touches what nobody has claimed.
+// - A call that may run for so long only is timed by its worker, on the client's
+//   thread, which answers it and stops the run.
 // - Cancelling settles the handle at once, deletes the message by its sequence,
 //   and tells all workers, which stop the run or skip the delivery.
 // - What is too large for a message is stored before the message that names it,
@@ -85,14 +102,19 @@ mod status;
 
 mod connect;
 
+mod held;
+
+mod record;
+
 mod submitter;
 
-mod held;
 mod local;
 mod serve;
 
 mod builder;
 mod worker;
+
+mod resume;
 
 pub use self::builder::ClusterBuilder;
 pub use self::error::ClusterError;
@@ -122,7 +144,9 @@ use tokio::sync::mpsc::UnboundedSender;
 /// [`lease`](ClusterBuilder::lease), its calls run again elsewhere: a call runs
 /// **at least once**, and its handle resolves once. Cancelling a call resolves
 /// its handle at once, removes the call from the queue, and stops it where it
-/// runs. If this process dies, its calls are dropped within a lease. If the
+/// runs. If this process dies, its calls are dropped within a lease, unless
+/// the cluster has a [`durable`](ClusterBuilder::durable) name: then the next of the
+/// name gets them by [`resume`](Self::resume). If the
 /// server restarts, calls wait for it and go on.
 ///
 /// Callbacks of handles run on a thread of the cluster, which must not be blocked
@@ -287,6 +311,8 @@ struct Link {
     limit: usize,
     /// How many workers may die with a call.
     deliveries: u32,
+    /// How long a call may run.
+    call_timeout: Option<Duration>,
     /// Whether a call waits until it has its place in the queue.
     is_bounded: bool,
     state: Mutex<State>,
@@ -346,6 +372,8 @@ impl Remote for Link {
             deliveries: self.deliveries,
             lost: 0,
             large: is_large.then(|| Large::new("argument", argument.len(), self.limit)),
+            timeout: self.call_timeout,
+            record: None,
         };
         let packed = check_known(&self.functions, function).and_then(|()| {
             if argument.len() > LONGEST {

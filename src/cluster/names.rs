@@ -1,7 +1,32 @@
 //! How the subjects, the stream and the consumer of a queue are called.
 
+use std::str::FromStr;
+
 /// The one consumer, which all workers of a queue share.
 pub(super) const CONSUMER: &str = "workers";
+
+/// What the id of a submitter with a durable name begins with; no other id has a
+/// character that is neither letter nor digit.
+const DURABLE: &str = "durable_";
+
+/// The id of the submitters of a durable name.
+pub(super) fn durable(name: &str) -> String {
+    format!("{DURABLE}{name}")
+}
+
+/// Says whether a submitter has a durable name.
+pub(super) fn is_durable(submitter: &str) -> bool {
+    submitter.starts_with(DURABLE)
+}
+
+/// Reads the number and the last word of a receipt's subject, such as
+/// `….stored.7.0`.
+fn read_receipt<T: FromStr>(subject: &str, kind: &str) -> Option<(u64, T)> {
+    let mut words = subject.rsplit('.');
+    let last = words.next()?.parse().ok()?;
+    let number = words.next()?.parse().ok()?;
+    (words.next()? == kind).then_some((number, last))
+}
 
 /// The names of one queue.
 #[derive(Clone)]
@@ -45,10 +70,48 @@ impl Names {
 
     /// Reads back the call and the attempt.
     pub(super) fn read_stored(subject: &str) -> Option<(u64, u32)> {
-        let mut words = subject.rsplit('.');
-        let attempt = words.next()?.parse().ok()?;
-        let call = words.next()?.parse().ok()?;
-        (words.next()? == "stored").then_some((call, attempt))
+        read_receipt(subject, "stored")
+    }
+
+    /// The stream of the records of durable calls.
+    pub(super) fn records_stream(&self) -> String {
+        format!("{}_records", self.stream)
+    }
+
+    /// The records of all durable calls.
+    pub(super) fn records(&self) -> String {
+        format!("{}.record.*.*", self.prefix)
+    }
+
+    /// The records of one submitter's calls.
+    pub(super) fn records_of(&self, submitter: &str) -> String {
+        format!("{}.record.{submitter}.*", self.prefix)
+    }
+
+    /// The record of one call.
+    pub(super) fn record(&self, submitter: &str, call: u64) -> String {
+        format!("{}.record.{submitter}.{call}", self.prefix)
+    }
+
+    /// From the server to a submitter: a record was stored, or why it was not.
+    pub(super) fn recorded(&self, id: &str, call: u64, attempt: u32) -> String {
+        format!("{}.submitter.{id}.recorded.{call}.{attempt}", self.prefix)
+    }
+
+    /// Reads back the call and the attempt.
+    pub(super) fn read_recorded(subject: &str) -> Option<(u64, u32)> {
+        read_receipt(subject, "recorded")
+    }
+
+    /// From the server to a worker: the answer to the call with this number in
+    /// the stream is in its record, or why it is not.
+    pub(super) fn answer_recorded(&self, id: &str, call: u64, sequence: u64) -> String {
+        format!("{}.worker.{id}.recorded.{call}.{sequence}", self.prefix)
+    }
+
+    /// Reads back the call and its number in the stream.
+    pub(super) fn read_answer_recorded(subject: &str) -> Option<(u64, u64)> {
+        read_receipt(subject, "recorded")
     }
 
     /// All that is sent to one worker, pulled messages included.
@@ -72,28 +135,44 @@ impl Names {
     }
 
     /// The stream of what is too large for a message.
-    pub(super) fn large_stream(&self) -> String {
-        format!("{}_large", self.stream)
+    pub(super) fn large_stream(&self, submitter: &str) -> String {
+        let durable = if is_durable(submitter) {
+            "_durable"
+        } else {
+            ""
+        };
+        format!("{}_large{durable}", self.stream)
     }
 
-    /// All that is too large of all submitters.
-    pub(super) fn large(&self) -> String {
-        format!("{}.large.>", self.prefix)
+    /// What the subjects of a submitter's large bodies begin with.
+    fn large_prefix(&self, submitter: &str) -> String {
+        let durable = if is_durable(submitter) {
+            "_durable"
+        } else {
+            ""
+        };
+        format!("{}.large{durable}", self.prefix)
+    }
+
+    /// All that is too large of all submitters that are as this one.
+    pub(super) fn large(&self, submitter: &str) -> String {
+        format!("{}.>", self.large_prefix(submitter))
     }
 
     /// All that is too large of one submitter.
     pub(super) fn large_of(&self, submitter: &str) -> String {
-        format!("{}.large.{submitter}.>", self.prefix)
+        format!("{}.{submitter}.>", self.large_prefix(submitter))
     }
 
     /// All that is too large of one call.
     pub(super) fn large_of_call(&self, submitter: &str, call: u64) -> String {
-        format!("{}.large.{submitter}.{call}.>", self.prefix)
+        format!("{}.{submitter}.{call}.>", self.large_prefix(submitter))
     }
 
     /// One chunk.
     pub(super) fn chunk(&self, submitter: &str, call: u64, tag: &str, place: usize) -> String {
-        format!("{}.large.{submitter}.{call}.{tag}.{place}", self.prefix)
+        let prefix = self.large_prefix(submitter);
+        format!("{prefix}.{submitter}.{call}.{tag}.{place}")
     }
 
     /// To all workers.

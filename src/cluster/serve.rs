@@ -1,17 +1,19 @@
 //! The worker's side: one task on the client's thread, which pulls calls, renews
 //! their leases and sends answers, whatever the functions do.
 
-use super::api::{self, Refusal, Stored};
+use super::api::{self, Refusal, Stored, WRONG_LAST_SEQUENCE};
 use super::connect::{self, Connection, TURN, messages};
 use super::held::{Delivery, Held, Stage};
 use super::large::{self, LONGEST, Large};
 use super::message::{Announcement, Answer, Call, ToSubmitter, ToWorker, pack, unpack};
-use crate::error::{CallError, JoinError};
+use super::names::{Names, is_durable};
+use super::record::Record;
+use crate::error::{CallError, JoinError, TimedOut};
 use crate::executor::hand_over;
 use crate::function::{Functions, Route};
 use crate::task::{CancelToken, Room, launch};
 use crate::thread_pool::ThreadPool;
-use async_nats::{Message, Subject};
+use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
 use serde_json::json;
 use std::collections::HashMap;
@@ -29,12 +31,20 @@ struct Done {
     took: Duration,
 }
 
+/// A run has taken as long as its call may.
+struct Overdue {
+    sequence: u64,
+    run: u64,
+    limit: Duration,
+}
+
 /// What was too large for a message has moved.
 enum Moved {
     Fetched {
         sequence: u64,
         function: &'static str,
         argument: Result<Bytes, Refusal>,
+        timeout: Option<Duration>,
     },
     Stored {
         sequence: u64,
@@ -84,6 +94,7 @@ struct Serving<'a> {
     slots: Slots<'a>,
     held: HashMap<u64, Held>,
     done: UnboundedSender<Done>,
+    overdue: UnboundedSender<Overdue>,
     large: UnboundedSender<Moved>,
     runs: u64,
     /// Calls that are in the pool, those that nobody waits for any more too.
@@ -121,6 +132,7 @@ pub(super) async fn serve(
     let mut all = connection.client.subscribe(names.workers()).await?;
     let mut alive = connection.client.subscribe(names.alive()).await?;
     let (done, mut ended) = unbounded_channel();
+    let (overdue, mut late) = unbounded_channel();
     let (large, mut fetched) = unbounded_channel();
     let period = connection.lease / 3;
     let mut serving = Serving {
@@ -129,6 +141,7 @@ pub(super) async fn serve(
         slots,
         held: HashMap::new(),
         done,
+        overdue,
         large,
         runs: 0,
         busy: 0,
@@ -189,6 +202,7 @@ pub(super) async fn serve(
                 }
             }
             Some(moved) = fetched.recv() => serving.moved(moved).await,
+            Some(overdue) = late.recv() => serving.timed_out(&overdue).await,
             Some(up) = serving.connection.up.recv() => {
                 if up && !serving.connected {
                     serving.reconnected();
@@ -277,6 +291,9 @@ impl Serving<'_> {
         if *message.subject == *names.to_worker(&self.id) {
             return self.told(&message.payload).await;
         }
+        if let Some((number, sequence)) = Names::read_answer_recorded(&message.subject) {
+            return self.recorded(number, sequence, &message).await;
+        }
         let Some(submitter) = names.read_call(&message.subject).map(Arc::from) else {
             return self.pull_ended(&message);
         };
@@ -344,7 +361,10 @@ impl Serving<'_> {
             return self.refuse(acknowledge).await;
         }
         let now = Instant::now();
-        self.alive.entry(Arc::clone(&submitter)).or_insert(now);
+        // One with a durable name counts once it was heard: it may be away.
+        if !is_durable(&submitter) {
+            self.alive.entry(Arc::clone(&submitter)).or_insert(now);
+        }
         let key = (submitter, call.number);
         if self.cancelled.contains_key(&key) {
             return self.publish(acknowledge, "+ACK".into()).await;
@@ -368,9 +388,9 @@ impl Serving<'_> {
         };
         let sequence = delivery.sequence;
         let stage = match (refused, function, call.large) {
-            (None, Some(function), None) => self.start(sequence, function, argument),
+            (None, Some(function), None) => self.start(sequence, function, argument, call.timeout),
             (None, Some(function), Some(large)) => {
-                self.fetch(sequence, &submitter, number, function, large)
+                self.fetch(sequence, &submitter, number, function, large, call.timeout)
             }
             (refused, ..) => {
                 let answer = refused.unwrap_or(Answer::Unserved);
@@ -389,7 +409,7 @@ impl Serving<'_> {
             stage,
         };
         if let Stage::Answered { answer, .. } = &held.stage {
-            self.answer(&held.submitter, answer.clone()).await;
+            self.answer(sequence, &held, answer.clone()).await;
         }
         self.held.insert(sequence, held);
     }
@@ -402,6 +422,7 @@ impl Serving<'_> {
         number: u64,
         function: &'static str,
         large: Large,
+        timeout: Option<Duration>,
     ) -> Stage {
         self.busy += 1;
         let api = self.connection.api.clone();
@@ -412,6 +433,7 @@ impl Serving<'_> {
                 sequence,
                 function,
                 argument,
+                timeout,
             }
         });
         Stage::Fetching { task }
@@ -424,6 +446,7 @@ impl Serving<'_> {
                 sequence,
                 function,
                 argument,
+                timeout,
             } => {
                 let is_fetching = |held: &Held| matches!(held.stage, Stage::Fetching { .. });
                 if !self.held.get(&sequence).is_some_and(is_fetching) {
@@ -432,7 +455,7 @@ impl Serving<'_> {
                 self.busy -= 1;
                 match argument {
                     Ok(argument) => {
-                        let stage = self.start(sequence, function, argument);
+                        let stage = self.start(sequence, function, argument, timeout);
                         if let Some(held) = self.held.get_mut(&sequence) {
                             held.stage = stage;
                         }
@@ -451,18 +474,19 @@ impl Serving<'_> {
                 }
             }
             Moved::Stored { sequence } => {
-                let Some(held) = self.held.get_mut(&sequence) else {
+                let Some(mut held) = self.held.remove(&sequence) else {
                     return;
                 };
                 if let Stage::Storing { answer, result, .. } = &held.stage {
-                    let (answer, submitter) = (answer.clone(), Arc::clone(&held.submitter));
+                    let (answer, result) = (answer.clone(), result.clone());
+                    self.answer(sequence, &held, answer.clone()).await;
                     held.stage = Stage::Answered {
-                        answer: answer.clone(),
-                        result: Some(result.clone()),
+                        answer,
+                        result: Some(result),
                         sent: Instant::now(),
                     };
-                    self.answer(&submitter, answer).await;
                 }
+                self.held.insert(sequence, held);
             }
         }
     }
@@ -510,7 +534,13 @@ impl Serving<'_> {
     }
 
     /// Hands a call to the pool.
-    fn start(&mut self, sequence: u64, function: &'static str, argument: Bytes) -> Stage {
+    fn start(
+        &mut self,
+        sequence: u64,
+        function: &'static str,
+        argument: Bytes,
+        timeout: Option<Duration>,
+    ) -> Stage {
         self.runs += 1;
         self.busy += 1;
         let (run, done) = (self.runs, self.done.clone());
@@ -519,9 +549,25 @@ impl Serving<'_> {
         let seen = token.clone();
         let started = Arc::new(OnceLock::new());
         let starts = Arc::clone(&started);
+        // On the client's thread, where no function runs.
+        let client = tokio::runtime::Handle::current();
+        let clock = timeout.map(|limit| (limit, self.overdue.clone(), client));
         let work = move || {
             let start = *starts.get_or_init(Instant::now);
+            let clock = clock.map(|(limit, overdue, client)| {
+                let late = async move {
+                    tokio::time::sleep(limit).await;
+                    Overdue {
+                        sequence,
+                        run,
+                        limit,
+                    }
+                };
+                let _entered = client.enter();
+                large::run(overdue, late)
+            });
             let result = route.call(function, &argument, &seen);
+            drop(clock);
             let _ = done.send(Done {
                 sequence,
                 run,
@@ -560,9 +606,91 @@ impl Serving<'_> {
         pack(&head, body).unwrap_or_default()
     }
 
-    async fn answer(&self, submitter: &str, answer: Bytes) {
-        let subject = self.connection.names.to_submitter(submitter);
+    /// Sends the answer to a call to its submitter, or to its record if that is
+    /// away and will be back.
+    async fn answer(&self, sequence: u64, held: &Held, answer: Bytes) {
+        if self.is_away(&held.submitter) && self.record(sequence, held, &answer).await {
+            return;
+        }
+        let subject = self.connection.names.to_submitter(&held.submitter);
         self.publish(subject, answer).await;
+    }
+
+    /// Says whether nobody with this durable name was heard of for a lease.
+    fn is_away(&self, submitter: &str) -> bool {
+        let lease = self.connection.lease;
+        let heard = self.alive.get(submitter);
+        is_durable(submitter) && heard.is_none_or(|heard| heard.elapsed() > lease)
+    }
+
+    /// Writes the answer to a durable call into its record, if that is as the call
+    /// knows it; says whether the call has one and was answered.
+    async fn record(&self, sequence: u64, held: &Held, answer: &Bytes) -> bool {
+        let Ok((
+            Call {
+                number,
+                record: Some(record),
+                ..
+            },
+            _,
+        )) = unpack(&held.message)
+        else {
+            return false;
+        };
+        let is_unserved = |head: &ToSubmitter| {
+            matches!(
+                head,
+                ToSubmitter::Answer {
+                    answer: Answer::Unserved,
+                    ..
+                }
+            )
+        };
+        if unpack(answer).is_ok_and(|(head, _)| is_unserved(&head)) {
+            return false;
+        }
+        let Ok(message) = Record::write(&held.message, answer) else {
+            return false;
+        };
+        let names = &self.connection.names;
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Expected-Last-Subject-Sequence", record.to_string());
+        let _ = self
+            .connection
+            .client
+            .publish_with_reply_and_headers(
+                names.record(&held.submitter, number),
+                names.answer_recorded(&self.id, number, sequence),
+                headers,
+                message,
+            )
+            .await;
+        true
+    }
+
+    /// The server says what became of an answer for a record.
+    async fn recorded(&mut self, number: u64, sequence: u64, message: &Message) {
+        match api::read::<Stored>(&message.payload) {
+            // Or it was taken or cancelled, or answered by another worker.
+            Ok(_)
+            | Err(Refusal::Server {
+                code: WRONG_LAST_SEQUENCE,
+                ..
+            }) => {}
+            // It is repeated.
+            Err(_) => return,
+        }
+        let held = self.held.get(&sequence);
+        if held.is_some_and(|held| matches!(held.stage, Stage::Answered { .. })) {
+            if let Some(held) = self.held.remove(&sequence) {
+                // First, for the call would run again if this was lost.
+                if let Ok(recorded) = pack(&ToSubmitter::Recorded(number), &[]) {
+                    let subject = self.connection.names.to_submitter(&held.submitter);
+                    self.publish(subject, recorded).await;
+                }
+                self.say(&held, "+ACK").await;
+            }
+        }
     }
 
     /// A run has ended.
@@ -600,14 +728,18 @@ impl Serving<'_> {
             };
             (answer, body) = Answer::of(Err(JoinError::call(error)));
         }
-        let limit = large::limit(self.connection.client.server_info().max_payload);
+        let mut limit = large::limit(self.connection.client.server_info().max_payload);
+        if is_durable(&submitter) {
+            // Its record has both.
+            limit = limit.saturating_sub(held.message.len());
+        }
         let stage = if body.len() > limit {
             let large = Large::new(&self.id, body.len(), limit);
             let answer = self.pack(number, done.sequence, answer, Some(large.clone()), &[]);
             self.store(done.sequence, held, answer, (large, body.into()))
         } else {
             let answer = self.pack(number, done.sequence, answer, None, &body);
-            self.answer(&submitter, answer.clone()).await;
+            self.answer(done.sequence, held, answer.clone()).await;
             Stage::Answered {
                 answer,
                 result: None,
@@ -619,6 +751,32 @@ impl Serving<'_> {
         }
     }
 
+    /// A run has taken too long: stops it, and answers its call.
+    async fn timed_out(&mut self, overdue: &Overdue) {
+        let &Overdue {
+            sequence,
+            run,
+            limit,
+        } = overdue;
+        let is_meant = |held: &Held| matches!(held.stage, Stage::InPool { run: current, .. } if current == run);
+        if !self.held.get(&sequence).is_some_and(is_meant) {
+            return;
+        }
+        let Some(mut held) = self.held.remove(&sequence) else {
+            return;
+        };
+        self.stop_run(&held);
+        let (answer, _) = Answer::of(Err(JoinError::TimedOut(TimedOut::new(limit))));
+        let answer = self.pack(held.number, sequence, answer, None, &[]);
+        self.answer(sequence, &held, answer.clone()).await;
+        held.stage = Stage::Answered {
+            answer,
+            result: None,
+            sent: Instant::now(),
+        };
+        self.held.insert(sequence, held);
+    }
+
     /// A submitter tells something.
     async fn told(&mut self, payload: &Bytes) {
         match unpack(payload) {
@@ -628,6 +786,15 @@ impl Serving<'_> {
                     if held.is_some_and(|held| matches!(held.stage, Stage::Answered { .. })) {
                         if let Some(held) = self.held.remove(&sequence) {
                             self.say(&held, "+ACK").await;
+                        }
+                    }
+                }
+            }
+            Ok((ToWorker::Record(sequences), _)) => {
+                for sequence in sequences {
+                    if let Some(held) = self.held.get(&sequence) {
+                        if let Stage::Answered { answer, .. } = &held.stage {
+                            self.record(sequence, held, answer).await;
                         }
                     }
                 }
@@ -746,19 +913,21 @@ impl Serving<'_> {
         while self.moves.try_join_next().is_some() {}
         let now = Instant::now();
         let mut again = Vec::new();
-        for held in self.held.values_mut() {
+        for (sequence, held) in &mut self.held {
             if let Stage::Answered { answer, sent, .. } = &mut held.stage {
                 if now.duration_since(*sent) >= period {
                     *sent = now;
-                    again.push((Arc::clone(&held.submitter), answer.clone()));
+                    again.push((*sequence, answer.clone()));
                 }
             }
         }
         for held in self.held.values() {
             self.say(held, "+WPI").await;
         }
-        for (submitter, answer) in again {
-            self.answer(&submitter, answer).await;
+        for (sequence, answer) in again {
+            if let Some(held) = self.held.get(&sequence) {
+                self.answer(sequence, held, answer).await;
+            }
         }
         self.announce().await;
         self.bury(3 * period).await;
@@ -846,6 +1015,9 @@ impl Serving<'_> {
             .collect();
         for submitter in silent {
             self.alive.remove(&submitter);
+            if is_durable(&submitter) {
+                continue;
+            }
             self.silent.insert(Arc::clone(&submitter), Instant::now());
             self.drop_all(|held| held.submitter == submitter).await;
             let api = self.connection.api.clone();

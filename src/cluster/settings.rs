@@ -40,6 +40,8 @@ pub(super) enum Login {
 pub(super) struct Settings {
     pub(super) servers: Vec<String>,
     pub(super) queue: String,
+    /// The name of a submitter whose calls outlive it.
+    pub(super) durable: Option<String>,
     /// What is not set here is as the queue has it.
     pub(super) lease: Option<Duration>,
     pub(super) queue_capacity: Option<usize>,
@@ -58,6 +60,7 @@ impl Settings {
         Self {
             servers: url.split(',').map(|url| url.trim().to_owned()).collect(),
             queue: "default".to_owned(),
+            durable: None,
             lease: None,
             queue_capacity: None,
             replicas: None,
@@ -77,11 +80,16 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), ClusterError> {
         let wrong = |text: String| Err(ClusterError::Settings(text));
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if self.queue.is_empty() || !self.queue.chars().all(plain) {
-            return wrong(format!(
-                "the queue's name {:?} is not made of letters, digits, _ and -",
-                self.queue
-            ));
+        let named = [
+            ("queue", Some(&self.queue)),
+            ("durable", self.durable.as_ref()),
+        ];
+        for (what, name) in named {
+            if let Some(name) = name.filter(|name| name.is_empty() || !name.chars().all(plain)) {
+                return wrong(format!(
+                    "the {what} name {name:?} is not made of letters, digits, _ and -"
+                ));
+            }
         }
         if self.queue_capacity == Some(0) {
             return wrong("a queue needs room for at least one call: queue_capacity is 0".into());

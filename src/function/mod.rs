@@ -45,5 +45,5 @@ pub(crate) use self::executor::{
 pub(crate) use self::registry::Failure;
 pub use self::registry::{Function, Functions};
 #[cfg(feature = "cluster")]
-pub(crate) use self::remote::{Remote, Settle};
+pub(crate) use self::remote::{Remote, Settle, handle};
 pub(crate) use self::values::{Values, take_value};

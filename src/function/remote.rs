@@ -89,15 +89,26 @@ where
     R: DeserializeOwned + Send + 'static,
 {
     let name = function.name();
-    let (promise, handle) = promise();
-    let bytes = match encode(argument) {
-        Ok(bytes) => bytes,
-        Err(cause) => {
-            promise.settle(Err(argument_error(name, cause)));
-            return Ok(handle);
-        }
-    };
     let number = remote.number();
+    let bytes = encode(argument);
+    let (handle, settle) = handle(remote, number, name);
+    match bytes {
+        Ok(bytes) => remote.send(number, name, bytes, settle, may_wait)?,
+        Err(cause) => settle(Err(argument_error(name, cause))),
+    }
+    Ok(handle)
+}
+
+/// Creates the handle of a call, and what settles it.
+pub(crate) fn handle<R>(
+    remote: &Arc<dyn Remote>,
+    number: u64,
+    name: &'static str,
+) -> (JoinHandle<R>, Settle)
+where
+    R: DeserializeOwned + Send + 'static,
+{
+    let (promise, handle) = promise();
     let canceller = Arc::downgrade(remote);
     promise.on_cancel(move || {
         if let Some(remote) = canceller.upgrade() {
@@ -105,8 +116,7 @@ where
         }
     });
     let settle: Settle = Box::new(move |answer| promise.settle(understand(name, answer)));
-    remote.send(number, name, bytes, settle, may_wait)?;
-    Ok(handle)
+    (handle, settle)
 }
 
 /// The results of a chunk, until all are here.

@@ -13,6 +13,7 @@ mod support;
 
 mod chaos;
 mod connect;
+mod durable;
 mod functions;
 mod queue;
 mod server;

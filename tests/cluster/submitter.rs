@@ -4,8 +4,8 @@ use crate::functions::{ECHO, GATE, LENGTH, RUN, SQUARE, noted, notes, open_gate}
 use crate::server::{Server, eventually, queued};
 use crate::support::alarm;
 use crate::worker::{self, Here, Process};
-use as_completed::as_completed;
 use as_completed::cluster::Cluster;
+use as_completed::{JoinError, as_completed};
 use std::time::Duration;
 
 #[test]
@@ -41,6 +41,53 @@ fn a_running_call_that_is_cancelled_is_killed() {
     // The only slot is free again, though the gate is shut.
     assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
     eventually("the queue is empty", || queued(&server, "default") == 0);
+}
+
+#[test]
+fn a_call_that_runs_for_too_long_is_killed_and_resolves_as_timed_out() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limit = Duration::from_millis(300);
+    let limited = worker::builder(&server).call_timeout(limit);
+    let (limited, cluster) = (limited.connect().unwrap(), worker::cluster(&server));
+    let path = notes();
+    let _worker = Process::processes(&server, 1);
+    let call = limited.call(GATE, (path.clone(), 1));
+    match call.join() {
+        Err(JoinError::TimedOut(timed_out)) => assert_eq!(timed_out.limit(), limit),
+        other => unreachable!("{other:?}"),
+    }
+    // The only slot is free again, though the gate is shut.
+    assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
+    assert_eq!(noted(&path).len(), 1);
+    // The clock starts with the call, however long it has waited.
+    let gate = cluster.call(GATE, (path.clone(), 2));
+    eventually("the call runs", || noted(&path).len() == 2);
+    let waits = limited.call(SQUARE, 4);
+    std::thread::sleep(2 * limit);
+    open_gate(&path);
+    gate.join().unwrap();
+    assert_eq!(waits.join().unwrap(), 16);
+    eventually("the queue is empty", || queued(&server, "default") == 0);
+}
+
+#[test]
+fn a_call_on_a_thread_that_runs_for_too_long_resolves_as_timed_out() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let limited = worker::builder(&server).call_timeout(Duration::from_millis(50));
+    let (limited, path) = (limited.connect().unwrap(), notes());
+    let _worker = Here::threads(&server, 1);
+    let call = limited.call(GATE, (path.clone(), 1));
+    assert!(matches!(call.join(), Err(JoinError::TimedOut(_))));
+    // Its thread is busy until it returns; its result is dropped.
+    open_gate(&path);
+    assert_eq!(worker::cluster(&server).call(SQUARE, 3).join().unwrap(), 9);
+    assert_eq!(noted(&path).len(), 1);
 }
 
 #[test]

@@ -19,20 +19,20 @@ impl Submitter {
     }
 
     /// Reads the result of a call, unless that is on its way.
-    pub(super) fn get(&mut self, number: u64, worker: String, sequence: u64, large: Large) {
+    pub(super) fn get(&mut self, number: u64, worker: Option<(String, u64)>, large: Large) {
         let Some(pending) = self.calls.get_mut(&number) else {
             // It has ended.
-            self.arrived.entry(worker).or_default().push(sequence);
+            self.arrived(worker);
             self.remove_large(number);
             return;
         };
         if pending.task.is_none() {
+            pending.has_chunks = true;
             let get = large::get(self.connection.api.clone(), self.id.clone(), number, large);
             pending.task = Some(large::run(self.finds.clone(), async move {
                 Found::Got {
                     number,
                     worker,
-                    sequence,
                     result: get.await,
                 }
             }));

@@ -6,6 +6,7 @@ use super::{Found, Submitter};
 use crate::cluster::api::Refusal;
 use crate::cluster::connect;
 use crate::cluster::error::ClusterError;
+use crate::error::{JoinError, Rejected};
 use std::time::Instant;
 
 impl Submitter {
@@ -63,21 +64,36 @@ impl Submitter {
             Found::Got {
                 number,
                 worker,
-                sequence,
                 result,
-            } => match result {
-                Ok(result) => {
-                    self.arrived.entry(worker).or_default().push(sequence);
-                    self.settle(number, Ok(result));
-                    self.acknowledge().await;
+            } => {
+                if let Some(pending) = self.calls.get_mut(&number) {
+                    pending.task = None;
                 }
-                // The worker repeats its answer.
-                Err(_) => {
-                    if let Some(pending) = self.calls.get_mut(&number) {
-                        pending.task = None;
+                match (result, worker) {
+                    (Ok(result), worker) => {
+                        self.answered(number, worker, Ok(result));
+                        self.acknowledge().await;
                     }
+                    // The worker repeats its answer.
+                    (Err(_), Some(_)) => {}
+                    (Err(Refusal::Server { .. }), None) => {
+                        self.settle(number, Err(JoinError::Rejected(Rejected::Lost)));
+                    }
+                    (Err(_), None) => self.read_record(number, false),
                 }
-            },
+            }
+            Found::Taken {
+                number,
+                worker,
+                result,
+            } => self.taken(number, worker, result).await,
+            Found::Record {
+                number,
+                record,
+                is_gone,
+            } => self.found_record(number, record, is_gone),
+            Found::Listing(listing) => self.listed(listing),
+            Found::Places(places) => self.found_places(&places),
         }
     }
 
@@ -98,6 +114,10 @@ impl Submitter {
             .filter_map(|(number, pending)| Some((*number, stored(pending)?)))
             .collect();
         for (number, sequence) in calls {
+            if let Some(pending) = self.calls.get_mut(&number) {
+                // Lost as well; if it is not, the server says so.
+                pending.record = None;
+            }
             self.lost(number, sequence);
         }
     }
@@ -106,6 +126,10 @@ impl Submitter {
     pub(super) fn lost(&mut self, number: u64, sequence: u64) {
         if let Some(pending) = self.calls.get_mut(&number) {
             if matches!(pending.stage, Stage::Stored(stored) if stored == sequence) {
+                if pending.record.is_some() {
+                    // Its answer may be there.
+                    return self.read_record(number, true);
+                }
                 pending.stage = Stage::Waiting;
                 pending.attempt += 1;
                 if pending.large.is_some() {
@@ -125,6 +149,10 @@ impl Submitter {
             return;
         }
         self.has_leftovers = false;
+        if self.durable.is_some() {
+            // They may be of earlier submitters; without a record, they are nobody's.
+            return;
+        }
         let (api, id) = (self.connection.api.clone(), self.id.clone());
         // What is sent from now on comes later.
         let before = self.highest + 1;

@@ -13,6 +13,13 @@ pub(in crate::cluster) enum Command {
     Call(NewCall),
     Cancel(u64),
     CancelAll(Sender<usize>),
+    /// Which calls of a function are left from earlier submitters of this name.
+    List(
+        &'static str,
+        Sender<Result<Vec<(u64, Bytes)>, ClusterError>>,
+    ),
+    Claim(Vec<Claim>),
+    Release(Vec<u64>),
     Status(Sender<Result<ClusterStatus, ClusterError>>),
     Stop,
 }
@@ -27,6 +34,13 @@ pub(in crate::cluster) struct NewCall {
     pub(in crate::cluster) settle: Settle,
     /// In a bounded queue, who waits until the call has its place.
     pub(in crate::cluster) place: Option<Place>,
+}
+
+/// A call of an earlier submitter of this name, and what settles its new handle.
+pub(in crate::cluster) struct Claim {
+    pub(in crate::cluster) number: u64,
+    pub(in crate::cluster) function: &'static str,
+    pub(in crate::cluster) settle: Settle,
 }
 
 /// What is done about a place in a bounded queue.

@@ -5,14 +5,18 @@ mod command;
 
 mod pending;
 
+// One machine: answers, bodies, check, durable, sending, workers.
 mod answers;
 mod bodies;
 mod check;
+mod durable;
 mod sending;
 mod workers;
 
-pub(super) use self::command::{Command, NewCall, Place, Settlement};
+pub(super) use self::command::{Claim, Command, NewCall, Place, Settlement};
+pub(super) use self::durable::Durable;
 
+use self::durable::Listing;
 use self::pending::{Pending, Stage};
 use super::api::Refusal;
 use super::connect::{Connection, TURN, messages};
@@ -45,10 +49,26 @@ enum Found {
     /// The result of a call, or why it could not be read.
     Got {
         number: u64,
-        worker: String,
-        sequence: u64,
+        /// Who has sent the answer, and under which number; if it was not read.
+        worker: Option<(String, u64)>,
         result: Result<Bytes, Refusal>,
     },
+    /// The record of a call was taken, by this submitter or by another.
+    Taken {
+        number: u64,
+        worker: Option<(String, u64)>,
+        result: Result<Bytes, JoinError>,
+    },
+    /// The record of a call, under its number in the stream.
+    Record {
+        number: u64,
+        record: Option<(u64, Bytes)>,
+        is_gone: bool,
+    },
+    /// What earlier submitters of this name have left.
+    Listing(Listing),
+    /// The calls of this name in the queue, and their numbers in the stream.
+    Places(HashMap<u64, u64>),
 }
 
 /// How long workers have to say who they are.
@@ -80,19 +100,23 @@ pub(super) struct Submitter {
     finds: UnboundedSender<Found>,
     /// Answers that have arrived, by worker.
     arrived: HashMap<String, Vec<u64>>,
+    /// Answers that nobody has asked for yet, by worker.
+    unclaimed: HashMap<String, Vec<u64>>,
+    durable: Option<Durable>,
 }
 
 /// Who a submitter is, and how long it waits for a worker with a function.
 pub(super) struct Identity {
     pub(super) id: String,
     pub(super) grace: Duration,
+    pub(super) durable: Option<Durable>,
 }
 
 /// Serves until told to stop. The subscriptions are that of its own subjects, and
 /// that of what workers announce.
 pub(super) async fn serve(
     connection: Connection,
-    Identity { id, grace }: Identity,
+    identity: Identity,
     subscriptions: Vec<Subscriber>,
     mut commands: UnboundedReceiver<Command>,
     settlements: Sender<Settlement>,
@@ -104,8 +128,8 @@ pub(super) async fn serve(
     let period = connection.lease / 3;
     let mut submitter = Submitter {
         connection,
-        id,
-        grace,
+        id: identity.id,
+        grace: identity.grace,
         workers: HashMap::new(),
         unserved: Vec::new(),
         calls: HashMap::new(),
@@ -119,6 +143,8 @@ pub(super) async fn serve(
         check: None,
         finds,
         arrived: HashMap::new(),
+        unclaimed: HashMap::new(),
+        durable: identity.durable,
     };
     let mut tick = tokio::time::interval(period);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -221,12 +247,14 @@ impl Submitter {
                     function: call.function,
                     unserved: None,
                     payload: call.payload,
+                    has_chunks: call.large.is_some(),
                     large: call.large,
                     task: None,
                     settle: call.settle,
                     place: call.place,
                     stage: Stage::Waiting,
-                    attempt: 0,
+                    attempt: self.durable.as_ref().map_or(0, Durable::first_attempt),
+                    record: None,
                 };
                 let is_large = pending.large.is_some();
                 self.calls.insert(call.number, pending);
@@ -240,18 +268,21 @@ impl Submitter {
                 }
             }
             Command::Cancel(number) => {
-                let stage = self.calls.get(&number).map(|pending| pending.stage);
-                self.settle(number, Err(JoinError::Cancelled));
-                if let Some(Stage::Stored(sequence)) = stage {
-                    self.delete(sequence);
-                }
-                if matches!(stage, Some(Stage::Sent(_) | Stage::Stored(_))) {
+                let stage = self.cancel(number);
+                if !matches!(stage, None | Some(Stage::Waiting)) {
                     self.tell_workers(vec![number]).await;
                 }
             }
             Command::CancelAll(cancelled) => {
                 let numbers: Vec<_> = self.calls.keys().copied().collect();
                 let _ = cancelled.send(numbers.len());
+                if self.durable.is_some() {
+                    // Not those that earlier submitters of this name have left.
+                    for number in &numbers {
+                        self.cancel(*number);
+                    }
+                    return self.tell_workers(numbers).await;
+                }
                 for number in numbers {
                     self.settle(number, Err(JoinError::Cancelled));
                 }
@@ -273,8 +304,21 @@ impl Submitter {
                     let _ = finds.send(Found::Calls(calls, status));
                 });
             }
+            Command::List(function, tell) => self.list(function, tell),
+            Command::Claim(claims) => self.claim(claims),
+            Command::Release(numbers) => self.release(&numbers),
             Command::Stop => {}
         }
+    }
+
+    /// Ends a call as cancelled, and takes it out of the queue.
+    fn cancel(&mut self, number: u64) -> Option<Stage> {
+        let stage = self.calls.get(&number).map(|pending| pending.stage);
+        self.settle(number, Err(JoinError::Cancelled));
+        if let Some(Stage::Stored(sequence)) = stage {
+            self.delete(sequence);
+        }
+        stage
     }
 
     async fn tell_workers(&self, numbers: Vec<u64>) {
@@ -298,8 +342,14 @@ impl Submitter {
             if matches!(pending.stage, Stage::Sent(_)) {
                 self.sent -= 1;
             }
-            if pending.large.is_some() || pending.task.is_some() {
+            if pending.has_chunks {
                 self.remove_large(number);
+            }
+            if let Some(record) = pending.record {
+                self.remove_record(number, record);
+            }
+            if let Some(durable) = &mut self.durable {
+                durable.ended(number, pending.stage);
             }
             let _ = self.settlements.send((pending.settle, result));
         }
@@ -309,9 +359,16 @@ impl Submitter {
     async fn end(mut self) {
         let numbers: Vec<_> = self.calls.keys().copied().collect();
         for number in numbers {
+            if self.durable.is_some() {
+                // What it has at the server is for the next of this name.
+                if let Some(pending) = self.calls.get_mut(&number) {
+                    pending.record = None;
+                    pending.has_chunks = false;
+                }
+            }
             self.settle(number, Err(JoinError::Rejected(Rejected::Lost)));
         }
-        if self.connected {
+        if self.connected && self.durable.is_none() {
             // What is left of its calls, though they have ended.
             let purge = async {
                 let _ = self.connection.api.purge(&self.id, None).await;

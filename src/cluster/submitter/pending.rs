@@ -13,7 +13,9 @@ pub(super) struct Pending {
     pub(super) unserved: Option<Instant>,
     pub(super) payload: Bytes,
     pub(super) large: Option<(Large, Bytes)>,
-    /// What stores the argument, or reads the result.
+    /// Whether chunks of a body are kept beside the queue.
+    pub(super) has_chunks: bool,
+    /// What stores the argument, reads the result, or takes the record.
     pub(super) task: Option<Running>,
     pub(super) settle: Settle,
     pub(super) place: Option<Place>,
@@ -21,14 +23,19 @@ pub(super) struct Pending {
     /// Grows when a message was lost, for the server drops a second one with
     /// the same id.
     pub(super) attempt: u32,
+    /// Its record, if this submitter has a durable name, by the number in the
+    /// stream of records.
+    pub(super) record: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum Stage {
     /// To be sent when there is room.
     Waiting,
-    /// Sent, and not known to be stored.
+    /// Sent, or its record was, and not known to be stored.
     Sent(Instant),
     /// In the stream, under this number.
     Stored(u64),
+    /// Claimed; where it is in the stream, if it is there, is being looked for.
+    Searched,
 }

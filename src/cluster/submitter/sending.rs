@@ -3,8 +3,9 @@
 use super::command::Place;
 use super::pending::{Pending, Stage};
 use super::{Found, Submitter};
-use crate::cluster::api::{self, QUEUE_FULL, Refusal, Stored};
+use crate::cluster::api::{self, QUEUE_FULL, Refusal, Stored, WRONG_LAST_SEQUENCE};
 use crate::cluster::connect;
+use crate::cluster::record::Record;
 use crate::error::Rejected;
 use async_nats::{HeaderMap, Message, StatusCode};
 use std::time::{Duration, Instant};
@@ -14,6 +15,13 @@ const WINDOW: usize = 1024;
 
 /// When a full queue is tried again.
 const FULL: Duration = Duration::from_millis(20);
+
+/// What of a call was sent.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Sent {
+    Call,
+    Record,
+}
 
 impl Submitter {
     pub(super) async fn send_waiting(&mut self) {
@@ -29,33 +37,47 @@ impl Submitter {
             }
             pending.stage = Stage::Sent(Instant::now());
             self.sent += 1;
-            let (payload, attempt) = (pending.payload.clone(), pending.attempt);
+            let (mut payload, attempt) = (pending.payload.clone(), pending.attempt);
             let names = &self.connection.names;
             let mut headers = HeaderMap::new();
-            headers.insert("Nats-Msg-Id", format!("{}.{number}.{attempt}", self.id));
-            let _ = self
-                .connection
-                .client
-                .publish_with_reply_and_headers(
+            let (subject, reply) = if self.durable.is_some() && pending.record.is_none() {
+                headers.insert("Nats-Expected-Last-Subject-Sequence", "0");
+                // It was written by this library, and is no longer than a call may be.
+                payload = Record::write(&payload, &[]).unwrap_or_default();
+                (
+                    names.record(&self.id, number),
+                    names.recorded(&self.id, number, attempt),
+                )
+            } else {
+                headers.insert("Nats-Msg-Id", format!("{}.{number}.{attempt}", self.id));
+                (
                     names.calls_of(&self.id),
                     names.stored(&self.id, number, attempt),
-                    headers,
-                    payload,
                 )
+            };
+            let client = &self.connection.client;
+            let _ = client
+                .publish_with_reply_and_headers(subject, reply, headers, payload)
                 .await;
         }
     }
 
     /// The server says what became of a message.
-    pub(super) fn stored(&mut self, number: u64, attempt: u32, message: &Message) {
+    pub(super) fn stored(&mut self, number: u64, attempt: u32, message: &Message, sent: Sent) {
         let answer = match message.status {
             Some(StatusCode::NO_RESPONDERS) => Err(Refusal::NoJetStream),
             _ => api::read::<Stored>(&message.payload),
         };
         let Some(pending) = self.calls.get_mut(&number) else {
             // Ended meanwhile; cancelled, as a rule.
-            if let Ok(stored) = answer {
-                self.delete(stored.sequence);
+            let durable = self.durable.as_ref();
+            if durable.is_none_or(|durable| durable.is_own_attempt(attempt)) {
+                if let Ok(stored) = answer {
+                    match sent {
+                        Sent::Call => self.delete(stored.sequence),
+                        Sent::Record => self.remove_record(number, stored.sequence),
+                    }
+                }
             }
             return;
         };
@@ -64,6 +86,19 @@ impl Submitter {
         }
         self.sent -= 1;
         match answer {
+            Ok(stored) if sent == Sent::Record => {
+                pending.stage = Stage::Waiting;
+                self.recorded(number, stored.sequence);
+                self.waiting.push_front(number);
+            }
+            // A record is there, and the receipt for it was lost.
+            Err(Refusal::Server {
+                code: WRONG_LAST_SEQUENCE,
+                ..
+            }) if sent == Sent::Record => {
+                pending.stage = Stage::Waiting;
+                self.read_record(number, true);
+            }
             Ok(stored) => {
                 pending.stage = Stage::Stored(stored.sequence);
                 self.highest = self.highest.max(stored.sequence);
@@ -108,9 +143,13 @@ impl Submitter {
             !may_wait && matches!(pending.stage, Stage::Waiting)
         };
         if self.calls.get(&number).is_some_and(may_not_wait) {
-            let place = self.calls.remove(&number).and_then(|call| call.place);
-            if let Some(place) = place {
-                let _ = place.tell.send(Err(Rejected::QueueFull));
+            if let Some(pending) = self.calls.remove(&number) {
+                if let Some(record) = pending.record {
+                    self.remove_record(number, record);
+                }
+                if let Some(place) = pending.place {
+                    let _ = place.tell.send(Err(Rejected::QueueFull));
+                }
             }
         }
     }

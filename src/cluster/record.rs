@@ -1,0 +1,146 @@
+//! The record of a durable call: its message, and then its answer beside it.
+//!
+//! A record is one message in a stream of its own, in a subject of its own.
+//!
+//! - The submitter writes it before it sends the call, only if there is none, and
+//!   the call carries its number in the stream.
+//! - A worker writes the answer over it when no submitter of the name is there,
+//!   only if its number is still the one that the call carries, and before the
+//!   call leaves the queue.
+//! - Whoever takes the record out of the stream may settle the handle, and nobody
+//!   else; the server says to one that it was there.
+//!
+//! So a call whose result was taken leaves nothing behind, however late or often
+//! workers answer it: there is no record any more over which to write. And a call
+//! that has a record and no answer there is in the queue or with a worker, unless
+//! its submitter died between the two messages: then the next one sends it.
+
+use super::api::{Api, Refusal, nanoseconds};
+use super::held::Delivery;
+use super::message::{pack, unpack};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How many records are read ahead.
+const BATCH: usize = 512;
+
+/// How long a request for records waits at the server for more of them.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// How many requests have to bring nothing until that was all: what the server
+/// counts as left is wrong where records were written over.
+const EMPTY: u32 = 2;
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    /// How long the call's message is; what follows it is the answer.
+    call: usize,
+}
+
+pub(super) struct Record {
+    /// The message that made the call.
+    pub(super) call: Bytes,
+    /// The message that answers it.
+    pub(super) answer: Option<Bytes>,
+}
+
+impl Record {
+    /// Makes the message of a record, the answer empty if there is none.
+    pub(super) fn write(call: &[u8], answer: &[u8]) -> Result<Bytes, String> {
+        pack(&Head { call: call.len() }, &[call, answer].concat())
+    }
+
+    pub(super) fn read(message: &Bytes) -> Result<Self, String> {
+        let (head, mut call) = unpack::<Head>(message)?;
+        if head.call > call.len() {
+            return Err("the record is cut short".to_owned());
+        }
+        let answer = call.split_off(head.call);
+        Ok(Self {
+            call,
+            answer: (!answer.is_empty()).then_some(answer),
+        })
+    }
+}
+
+/// A record, where it is.
+pub(super) struct Listed {
+    pub(super) number: u64,
+    /// Its number in the stream.
+    pub(super) sequence: u64,
+    pub(super) record: Record,
+}
+
+/// Reads all records of a submitter.
+pub(super) async fn list(api: &Api, submitter: &str) -> Result<Vec<Listed>, Refusal> {
+    let lost = |error: String| Refusal::Lost(error);
+    let client = &api.client;
+    let inbox = client.new_inbox();
+    let subscribed = client.subscribe(inbox.clone()).await;
+    let mut messages = subscribed.map_err(|error| lost(error.to_string()))?;
+    let reader = api.create_reader(submitter).await?;
+    let next = format!(
+        "$JS.API.CONSUMER.MSG.NEXT.{}.{reader}",
+        api.names.records_stream()
+    );
+    let mut listed = HashMap::new();
+    let mut empty = 0;
+    while empty < EMPTY {
+        empty += 1;
+        let batch = json!({ "batch": BATCH, "expires": nanoseconds(WAIT) }).to_string();
+        let asked = client.publish_with_reply(next.clone(), inbox.clone(), batch.into());
+        asked.await.map_err(|error| lost(error.to_string()))?;
+        for _ in 0..BATCH {
+            let message = tokio::time::timeout(PATIENCE, super::connect::next(&mut messages)).await;
+            let message = message.map_err(|_| lost("no answer".to_owned()))?;
+            let message = message.ok_or_else(|| lost("the client has ended".to_owned()))?;
+            match message.status.map(|status| status.as_u16()) {
+                None => empty = 0,
+                // No more of them now.
+                Some(404 | 408) => break,
+                Some(status) => return Err(lost(format!("status {status}"))),
+            }
+            let number = message.subject.rsplit('.').next().map(str::parse);
+            let delivery = message.reply.as_deref().and_then(Delivery::read);
+            // What another version has written is left to it.
+            if let (Some(Ok(number)), Some(delivery), Ok(record)) =
+                (number, delivery, Record::read(&message.payload))
+            {
+                // One that is answered meanwhile comes again.
+                let sequence = delivery.sequence;
+                let found = Listed {
+                    number,
+                    sequence,
+                    record,
+                };
+                listed.insert(number, found);
+            }
+        }
+    }
+    Ok(listed.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        for answer in [&b""[..], b"answer"] {
+            let message = Record::write(b"call", answer).unwrap();
+            let record = Record::read(&message).unwrap();
+            assert_eq!(record.call, &b"call"[..]);
+            assert_eq!(record.answer.unwrap_or_default(), answer);
+        }
+        let message = Record::write(b"call", b"").unwrap();
+        for length in 0..message.len() {
+            assert!(Record::read(&message.slice(..length)).is_err());
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Calls that outlive their submitter, and are picked up by the next of its name.
+
+use crate::functions::{self, ECHO, GATE, RUN, SQUARE, noted, notes, open_gate};
+use crate::server::{Server, ask, eventually, queued};
+use crate::support::alarm;
+use crate::worker::{self, Here, LEASE, Process};
+use as_completed::cluster::{Cluster, ClusterError};
+use as_completed::function::Function;
+use as_completed::{JoinHandle, as_completed};
+use std::collections::BTreeSet;
+
+const URL: &str = "AS_COMPLETED_TEST_LEAVES";
+const PATH: &str = "AS_COMPLETED_TEST_LEAVES_NOTES";
+const CALLS: &str = "AS_COMPLETED_TEST_LEAVES_CALLS";
+
+fn connect(url: &str) -> Cluster {
+    let cluster = Cluster::builder(url, functions::all()).lease(LEASE);
+    cluster.durable("nightly").connect().unwrap()
+}
+
+/// A submitter that never ends by itself; passes at once as a test.
+#[test]
+fn submit_and_wait() {
+    let (Ok(url), Ok(path)) = (std::env::var(URL), std::env::var(PATH)) else {
+        return;
+    };
+    let cluster = connect(&url);
+    let calls: u64 = std::env::var(CALLS).unwrap().parse().unwrap();
+    for call in as_completed((0..calls).map(|n| cluster.call(RUN, (path.clone(), n)))) {
+        let _ = call.join();
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Leaves so many calls of [`RUN`] in the queue, of a submitter that was killed.
+fn leave(server: &Server, path: &str, calls: u64) {
+    let mut command = worker::program("durable::submit_and_wait");
+    let submitter = command
+        .env(URL, server.url())
+        .env(PATH, path)
+        .env(CALLS, calls.to_string());
+    let submitter = Process(submitter.spawn().unwrap());
+    eventually("all are queued", || stored(server, "default") == calls);
+    drop(submitter);
+}
+
+/// As `queued`, where the stream may not be there yet.
+fn stored(server: &Server, queue: &str) -> u64 {
+    let info = format!("$JS.API.STREAM.INFO.as_completed_{queue}");
+    if ask(server, &info, "").contains("\"error\"") {
+        return 0;
+    }
+    queued(server, queue)
+}
+
+fn numbers(calls: &[((String, u64), JoinHandle<u64>)]) -> BTreeSet<u64> {
+    calls.iter().map(|((_, n), _)| *n).collect()
+}
+
+#[test]
+fn the_next_submitter_picks_up_all_that_a_killed_one_has_left_and_each_call_ran_once() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (path, calls) = (notes(), 5000);
+    leave(&server, &path, calls);
+    let _worker = Process::threads(&server, 2);
+    // Some results wait in their records, and some calls still run.
+    eventually("half have ended", || queued(&server, "default") < calls / 2);
+    let cluster = connect(&server.url());
+    let left = cluster.resume(RUN).unwrap();
+    assert_eq!(left.len() as u64, calls);
+    assert_eq!(numbers(&left), (0..calls).collect());
+    assert_eq!(cluster.pending_count() as u64, calls);
+    assert!(cluster.resume(RUN).unwrap().is_empty());
+    for ((_, n), call) in as_completed(left) {
+        assert_eq!(call.join().unwrap(), n);
+    }
+    assert!(cluster.resume(RUN).unwrap().is_empty());
+    drop(cluster);
+    eventually("nothing is left", || {
+        queued(&server, "default") == 0 && queued(&server, "default_records") == 0
+    });
+    assert!(connect(&server.url()).resume(RUN).unwrap().is_empty());
+    assert_eq!(noted(&path).len() as u64, calls);
+}
+
+#[test]
+fn results_wait_until_they_are_picked_up() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let path = notes();
+    leave(&server, &path, 20);
+    {
+        let _worker = Here::threads(&server, 2);
+        eventually("all have ended", || queued(&server, "default") == 0);
+    }
+    assert_eq!(queued(&server, "default_records"), 20);
+    let cluster = connect(&server.url());
+    for ((_, n), call) in as_completed(cluster.resume(RUN).unwrap()) {
+        assert_eq!(call.join().unwrap(), n);
+    }
+    assert_eq!(queued(&server, "default_records"), 0);
+}
+
+#[test]
+fn calls_of_a_living_submitter_leave_no_record() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = connect(&server.url());
+    let _worker = Here::threads(&server, 2);
+    for (n, square) in as_completed((0..500).map(|n| (n, cluster.call(SQUARE, n)))) {
+        assert_eq!(square.join().unwrap(), n * n);
+    }
+    assert_eq!(queued(&server, "default_records"), 0);
+    eventually("the queue is empty", || queued(&server, "default") == 0);
+}
+
+#[test]
+fn a_call_that_was_not_sent_when_its_submitter_died_is_sent_by_the_next() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let path = notes();
+    leave(&server, &path, 20);
+    // As if it had died between the records and the calls.
+    ask(&server, "$JS.API.STREAM.PURGE.as_completed_default", "");
+    let cluster = connect(&server.url());
+    let left = cluster.resume(RUN).unwrap();
+    let _worker = Here::threads(&server, 2);
+    assert_eq!(left.len(), 20);
+    for ((_, n), call) in as_completed(left) {
+        assert_eq!(call.join().unwrap(), n);
+    }
+    assert_eq!(noted(&path).len(), 20);
+}
+
+#[test]
+fn a_call_that_was_picked_up_can_be_cancelled() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let path = notes();
+    leave(&server, &path, 20);
+    let cluster = connect(&server.url());
+    let mut left = cluster.resume(RUN).unwrap();
+    let (_, cancelled) = left.pop().unwrap();
+    assert!(cancelled.cancel());
+    eventually("it leaves no record", || {
+        queued(&server, "default_records") == 19
+    });
+    assert_eq!(cluster.cancel_pending(), 19);
+    eventually("nothing is left", || {
+        queued(&server, "default") == 0 && queued(&server, "default_records") == 0
+    });
+    assert!(noted(&path).is_empty());
+}
+
+#[test]
+fn a_result_is_not_picked_up_again_when_a_worker_repeats_it_late() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let path = notes();
+    let cluster = connect(&server.url());
+    let paused = Process::threads(&server, 1);
+    let call = cluster.call(GATE, (path.clone(), 1));
+    eventually("the call runs", || noted(&path).len() == 1);
+    paused.signal("-STOP");
+    let other = Process::threads(&server, 1);
+    eventually("it runs elsewhere", || noted(&path).len() == 2);
+    open_gate(&path);
+    assert_eq!(call.join().unwrap(), other.0.id());
+    drop(cluster);
+    // No submitter is there: what it answers now is for a record.
+    paused.signal("-CONT");
+    drop(other);
+    let second = connect(&server.url());
+    assert_eq!(second.call(SQUARE, 3).join().unwrap(), 9);
+    assert!(second.resume(GATE).unwrap().is_empty());
+    assert_eq!(queued(&server, "default_records"), 0);
+}
+
+#[test]
+fn only_one_submitter_of_a_name_is_connected() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = connect(&server.url());
+    let builder = worker::builder(&server).durable("nightly");
+    let error = builder.connect().unwrap_err();
+    let name = "nightly".to_owned();
+    assert_eq!(error, ClusterError::NameInUse { name });
+    drop(worker::builder(&server).durable("daily").connect().unwrap());
+    drop(cluster);
+    drop(connect(&server.url()));
+    let error = worker::builder(&server).durable("a.b").connect();
+    assert!(matches!(error.unwrap_err(), ClusterError::Settings(_)));
+}
+
+#[test]
+fn a_cluster_without_a_durable_name_has_nothing_to_resume() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let error = worker::cluster(&server).resume(SQUARE).unwrap_err();
+    assert!(error.to_string().contains("durable name"), "{error}");
+}
+
+#[test]
+fn arguments_that_cannot_be_decoded_are_left() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    leave(&server, &notes(), 5);
+    let cluster = connect(&server.url());
+    let other: Function<bool, u64> = Function::new("run", u64::from);
+    match cluster.resume(other).unwrap_err() {
+        ClusterError::Argument { function, .. } => assert_eq!(function, "run"),
+        other => unreachable!("{other:?}"),
+    }
+    assert_eq!(cluster.resume(RUN).unwrap().len(), 5);
+    cluster.cancel_pending();
+}
+
+#[test]
+fn a_large_argument_and_a_large_result_are_picked_up() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut command = worker::program("durable::submit_large_and_wait");
+    let submitter = Process(command.env(URL, server.url()).spawn().unwrap());
+    eventually("all are queued", || stored(&server, "default") == 4);
+    drop(submitter);
+    let worker = Here::threads(&server, 2);
+    eventually("all have ended", || queued(&server, "default") == 0);
+    drop(worker);
+    let cluster = connect(&server.url());
+    let left = cluster.resume(ECHO).unwrap();
+    let lengths: BTreeSet<_> = left.iter().map(|(text, _)| text.len()).collect();
+    assert_eq!(lengths, SIZES.into());
+    for (text, call) in left {
+        assert!(call.join().unwrap() == text, "{} bytes", text.len());
+    }
+    drop(cluster);
+    eventually("nothing is left", || {
+        queued(&server, "default_large_durable") == 0 && queued(&server, "default_records") == 0
+    });
+}
+
+const SIZES: [usize; 4] = [1_000, 500_000, 700_000, 3_000_000];
+
+/// A submitter that never ends by itself; passes at once as a test.
+#[test]
+fn submit_large_and_wait() {
+    let Ok(url) = std::env::var(URL) else {
+        return;
+    };
+    let cluster = connect(&url);
+    let calls = SIZES.map(|size| cluster.call(ECHO, "a".repeat(size)));
+    for call in calls {
+        let _ = call.join();
+    }
+}
