@@ -2,6 +2,7 @@
 
 use super::connect;
 use super::error::ClusterError;
+use super::event::{ClusterEvent, Observer};
 use super::large;
 use super::names;
 use super::settings::{Login, Settings, Storage, connection_settings};
@@ -9,6 +10,7 @@ use super::submitter::{self, Durable, Identity};
 use super::{Cluster, Link, State};
 use crate::function::Functions;
 use crate::sync::{Condvar, Mutex, unbounded};
+use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,7 +38,6 @@ use tokio::sync::mpsc::unbounded_channel;
 ///     .connect()?;
 /// # Ok::<(), as_completed::cluster::ClusterError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder does nothing until connect() is called"]
 pub struct ClusterBuilder {
     functions: Functions,
@@ -44,6 +45,7 @@ pub struct ClusterBuilder {
     deliveries: u32,
     call_timeout: Option<Duration>,
     grace: Duration,
+    observer: Option<Observer>,
 }
 
 impl ClusterBuilder {
@@ -54,6 +56,7 @@ impl ClusterBuilder {
             deliveries: 3,
             call_timeout: None,
             grace: Duration::from_secs(10),
+            observer: None,
         }
     }
 
@@ -85,6 +88,33 @@ impl ClusterBuilder {
     /// call waits.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Sets a function that is told when calls wait without a worker, and when the
+    /// connection is lost and there again. A later one replaces it.
+    ///
+    /// It runs on the thread on which callbacks of handles run, which it must not
+    /// block for long; it may use the cluster.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::{Cluster, ClusterEvent};
+    /// use as_completed::function::Functions;
+    ///
+    /// let builder = Cluster::builder("nats://localhost", Functions::new());
+    /// let cluster = builder
+    ///     .observer(|event| {
+    ///         if event == ClusterEvent::NoWorkers {
+    ///             eprintln!("calls wait: start a worker");
+    ///         }
+    ///     })
+    ///     .connect()?;
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
+    pub fn observer(mut self, observer: impl FnMut(ClusterEvent) + Send + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
         self
     }
 
@@ -123,6 +153,7 @@ impl ClusterBuilder {
             deliveries,
             call_timeout,
             grace,
+            observer,
         } = self;
         // Submitters of one name number their calls apart.
         let first = match settings.durable {
@@ -130,7 +161,7 @@ impl ClusterBuilder {
             Some(_) => RandomState::new().build_hasher().finish() >> 1,
         };
         let (commands, to_obey) = unbounded_channel();
-        let (settlements, to_settle) = unbounded();
+        let (reports, to_settle) = unbounded();
         let (report, connected) = unbounded();
         let start = |error: std::io::Error| ClusterError::Start(error.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -141,7 +172,7 @@ impl ClusterBuilder {
             .name("cluster".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
-                    let connection = match connect::connect(&settings).await {
+                    let mut connection = match connect::connect(&settings).await {
                         Ok(connection) => connection,
                         Err(error) => return drop(report.send(Err(error))),
                     };
@@ -167,6 +198,11 @@ impl ClusterBuilder {
                             }
                         }
                     }
+                    let to_submitter = connection.names.to_submitter(&id);
+                    let inbox = &mut subscriptions[0];
+                    if let Err(error) = connection.check_rights(to_submitter, inbox).await {
+                        return drop(report.send(Err(error)));
+                    }
                     let is_bounded = connection.settings.queue_capacity.is_some();
                     let mut limit = large::limit(connection.client.server_info().max_payload);
                     if durable.is_some() {
@@ -175,7 +211,7 @@ impl ClusterBuilder {
                     }
                     if report.send(Ok((is_bounded, limit))).is_ok() {
                         let identity = Identity { id, grace, durable };
-                        submitter::serve(connection, identity, subscriptions, to_obey, settlements)
+                        submitter::serve(connection, identity, subscriptions, to_obey, reports)
                             .await;
                     }
                 });
@@ -199,11 +235,20 @@ impl ClusterBuilder {
         let settler = Arc::clone(&link);
         let results = thread::Builder::new()
             .name("cluster-results".to_owned())
-            .spawn(move || settler.settle_all(&to_settle))
+            .spawn(move || settler.settle_all(&to_settle, observer))
             .map_err(start)?;
         Ok(Cluster {
             link,
             threads: Some([client, results]),
         })
+    }
+}
+
+impl fmt::Debug for ClusterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterBuilder")
+            .field("settings", &self.settings)
+            .field("functions", &self.functions)
+            .finish_non_exhaustive()
     }
 }

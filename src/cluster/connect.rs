@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) created: String,
     /// Whether the connection is up: changes since it was made.
     pub(super) up: UnboundedReceiver<bool>,
+    /// What the server has refused since then.
+    refusals: UnboundedReceiver<String>,
 }
 
 /// A queue, as the server describes it.
@@ -117,7 +119,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
             tokio::select! {
                 queue = &mut made => break queue?,
                 Some(cause) = refusals.recv() => {
-                    if cause.to_ascii_lowercase().contains("permissions violation") {
+                    if is_forbidden(&cause) {
                         return Err(ClusterError::Forbidden { server: server(), cause });
                     }
                 }
@@ -133,6 +135,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
             settings: found,
             created: queue.created(),
             up,
+            refusals,
         })
     };
     match tokio::time::timeout(settings.connect_timeout, whole).await {
@@ -141,6 +144,51 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
             server: server(),
             cause: format!("no answer within {:?}", settings.connect_timeout),
         }),
+    }
+}
+
+fn is_forbidden(cause: &str) -> bool {
+    cause.to_ascii_lowercase().contains("permissions violation")
+}
+
+impl Connection {
+    /// Sends a message to a subject of this client, and waits until it is back: the
+    /// server says of no other message, and of no subscription, that it was
+    /// accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::Forbidden`] if the user lacks the right.
+    pub(super) async fn check_rights(
+        &mut self,
+        subject: String,
+        messages: &mut Subscriber,
+    ) -> Result<(), ClusterError> {
+        let settings = &self.settings;
+        let server = || settings.server();
+        let Ok(message) = pack(&ToSubmitter::Present, &[]) else {
+            return Ok(());
+        };
+        let _ = self.client.publish(subject, message).await;
+        let back = tokio::time::sleep(settings.connect_timeout);
+        let mut timeout = std::pin::pin!(back);
+        loop {
+            tokio::select! {
+                message = next(messages) => match message {
+                    Some(_) => return Ok(()),
+                    None => return Err(ClusterError::Start("the client has ended".to_owned())),
+                },
+                Some(cause) = self.refusals.recv() => {
+                    if is_forbidden(&cause) {
+                        return Err(ClusterError::Forbidden { server: server(), cause });
+                    }
+                }
+                () = &mut timeout => {
+                    let cause = format!("no answer within {:?}", settings.connect_timeout);
+                    return Err(ClusterError::Unreachable { server: server(), cause });
+                }
+            }
+        }
     }
 }
 

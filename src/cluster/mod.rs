@@ -89,6 +89,7 @@
 //   gives them back when it is stuck behind a long one.
 
 mod error;
+mod event;
 mod names;
 mod settings;
 
@@ -118,13 +119,15 @@ mod resume;
 
 pub use self::builder::ClusterBuilder;
 pub use self::error::ClusterError;
+pub use self::event::ClusterEvent;
 pub use self::settings::Storage;
 pub use self::status::{ClusterStatus, RunningCall, WorkerStatus};
 pub use self::worker::{Worker, WorkerBuilder};
 
+use self::event::Observer;
 use self::large::{LONGEST, Large};
 use self::message::{Call, pack};
-use self::submitter::{Command, NewCall, Place, Settlement};
+use self::submitter::{Command, NewCall, Place, Report};
 use crate::error::{CallError, JoinError, JoinTimeoutError, Rejected};
 use crate::function::{self, Functions, Places, Remote, Settle, call_without_import};
 use crate::process_pool::check_known;
@@ -150,7 +153,7 @@ use tokio::sync::mpsc::UnboundedSender;
 /// server restarts, calls wait for it and go on.
 ///
 /// Callbacks of handles run on a thread of the cluster, which must not be blocked
-/// for long. Where a call is, only [`status`](Self::status) tells: its handle is
+/// for long, as the [`observer`](ClusterBuilder::observer) does. Where a call is, only [`status`](Self::status) tells: its handle is
 /// pending until it has ended.
 ///
 /// Dropping the cluster blocks: it takes no more calls and waits for those that
@@ -336,18 +339,26 @@ impl Link {
         }
     }
 
-    /// Settles what comes, on a thread of its own: it decodes, and runs
-    /// callbacks.
-    fn settle_all(&self, settlements: &Receiver<Settlement>) {
-        while let Ok((settle, result)) = settlements.recv() {
-            let settled = unwind::catch(|| match result {
-                Ok(bytes) => settle(Ok(&bytes)),
-                Err(error) => settle(Err(error)),
+    /// Settles what comes, on a thread of its own: it decodes, and runs callbacks
+    /// and the observer.
+    fn settle_all(&self, reports: &Receiver<Report>, mut observer: Option<Observer>) {
+        while let Ok(report) = reports.recv() {
+            let is_settled = matches!(report, Report::Ended(..));
+            let told = unwind::catch(|| match report {
+                Report::Ended(settle, Ok(bytes)) => settle(Ok(&bytes)),
+                Report::Ended(settle, Err(error)) => settle(Err(error)),
+                Report::Event(event) => {
+                    if let Some(observer) = &mut observer {
+                        observer(event);
+                    }
+                }
             });
-            if let Err(payload) = settled {
+            if let Err(payload) = told {
                 unwind::discard(payload);
             }
-            self.end_one();
+            if is_settled {
+                self.end_one();
+            }
         }
     }
 }

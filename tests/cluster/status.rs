@@ -4,8 +4,10 @@ use crate::functions::{self, GATE, SQUARE, UNREGISTERED, noted, notes, open_gate
 use crate::server::{Server, eventually, queued};
 use crate::support::alarm;
 use crate::worker::{self, Here, LEASE, Process};
-use as_completed::cluster::Worker;
+use as_completed::cluster::{Cluster, ClusterEvent, Worker};
 use as_completed::{CallError, JoinError};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 #[test]
@@ -43,6 +45,40 @@ fn the_status_tells_what_waits_and_what_each_worker_runs() {
     eventually("the worker is forgotten", || {
         cluster.status().unwrap().workers.is_empty()
     });
+}
+
+#[test]
+fn the_observer_is_told_of_workers_and_of_the_connection() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let (tell, events) = channel();
+    let itself: Arc<OnceLock<Weak<Cluster>>> = Arc::default();
+    let seen = Arc::clone(&itself);
+    let observer = move |event| {
+        // Called without a lock: it may look at the cluster, and call.
+        let cluster = seen.get().and_then(Weak::upgrade).unwrap();
+        let _detached = cluster.call(SQUARE, 1);
+        assert!(cluster.pending_count() > 0);
+        tell.send(event).unwrap();
+        panic!("an observer may panic");
+    };
+    let builder = worker::builder(&server).observer(observer);
+    let cluster = Arc::new(builder.connect().unwrap());
+    itself.set(Arc::downgrade(&cluster)).unwrap();
+    let call = cluster.call(SQUARE, 3);
+    assert_eq!(events.recv().unwrap(), ClusterEvent::NoWorkers);
+    let process = Process::threads(&server, 1);
+    assert_eq!(call.join().unwrap(), 9);
+    drop(process);
+    assert_eq!(events.recv().unwrap(), ClusterEvent::WorkersLost);
+    assert_eq!(events.recv().unwrap(), ClusterEvent::NoWorkers);
+    server.kill();
+    assert_eq!(events.recv().unwrap(), ClusterEvent::Disconnected);
+    server.restart();
+    assert_eq!(events.recv().unwrap(), ClusterEvent::Connected);
+    cluster.cancel_pending();
 }
 
 #[test]

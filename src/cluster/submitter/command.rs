@@ -1,6 +1,7 @@
 //! What the callers tell the submitter, and what it tells them.
 
 use crate::cluster::error::ClusterError;
+use crate::cluster::event::ClusterEvent;
 use crate::cluster::large::Large;
 use crate::cluster::status::ClusterStatus;
 use crate::error::{JoinError, Rejected};
@@ -49,5 +50,9 @@ pub(in crate::cluster) struct Place {
     pub(in crate::cluster) tell: Sender<Result<(), Rejected>>,
 }
 
-/// An answer on its way to the thread that settles.
-pub(in crate::cluster) type Settlement = (Settle, Result<Bytes, JoinError>);
+/// What is on its way to the thread on which callbacks run.
+pub(in crate::cluster) enum Report {
+    /// A call has ended.
+    Ended(Settle, Result<Bytes, JoinError>),
+    Event(ClusterEvent),
+}

@@ -13,7 +13,7 @@ mod durable;
 mod sending;
 mod workers;
 
-pub(super) use self::command::{Claim, Command, NewCall, Place, Settlement};
+pub(super) use self::command::{Claim, Command, NewCall, Place, Report};
 pub(super) use self::durable::Durable;
 
 use self::durable::Listing;
@@ -21,6 +21,7 @@ use self::pending::{Pending, Stage};
 use super::api::Refusal;
 use super::connect::{Connection, TURN, messages};
 use super::error::ClusterError;
+use super::event::ClusterEvent;
 use super::message::{Announcement, ToWorker, pack};
 use super::status::ClusterStatus;
 use crate::error::{JoinError, Rejected};
@@ -80,6 +81,10 @@ pub(super) struct Submitter {
     grace: Duration,
     /// What the workers have announced, and when.
     workers: HashMap<String, (Announcement, Instant)>,
+    /// Since when none is there, that anyone could have heard of.
+    alone: Instant,
+    /// The observer knows that there are none.
+    is_alone_told: bool,
     /// Calls that came back from a worker without their function.
     unserved: Vec<u64>,
     calls: HashMap<u64, Pending>,
@@ -90,7 +95,7 @@ pub(super) struct Submitter {
     highest: u64,
     /// A server that was killed may have left calls that have ended.
     has_leftovers: bool,
-    settlements: Sender<Settlement>,
+    reports: Sender<Report>,
     connected: bool,
     /// Nothing is sent before then.
     pause: Option<Instant>,
@@ -119,7 +124,7 @@ pub(super) async fn serve(
     identity: Identity,
     subscriptions: Vec<Subscriber>,
     mut commands: UnboundedReceiver<Command>,
-    settlements: Sender<Settlement>,
+    reports: Sender<Report>,
 ) {
     let Ok([mut inbox, mut announcements]) = <[Subscriber; 2]>::try_from(subscriptions) else {
         return;
@@ -131,13 +136,15 @@ pub(super) async fn serve(
         id: identity.id,
         grace: identity.grace,
         workers: HashMap::new(),
+        alone: Instant::now(),
+        is_alone_told: false,
         unserved: Vec::new(),
         calls: HashMap::new(),
         waiting: VecDeque::new(),
         sent: 0,
         highest: 0,
         has_leftovers: false,
-        settlements,
+        reports,
         connected: true,
         pause: None,
         check: None,
@@ -189,6 +196,7 @@ pub(super) async fn serve(
                 // This process was stopped, and its calls may have been purged.
                 if last.elapsed() > 3 * period {
                     submitter.check = Some(Instant::now() + period);
+                    submitter.trust_workers();
                 }
                 last = Instant::now();
                 submitter.beat().await;
@@ -222,6 +230,13 @@ impl Submitter {
     /// The connection was lost, or is there again.
     async fn turned(&mut self, up: bool, period: Duration) {
         let was_up = std::mem::replace(&mut self.connected, up);
+        if up != was_up {
+            self.tell(if up {
+                ClusterEvent::Connected
+            } else {
+                ClusterEvent::Disconnected
+            });
+        }
         if !up {
             self.accept_sent();
         } else if !was_up {
@@ -230,6 +245,11 @@ impl Submitter {
             self.send_again(Duration::ZERO);
             self.check = Some(Instant::now() + period);
         }
+    }
+
+    /// Tells the observer, on the thread of callbacks.
+    fn tell(&self, event: ClusterEvent) {
+        let _ = self.reports.send(Report::Event(event));
     }
 
     /// Tells the workers that this submitter lives.
@@ -351,7 +371,7 @@ impl Submitter {
             if let Some(durable) = &mut self.durable {
                 durable.ended(number, pending.stage);
             }
-            let _ = self.settlements.send((pending.settle, result));
+            let _ = self.reports.send(Report::Ended(pending.settle, result));
         }
     }
 

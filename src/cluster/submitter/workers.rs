@@ -2,6 +2,7 @@
 
 use super::Submitter;
 use super::pending::Stage;
+use crate::cluster::event::ClusterEvent;
 use crate::cluster::message::{Announcement, unpack};
 use crate::cluster::status::{ClusterStatus, WorkerStatus};
 use crate::error::{CallError, JoinError};
@@ -23,10 +24,33 @@ impl Submitter {
         }
     }
 
-    /// Forgets the workers that have been silent.
+    /// Forgets the workers that have been silent, and says so when none is left, or
+    /// when calls wait for the first.
     pub(super) fn forget_workers(&mut self) {
+        if !self.connected {
+            return self.trust_workers();
+        }
         let patience = 2 * self.connection.lease;
+        let had_some = !self.workers.is_empty();
         self.workers.retain(|_, (_, at)| at.elapsed() < patience);
+        if !self.workers.is_empty() {
+            self.is_alone_told = false;
+        } else if had_some {
+            self.alone = Instant::now();
+            self.tell(ClusterEvent::WorkersLost);
+        } else if !self.is_alone_told && !self.calls.is_empty() && self.alone.elapsed() >= patience
+        {
+            self.is_alone_told = true;
+            self.tell(ClusterEvent::NoWorkers);
+        }
+    }
+
+    /// Nobody could be heard for a while: counts from now.
+    pub(super) fn trust_workers(&mut self) {
+        self.alone = Instant::now();
+        for (_, at) in self.workers.values_mut() {
+            *at = self.alone;
+        }
     }
 
     /// A worker does not have the function of a call.
