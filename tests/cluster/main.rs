@@ -16,6 +16,7 @@ mod connect;
 mod durable;
 mod functions;
 mod queue;
+mod secure;
 mod server;
 mod status;
 mod submitter;
