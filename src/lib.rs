@@ -165,7 +165,9 @@
 //! waits for them. [`cancel_on_drop`](AsCompleted::cancel_on_drop) cancels them
 //! instead. [`try_join_all()`] returns all results or the first error, and
 //! cancels the rest then. Dropping a [`Map`] or a [`MapUnordered`] cancels what is
-//! pending; [`Map::cancel_on_drop`] also reaches the items that run.
+//! pending; [`Map::cancel_on_drop`] also reaches the items that run. A scope waits
+//! for all its tasks; [`ScopedPool::cancel_on_return`] cancels what is left when its
+//! body ends.
 //!
 //! ```
 //! use as_completed::{JoinError, ThreadPool, as_completed};

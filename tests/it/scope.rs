@@ -4,12 +4,14 @@
 //! (its forbidden programs are in `tests/compile_fail`), and from `CPython`'s
 //! `test_context_manager_shutdown`.
 
-use crate::support::{Gate, ON_PURPOSE, alarm, eventually, expect_panics};
-use as_completed::{JoinError, ReturnWhen, ScopedPool, ThreadPool, as_completed, wait};
+use crate::support::{Gate, ON_PURPOSE, PATIENCE, alarm, eventually, expect_panics};
+use as_completed::{JoinError, Rejected, ReturnWhen, ScopedPool, ThreadPool, as_completed, wait};
+use std::num::ParseIntError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn an_empty_scope_returns_what_its_body_does() {
@@ -322,6 +324,77 @@ fn cancelling_what_is_queued_in_a_scope() {
         running.join().unwrap();
     });
     assert_eq!(*ran.lock().unwrap(), 0);
+}
+
+/// Leaves a task that runs for ever, and behind it what counts that it ran, and asks
+/// for all to be cancelled when the body ends.
+fn leave_much<'scope>(pool: &ScopedPool<'scope, '_>, ran: &'scope AtomicUsize) {
+    pool.cancel_on_return();
+    let (sender, started) = mpsc::channel();
+    let endless = pool.submit_cancellable(move |token| {
+        sender.send(()).unwrap();
+        token.sleep(Duration::MAX)
+    });
+    endless.detach();
+    started.recv_timeout(PATIENCE).unwrap();
+    for _ in 0..60 {
+        pool.submit(|| ran.fetch_add(1, Ordering::SeqCst)).detach();
+    }
+}
+
+#[test]
+fn an_early_return_from_the_body_cancels_what_is_left_where_asked_to() {
+    let _alarm = alarm();
+    let ran = AtomicUsize::new(0);
+    let next = |number: &str| -> Result<u32, ParseIntError> {
+        ThreadPool::scope(1, |pool| {
+            leave_much(&pool, &ran);
+            Ok(number.parse::<u32>()? + 1)
+        })
+    };
+    assert!(next("no").is_err());
+    assert_eq!(next("4"), Ok(5));
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_panic_in_the_body_cancels_what_is_left_where_asked_to() {
+    let _alarm = alarm();
+    expect_panics();
+    let ran = AtomicUsize::new(0);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        ThreadPool::scope(1, |pool| {
+            // Of a clone: it holds for the scope.
+            leave_much(&pool.clone(), &ran);
+            panic!("{ON_PURPOSE}");
+        })
+    }));
+    assert!(outcome.is_err());
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn what_a_task_brings_after_a_body_that_cancels_is_rejected() {
+    let _alarm = alarm();
+    let brought = Mutex::new(None);
+    ThreadPool::scope(2, |pool| {
+        pool.cancel_on_return();
+        let (inside, brought) = (pool.clone(), &brought);
+        let (sender, started) = mpsc::channel();
+        let asked = pool.submit_cancellable(move |token| {
+            sender.send(()).unwrap();
+            assert!(!token.sleep(PATIENCE));
+            let late = inside.submit(|| ()).join().unwrap_err();
+            *brought.lock().unwrap() = Some(late);
+        });
+        asked.detach();
+        started.recv_timeout(PATIENCE).unwrap();
+    });
+    let late = brought.into_inner().unwrap();
+    assert!(matches!(
+        late,
+        Some(JoinError::Rejected(Rejected::ShutDown))
+    ));
 }
 
 // A task may hand its pool to threads of its own, which are part of what it
