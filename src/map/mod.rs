@@ -15,6 +15,8 @@ mod in_flight;
 
 mod pipeline;
 
+mod methods;
+
 mod ordered;
 mod unordered;
 
