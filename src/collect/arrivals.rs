@@ -103,20 +103,24 @@ impl Arrivals {
         self.took(message)
     }
 
+    /// As [`recv`](Self::recv), but `None` if nothing has come by `deadline`.
+    pub(super) fn recv_before(&mut self, deadline: Option<Instant>) -> Option<Arrival> {
+        let Some(deadline) = deadline else {
+            return Some(self.recv());
+        };
+        match self.receiver.recv_deadline(deadline) {
+            Ok(message) => Some(self.took(message)),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => unreachable!("{OPEN}"),
+        }
+    }
+
     /// Blocks until a place comes; `None` if none has by `deadline`. To be
     /// called when [`try_next`](Self::try_next) has found nothing.
     pub(super) fn next_before(&mut self, deadline: Option<Instant>) -> Option<u32> {
         loop {
-            let arrival = match deadline {
-                None => self.recv(),
-                Some(deadline) => match self.receiver.recv_deadline(deadline) {
-                    Ok(message) => self.took(message),
-                    Err(RecvTimeoutError::Timeout) => return None,
-                    Err(RecvTimeoutError::Disconnected) => unreachable!("{OPEN}"),
-                },
-            };
-            // Else it is left over from a wait on a worker.
-            if let Arrival::Place(place) = arrival {
+            // A nudge is left over from a wait of another kind.
+            if let Arrival::Place(place) = self.recv_before(deadline)? {
                 return Some(place);
             }
         }

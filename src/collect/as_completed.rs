@@ -341,6 +341,21 @@ impl<H: Awaited> AsCompleted<H> {
         Some(self.take(place))
     }
 
+    /// Where it is nudged.
+    pub(crate) fn completions(&self) -> &Arc<Completions> {
+        &self.completions
+    }
+
+    /// Blocks until a handle is final, until it is nudged, or until the deadline; to be
+    /// called when [`next_ready`](Self::next_ready) has found nothing, which would
+    /// swallow a nudge that came after the reason for it was looked at.
+    pub(crate) fn next_or_nudge(&mut self, deadline: Option<Instant>) -> Option<H> {
+        match self.arrivals.recv_before(deadline)? {
+            Arrival::Place(place) => Some(self.take(place)),
+            Arrival::Nudge => None,
+        }
+    }
+
     /// Blocks until a handle is final; runs the tasks of this worker's pool
     /// that have not started, one at a time and while nobody else is free to.
     fn next_on_worker(&mut self, claimer: &Claimer) -> Option<H> {

@@ -3,7 +3,7 @@
 use super::input::{Input, Read};
 use super::settings::Settings;
 use crate::error::{JoinError, Panic, Rejected};
-use crate::task::{ErasedTask, Refused, Room, ScopedJoinHandle, Work, launch, offer};
+use crate::task::{ErasedTask, FullQueues, Refused, Room, ScopedJoinHandle, Work, launch, offer};
 use crate::unwind;
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ pub(crate) struct Chunks<'a, I: Iterator, R> {
 /// What came of submitting the chunk that has been read.
 pub(super) enum Submitted<'a, R> {
     Chunk(Chunk<'a, R>),
-    /// The queue is full; the chunk is kept.
-    QueueFull,
+    /// These queues are full; the chunk is kept.
+    QueueFull(FullQueues),
 }
 
 /// What a map does with a chunk, and the chunk.
@@ -172,11 +172,12 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
     pub(super) fn submit(&mut self, room: Room) -> Submitted<'a, R> {
         let chunk = std::mem::take(&mut self.read);
         let items = chunk.len();
-        let handle = match (self.submit)(chunk, room) {
+        let (offered, full) = FullQueues::of(|| (self.submit)(chunk, room));
+        let handle = match offered {
             Ok(handle) => handle,
             Err((chunk, Rejected::QueueFull)) => {
                 self.read = chunk;
-                return Submitted::QueueFull;
+                return Submitted::QueueFull(full);
             }
             // Another attempt gives each item the reason.
             Err((chunk, _)) => match (self.submit)(chunk, Room::Wait) {

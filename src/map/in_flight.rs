@@ -3,7 +3,10 @@
 
 use super::chunks::Chunk;
 use crate::collect::{AsCompleted, NextBefore};
+use crate::sync::Parker;
+use crate::task::{FullQueues, Key, NUDGE, Watcher};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Chunks in flight, of which one is the next to be taken.
@@ -22,6 +25,14 @@ pub(super) trait InFlight<'a, R: 'a> {
     /// Takes the next one if it is final before the deadline, if there is one;
     /// blocks until then and runs no tasks.
     fn next_before(&mut self, deadline: Option<Instant>) -> Option<Chunk<'a, R>>;
+
+    /// Takes the next one if it is final; else blocks until it may be, until one of
+    /// the queues may have room, or until the deadline. Runs no tasks.
+    fn next_or_room(
+        &mut self,
+        full: &FullQueues,
+        deadline: Option<Instant>,
+    ) -> Option<Chunk<'a, R>>;
 
     fn iter<'s>(&'s self) -> impl Iterator<Item = &'s Chunk<'a, R>>
     where
@@ -60,6 +71,30 @@ impl<'a, R: 'a> InFlight<'a, R> for VecDeque<Chunk<'a, R>> {
         }
     }
 
+    fn next_or_room(
+        &mut self,
+        full: &FullQueues,
+        deadline: Option<Instant>,
+    ) -> Option<Chunk<'a, R>> {
+        let parker = Parker::new();
+        let (watcher, key) = (
+            || Watcher::Thread(parker.unparker()),
+            Key::of_thread(&parker),
+        );
+        let next = self.front().map(|(_, handle)| handle.cell());
+        if next.is_none_or(|cell| cell.watch(watcher()).is_ok()) {
+            if full.watch(watcher) {
+                // Once: the caller looks again, whatever has ended it.
+                parker.park(deadline);
+            }
+            full.unwatch(&key);
+            if let Some(cell) = next {
+                cell.unwatch(&key);
+            }
+        }
+        self.next_ready()
+    }
+
     fn iter<'s>(&'s self) -> impl Iterator<Item = &'s Chunk<'a, R>>
     where
         'a: 's,
@@ -87,6 +122,22 @@ impl<'a, R: 'a> InFlight<'a, R> for AsCompleted<Chunk<'a, R>> {
 
     fn next_before(&mut self, deadline: Option<Instant>) -> Option<Chunk<'a, R>> {
         NextBefore::next_before(self, deadline).ok().flatten()
+    }
+
+    fn next_or_room(
+        &mut self,
+        full: &FullQueues,
+        deadline: Option<Instant>,
+    ) -> Option<Chunk<'a, R>> {
+        let completions = Arc::clone(self.completions());
+        let watcher = || Watcher::Completion(Arc::clone(&completions), NUDGE);
+        let next = if full.watch(watcher) {
+            self.next_or_nudge(deadline)
+        } else {
+            self.next_ready()
+        };
+        full.unwatch(&Key::Completion(&completions));
+        next
     }
 
     fn iter<'s>(&'s self) -> impl Iterator<Item = &'s Chunk<'a, R>>

@@ -8,8 +8,8 @@
 //!   read where results are taken, in the place of the chunk that went out, so that
 //!   workers do not run dry while results are taken one after the other; that
 //!   is left off for an input whose items are slow to come.
-//! - A full queue is not waited for while there is a result to wait for: the
-//!   chunk is kept and offered again.
+//! - A full queue is not waited for alone while there is a result to wait for: the
+//!   chunk is kept, and offered again when the result or a place in the queue is there.
 //! - An input in the background is never waited for alone: it sends an event,
 //!   and so does each chunk.
 //!
@@ -20,8 +20,7 @@ use super::chunks::{Chunk, Chunks, Finished, Submitted};
 use super::in_flight::InFlight;
 use super::input::Read;
 use crate::error::{JoinError, UnfinishedError};
-use crate::sync::Parker;
-use crate::task::{Claim, Claimer, Key, NUDGE, Room, Watcher};
+use crate::task::{Claim, Claimer, FullQueues, Key, NUDGE, Room, Watcher};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,8 +31,8 @@ const SLOW: Duration = Duration::from_millis(1);
 /// How many chunks are taken before a slow input is tried again.
 const TRY_AGAIN: u32 = 64;
 
-/// How long a full queue is left alone, at first and at most: executors do not
-/// say when there is room.
+/// How long a full queue is left alone, at first and at most, where nobody tells of
+/// room in it: the pools of this crate do, others cannot.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
@@ -73,7 +72,9 @@ pub(super) struct Pipeline<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> {
     finished: Finished<R>,
     /// How many chunks are to be taken before the next is read ahead.
     skip: u32,
-    /// How long the queue that was found full is left alone.
+    /// The queues that had no room for the chunk that was offered last.
+    full: FullQueues,
+    /// How long they are left alone if they do not tell of room.
     pause: Duration,
 }
 
@@ -96,6 +97,7 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
             in_flight,
             finished: Finished::none(),
             skip: 0,
+            full: FullQueues::default(),
             pause: FIRST_PAUSE,
         }
     }
@@ -208,7 +210,10 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
                 self.in_flight.push(chunk);
                 true
             }
-            Submitted::QueueFull => false,
+            Submitted::QueueFull(full) => {
+                self.full = full;
+                false
+            }
         }
     }
 
@@ -252,18 +257,20 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
         }
     }
 
-    /// Waits, when a queue was found full, for a chunk or for a while.
+    /// Waits, when a queue was found full, for a chunk or until there may be room.
     fn wait_for_room(&mut self, patience: Patience) -> Option<Chunk<'a, R>> {
-        let until = patience.within(self.pause);
-        self.pause = LONGEST_PAUSE.min(2 * self.pause);
-        if self.in_flight.len() == 0 {
-            Parker::new().park(Some(until));
-            None
-        } else if patience.runs_tasks && Claimer::current().is_some() {
-            self.in_flight.next_to_join()
-        } else {
-            self.in_flight.next_before(Some(until))
+        if patience.runs_tasks && self.in_flight.len() > 0 && Claimer::current().is_some() {
+            return self.in_flight.next_to_join();
         }
+        let full = std::mem::take(&mut self.full);
+        let deadline = if full.tell() {
+            patience.deadline
+        } else {
+            let until = patience.within(self.pause);
+            self.pause = LONGEST_PAUSE.min(2 * self.pause);
+            Some(until)
+        };
+        self.in_flight.next_or_room(&full, deadline)
     }
 
     /// Waits until an item or a chunk may be there.

@@ -11,12 +11,15 @@
 //!   owner is swapped for none. Whoever swaps it frees the place, so each place is
 //!   freed once: by the worker that takes the task out, by whoever cancels or
 //!   claims it, or by the pool that drains or sweeps the queue.
-//! - A submitter that waits for a place is counted under the lock under which
-//!   places are freed, so no wake-up is lost.
+//! - A submitter that waits for a place is counted, and a watcher left, under the
+//!   lock under which places are freed, so no wake-up is lost. All watchers are
+//!   notified of each place, for they may no longer want it.
 
 use super::hook::Hook;
 use super::id::TaskId;
+use super::watch::{Key, Watcher};
 use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread_local, worker_of};
+use crate::unwind;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
@@ -42,6 +45,8 @@ struct Places {
     taken: usize,
     /// Submitters that wait for a place.
     waiting: usize,
+    /// Those who do something else until there is a place.
+    watchers: Vec<Watcher>,
     /// Nobody is to wait any more.
     is_closed: bool,
 }
@@ -65,6 +70,7 @@ impl Capacity {
             places: Mutex::new(Places {
                 taken: 0,
                 waiting: 0,
+                watchers: Vec::new(),
                 is_closed: false,
             }),
             freed: Condvar::new(),
@@ -127,9 +133,35 @@ impl Capacity {
         self.notify(places, count);
     }
 
-    fn notify(&self, places: MutexGuard<'_, Places>, freed: usize) {
-        let waiting = places.waiting;
+    /// Has `watcher` notified once, when a place becomes free or nobody is to wait any
+    /// more; says whether that is still to come.
+    pub(super) fn watch(&self, watcher: Watcher) -> bool {
+        let mut places = self.places.lock();
+        let is_to_come = places.taken >= self.most && !places.is_closed;
+        if is_to_come {
+            places.watchers.push(watcher);
+        }
+        is_to_come
+    }
+
+    pub(super) fn unwatch(&self, key: &Key<'_>) {
+        let mut places = self.places.lock();
+        let (removed, kept): (Vec<_>, _) = std::mem::take(&mut places.watchers)
+            .into_iter()
+            .partition(|watcher| key.names(watcher));
+        places.watchers = kept;
         drop(places);
+        // An iterator's end may hold a waker, whose drop is foreign.
+        unwind::discard(removed);
+    }
+
+    fn notify(&self, mut places: MutexGuard<'_, Places>, freed: usize) {
+        let waiting = places.waiting;
+        let watchers = std::mem::take(&mut places.watchers);
+        drop(places);
+        for watcher in watchers {
+            watcher.nudge();
+        }
         match waiting {
             0 => {}
             _ if freed == 1 => {
@@ -143,8 +175,9 @@ impl Capacity {
 
     /// Sends away all who wait for a place, now and later.
     pub(crate) fn close(&self) {
-        self.places.lock().is_closed = true;
-        self.freed.notify_all();
+        let mut places = self.places.lock();
+        places.is_closed = true;
+        self.notify(places, usize::MAX);
     }
 
     /// How many tasks have left since the last sweep, or a few less.

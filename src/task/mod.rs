@@ -11,10 +11,13 @@ mod id;
 mod callback;
 mod hook;
 
-mod capacity;
 mod stack;
 
 mod watch;
+
+mod capacity;
+
+mod full;
 
 mod cancel;
 
@@ -46,6 +49,7 @@ pub(crate) use self::claim::{
     Claim, Claimer, Gauge, Initializer, Worker, become_worker, worker_index,
 };
 pub(crate) use self::erased::{ErasedTask, WeakTask};
+pub(crate) use self::full::FullQueues;
 pub use self::handle::{JoinHandle, ScopedJoinHandle};
 pub use self::hook::TaskEvent;
 pub(crate) use self::hook::{Hook, HookBuilder};

@@ -2,6 +2,7 @@
 
 use super::Task;
 use super::erased::ErasedTask;
+use super::full::FullQueues;
 use crate::error::Rejected;
 use std::error::Error;
 use std::fmt;
@@ -109,6 +110,9 @@ impl RejectedTask {
     /// ```
     #[must_use]
     pub fn new(task: Task, reason: Rejected) -> Self {
+        if let Rejected::QueueFull = reason {
+            FullQueues::note_other();
+        }
         Self(Refused::new(task.0, reason))
     }
 

@@ -30,7 +30,7 @@ use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{
     AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, this_thread, thread_of, worker_of,
 };
-use crate::task::{Capacity, ErasedTask, Gauge, Member, Refused, TaskId, WeakTask};
+use crate::task::{Capacity, ErasedTask, FullQueues, Gauge, Member, Refused, TaskId, WeakTask};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -215,7 +215,10 @@ impl<'scope> Core<'scope> {
             return self.enqueue(task);
         }
         let reason = match self.check_open(&self.state.lock()) {
-            Ok(()) => Rejected::QueueFull,
+            Ok(()) => {
+                FullQueues::note(&self.capacity);
+                Rejected::QueueFull
+            }
             Err(reason) => reason,
         };
         Err(Refused::new(task, reason))

@@ -2,9 +2,12 @@
 //! no full queue, no input that waits for results.
 
 use crate::support::{Gate, PATIENCE, SHORT, alarm, eventually, expect_panics, occupy};
-use as_completed::{CancelToken, Inline, JoinError, ThreadPool};
+use as_completed::{
+    CancelToken, Executor, ExecutorExt, Inline, JoinError, Rejected, RejectedTask, Task, ThreadPool,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 fn bounded(max_workers: usize) -> ThreadPool {
@@ -70,6 +73,122 @@ fn a_timeout_ends_the_wait_for_room_in_a_full_queue() {
     let rest: Vec<_> = ordered.into_inner().map(Result::unwrap).collect();
     assert_eq!(rest, [0, 1, 2]);
     assert_eq!(unordered.into_inner().count(), 3);
+}
+
+/// Counts how often it is asked for room.
+struct Asked<'a>(&'a ThreadPool, AtomicUsize);
+
+impl Asked<'_> {
+    fn count(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
+    }
+}
+
+impl Executor for Asked<'_> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+        self.0.execute(task)
+    }
+
+    fn try_execute(&self, task: Task) -> Result<(), RejectedTask> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.try_execute(task)
+    }
+}
+
+// Asked again and again, each pause longer, it would say so a dozen times.
+#[test]
+fn a_queue_that_stays_full_is_asked_once() {
+    let _alarm = alarm();
+    let pool = bounded(1);
+    let busy = occupy(&pool, 1);
+    let queued = pool.submit(|| ());
+    for unordered in [false, true] {
+        let asked = Asked(&pool, AtomicUsize::new(0));
+        let timeout = 10 * SHORT;
+        let unfinished = if unordered {
+            asked.map_unordered(0..3, |n| n).timeout(timeout).next()
+        } else {
+            asked.map(0..3, |n| n).timeout(timeout).next()
+        };
+        assert!(unfinished.unwrap().is_err());
+        // A thread may be woken for no reason.
+        assert!(asked.count() <= 3, "{}", asked.count());
+    }
+    busy.release();
+    queued.join().unwrap();
+}
+
+// Item 0 runs until item 1 does, so that no result wakes the map. Without an end of
+// the queue's silence it would wait for ever.
+#[test]
+fn a_place_that_becomes_free_wakes_the_map_that_waits_for_it() {
+    let _alarm = alarm();
+    for unordered in [false, true] {
+        let pool = bounded(2);
+        let (second, worker) = (Gate::new(), Gate::new());
+        let (is_second, is_free) = (second.turnstile(), worker.turnstile());
+        let asked = Asked(&pool, AtomicUsize::new(0));
+        let filled = &pool;
+        let items = (0..2).inspect(move |&number| {
+            if number == 1 {
+                eventually(|| filled.active_count() == 1);
+                for queued in 0..2 {
+                    let is_free = is_free.clone();
+                    filled.submit(move || is_free.pass()).detach();
+                    eventually(|| filled.active_count() == 2 && filled.queued_count() == queued);
+                }
+            }
+        });
+        let work = move |number| match number {
+            0 => is_second.pass(),
+            _ => second.open(),
+        };
+        let results: Boxed<'_, _> = if unordered {
+            Box::new(asked.map_unordered(items, work))
+        } else {
+            Box::new(asked.map(items, work))
+        };
+        let results = thread::scope(|threads| {
+            threads.spawn(|| {
+                eventually(|| asked.count() == 1);
+                worker.open();
+            });
+            results.map(Result::unwrap).count()
+        });
+        assert_eq!(results, 2);
+        assert!(asked.count() <= 6, "{}", asked.count());
+    }
+}
+
+/// Refuses the first tasks that it may refuse, and tells nobody when it has room.
+struct Mute(AtomicUsize);
+
+impl Executor for Mute {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+        Inline.execute(task)
+    }
+
+    fn try_execute(&self, task: Task) -> Result<(), RejectedTask> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0..3 => Err(RejectedTask::new(task, Rejected::QueueFull)),
+            _ => self.execute(task),
+        }
+    }
+}
+
+#[test]
+fn a_queue_that_does_not_tell_of_room_is_asked_again() {
+    let _alarm = alarm();
+    for unordered in [false, true] {
+        let mute = Mute(AtomicUsize::new(0));
+        let mut results: Boxed<'_, _> = if unordered {
+            Box::new(mute.map_unordered(0..3, |n| n).timeout(PATIENCE))
+        } else {
+            Box::new(mute.map(0..3, |n| n).timeout(PATIENCE))
+        };
+        assert!(results.all(|result| result.is_ok_and(|result| result.is_ok())));
+        assert_eq!(mute.0.load(Ordering::SeqCst), 6);
+    }
 }
 
 #[test]

@@ -178,3 +178,31 @@ fn a_queue_swept_while_a_task_is_pushed_and_another_is_taken_loses_none() {
         ran.assert(1);
     });
 }
+
+/// Item 0 ends when item 1 runs, so that no result wakes the map that waits for room:
+/// only the worker does that takes item 0 out of the queue.
+fn one_after_the_other() -> impl Fn(u32) + Send + Sync + 'static {
+    let second = Event::default();
+    move |item| match item {
+        0 => second.wait(),
+        _ => second.happen(),
+    }
+}
+
+#[test]
+fn a_map_that_waits_for_room_is_woken_by_the_place_that_becomes_free() {
+    explore(2, || {
+        let pool = bounded(2, 1);
+        let results = pool.map(0..2, one_after_the_other());
+        assert_eq!(results.map(Result::unwrap).count(), 2);
+    });
+}
+
+#[test]
+fn an_unordered_map_that_waits_for_room_is_woken_by_the_place_that_becomes_free() {
+    explore(2, || {
+        let pool = bounded(2, 1);
+        let results = pool.map_unordered(0..2, one_after_the_other());
+        assert_eq!(results.map(Result::unwrap).count(), 2);
+    });
+}
