@@ -47,18 +47,75 @@ impl Died {
     }
 
     /// Returns the id that the process had. Another may have it by now.
+    ///
+    /// # Examples
+    ///
+    #[cfg_attr(all(feature = "process", unix), doc = "```")]
+    #[cfg_attr(not(all(feature = "process", unix)), doc = "```ignore")]
+    /// use as_completed::function::{Function, Functions};
+    /// use as_completed::{JoinError, process::ProcessPool};
+    ///
+    /// const DIE: Function<i32, ()> = Function::new("die", |code| std::process::exit(code));
+    ///
+    /// let functions = Functions::new().with(DIE);
+    /// functions.init();
+    /// let pool = ProcessPool::new(1, functions)?;
+    /// match pool.call(DIE, 3).join() {
+    ///     Err(JoinError::Died(died)) => assert_ne!(died.pid(), std::process::id()),
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// # Ok::<(), as_completed::process::ProcessBuildError>(())
+    /// ```
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.0.pid
     }
 
     /// Returns the signal that ended the process, if one did.
+    ///
+    /// # Examples
+    ///
+    #[cfg_attr(all(feature = "process", unix), doc = "```")]
+    #[cfg_attr(not(all(feature = "process", unix)), doc = "```ignore")]
+    /// use as_completed::function::{Function, Functions};
+    /// use as_completed::{JoinError, process::ProcessPool};
+    ///
+    /// const DIE: Function<i32, ()> = Function::new("die", |_| std::process::abort());
+    ///
+    /// let functions = Functions::new().with(DIE);
+    /// functions.init();
+    /// let pool = ProcessPool::new(1, functions)?;
+    /// match pool.call(DIE, 3).join() {
+    ///     Err(JoinError::Died(died)) => assert_eq!(died.signal(), Some(6)), // SIGABRT
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// # Ok::<(), as_completed::process::ProcessBuildError>(())
+    /// ```
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
         self.0.signal
     }
 
     /// Returns the code with which the process exited, if it did.
+    ///
+    /// # Examples
+    ///
+    #[cfg_attr(all(feature = "process", unix), doc = "```")]
+    #[cfg_attr(not(all(feature = "process", unix)), doc = "```ignore")]
+    /// use as_completed::function::{Function, Functions};
+    /// use as_completed::{JoinError, process::ProcessPool};
+    ///
+    /// const DIE: Function<i32, ()> = Function::new("die", |code| std::process::exit(code));
+    ///
+    /// let functions = Functions::new().with(DIE);
+    /// functions.init();
+    /// let pool = ProcessPool::new(1, functions)?;
+    /// match pool.call(DIE, 3).join() {
+    ///     Err(JoinError::Died(died)) => assert_eq!(died.exit_code(), Some(3)),
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// # Ok::<(), as_completed::process::ProcessBuildError>(())
+    /// ```
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
         self.0.exit_code
@@ -66,6 +123,28 @@ impl Died {
 
     /// Returns what the process last wrote to its standard error, up to 4 KiB,
     /// if the pool captured it; `Display` shows it too.
+    ///
+    /// # Examples
+    ///
+    #[cfg_attr(all(feature = "process", unix), doc = "```")]
+    #[cfg_attr(not(all(feature = "process", unix)), doc = "```ignore")]
+    /// use as_completed::function::{Function, Functions};
+    /// use as_completed::{JoinError, process::ProcessPool};
+    ///
+    /// const DIE: Function<i32, ()> = Function::new("die", |code| {
+    ///     eprintln!("out of cheese");
+    ///     std::process::exit(code)
+    /// });
+    ///
+    /// let functions = Functions::new().with(DIE);
+    /// functions.init();
+    /// let pool = ProcessPool::builder(functions).capture_stderr(true).build()?;
+    /// match pool.call(DIE, 3).join() {
+    ///     Err(JoinError::Died(died)) => assert_eq!(died.stderr(), Some("out of cheese\n")),
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// # Ok::<(), as_completed::process::ProcessBuildError>(())
+    /// ```
     #[must_use]
     pub fn stderr(&self) -> Option<&str> {
         self.0.stderr.as_deref()
@@ -180,6 +259,21 @@ impl super::JoinError {
 /// The error of `try_call`: the argument, and why the call was not accepted.
 ///
 /// Dropping it drops the argument.
+///
+/// # Examples
+///
+#[cfg_attr(all(feature = "process", unix), doc = "```")]
+#[cfg_attr(not(all(feature = "process", unix)), doc = "```ignore")]
+/// use as_completed::ThreadPool;
+/// use as_completed::function::{Function, FunctionExecutorExt};
+///
+/// const LENGTH: Function<String, usize> = Function::new("length", |text| text.len());
+///
+/// let pool = ThreadPool::new(1);
+/// pool.shutdown();
+/// let error = pool.try_call(LENGTH, "four".to_owned()).unwrap_err();
+/// assert_eq!(error.to_string(), "cannot schedule new tasks after shutdown");
+/// ```
 pub struct TryCallError<A> {
     argument: A,
     reason: Rejected,
@@ -192,12 +286,42 @@ impl<A> TryCallError<A> {
     }
 
     /// Returns why the call was not accepted.
+    ///
+    /// # Examples
+    ///
+    #[cfg_attr(all(feature = "process", unix), doc = "```")]
+    #[cfg_attr(not(all(feature = "process", unix)), doc = "```ignore")]
+    /// use as_completed::function::{Function, FunctionExecutorExt};
+    /// use as_completed::{Rejected, ThreadPool};
+    ///
+    /// const LENGTH: Function<String, usize> = Function::new("length", |text| text.len());
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// pool.shutdown();
+    /// let error = pool.try_call(LENGTH, "four".to_owned()).unwrap_err();
+    /// assert!(matches!(error.reason(), Rejected::ShutDown));
+    /// ```
     #[must_use]
     pub fn reason(&self) -> &Rejected {
         &self.reason
     }
 
     /// Gives the argument back.
+    ///
+    /// # Examples
+    ///
+    #[cfg_attr(all(feature = "process", unix), doc = "```")]
+    #[cfg_attr(not(all(feature = "process", unix)), doc = "```ignore")]
+    /// use as_completed::function::{Function, FunctionExecutorExt};
+    /// use as_completed::ThreadPool;
+    ///
+    /// const LENGTH: Function<String, usize> = Function::new("length", |text| text.len());
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// pool.shutdown();
+    /// let error = pool.try_call(LENGTH, "four".to_owned()).unwrap_err();
+    /// assert_eq!(error.into_argument(), "four");
+    /// ```
     #[must_use]
     pub fn into_argument(self) -> A {
         self.argument
