@@ -7,11 +7,12 @@
 
 use super::arrivals::{Arrival, Arrivals};
 use super::awaited::{Awaited, awaited};
-use super::slots::{Places, Slots};
+use super::claimable::Claimable;
+use super::slots::Slots;
 use super::timed::{NextBefore, Timed};
 use crate::error::UnfinishedError;
 use crate::sync::unbounded;
-use crate::task::{Claim, Claimer, Completions, Key, NUDGE, Watcher, cancel_all};
+use crate::task::{Claimer, Completions, Key, NUDGE, Watcher, cancel_all};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
@@ -65,8 +66,7 @@ where
         arrivals,
         pending: total,
         total,
-        claimable: Places::default(),
-        claimer: 0,
+        claimable: Claimable::default(),
         cancels: false,
         completions,
     }
@@ -115,11 +115,7 @@ pub struct AsCompleted<H: Awaited> {
     pending: usize,
     /// How many handles there have been.
     total: usize,
-    /// Places whose handles a worker of `claimer` may be able to claim: a task
-    /// that has started, or is another pool's, is never looked at again.
-    claimable: Places,
-    /// The pool whose worker looked last; 0 if none has.
-    claimer: u32,
+    claimable: Claimable,
     /// Whether its drop cancels what is left.
     cancels: bool,
     completions: Arc<Completions>,
@@ -157,14 +153,7 @@ impl<H: Awaited> AsCompleted<H> {
         let handle = self.slots.at(place).expect("it was put there just now");
         if register(handle, &self.completions, place) {
             self.arrivals.expect();
-            if self.claimer != 0 {
-                if self.claimable.ranges() <= 2 * self.pending + 16 {
-                    self.claimable.push_back(place);
-                } else {
-                    // Too many places of handles that are gone: look at all anew.
-                    self.claimer = 0;
-                }
-            }
+            self.claimable.push(place, self.pending);
         } else {
             self.arrivals.push(place);
             self.completions.wake();
@@ -359,14 +348,8 @@ impl<H: Awaited> AsCompleted<H> {
     /// Blocks until a handle is final; runs the tasks of this worker's pool
     /// that have not started, one at a time and while nobody else is free to.
     fn next_on_worker(&mut self, claimer: &Claimer) -> Option<H> {
-        if self.claimer != claimer.pool() {
-            self.claimer = claimer.pool();
-            self.claimable = Places::default();
-            for (place, _) in self.slots.iter_from(0) {
-                self.claimable.push_back(place);
-            }
-        }
         let key = Key::Completion(&self.completions);
+        let waiter = || Watcher::Completion(Arc::clone(&self.completions), NUDGE);
         let place = loop {
             // What others have finished comes first.
             if let Some(place) = self.arrivals.try_next() {
@@ -375,19 +358,13 @@ impl<H: Awaited> AsCompleted<H> {
             if self.pending == 0 {
                 break None;
             }
-            if let Some(place) = self.claimable.front() {
-                let claim = self.slots.at(place).map_or(Claim::Never, |handle| {
-                    claimer.claim_or_watch(awaited(handle), || {
-                        Watcher::Completion(Arc::clone(&self.completions), NUDGE)
-                    })
-                });
-                if claim != Claim::Left {
-                    self.claimable.pop_front();
-                    continue;
-                }
+            // Else each look would leave one more watcher.
+            claimer.unwatch(&key);
+            if self.claimable.claim(claimer, &self.slots, waiter) {
+                continue;
             }
             match self.arrivals.recv() {
-                // Nobody is free any more: look again, from the same place on.
+                // Nobody is free any more, or a limit has room: look again.
                 Arrival::Nudge => {}
                 Arrival::Place(place) => break Some(place),
             }

@@ -8,6 +8,8 @@ mod awaited;
 mod slots;
 mod timed;
 
+mod claimable;
+
 mod as_completed;
 
 #[cfg(feature = "stream")]

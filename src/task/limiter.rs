@@ -218,6 +218,10 @@ struct Limited {
 }
 
 impl Guard for Limited {
+    fn limit(&self) -> usize {
+        self.limiter.id()
+    }
+
     fn pool(&self) -> u32 {
         self.pool.load(Ordering::Relaxed)
     }

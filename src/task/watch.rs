@@ -100,6 +100,8 @@ pub(crate) enum Watcher {
 
 /// What stands between a task and whoever is to run it.
 pub(crate) trait Guard: Send + Sync {
+    /// Names the limit that it keeps, among those that exist.
+    fn limit(&self) -> usize;
     /// The pool whose workers may claim the task; 0 for none.
     fn pool(&self) -> u32;
     fn join_pool(&self, pool: u32);

@@ -4,13 +4,13 @@
 //! dask's `distributed/tests/test_as_completed.py`, tokio's `task_join_set.rs` and
 //! tokio-util's `task_join_map.rs`, and the JDK's `ExecutorCompletionServiceTest`.
 
-use crate::support::{Gate, ON_PURPOSE, SHORT, alarm, expect_panics, occupy};
+use crate::support::{Gate, ON_PURPOSE, PATIENCE, SHORT, alarm, expect_panics, occupy};
 use as_completed::{
     Inline, JoinError, JoinHandle, Rejected, ThreadPool, WaitTimeoutError, as_completed,
 };
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -179,6 +179,38 @@ fn timeout_is_reported_with_the_counts() {
 
 // CPython starts the clock at the first `next`, which makes the bound depend on
 // what the loop does before; here it starts at the call.
+// Two workers: one waits, and the other is kept by a task of the limit, so that nobody
+// else is free to run what the waiting one has behind a task of that limit.
+#[test]
+fn a_worker_runs_what_it_waits_for_behind_a_task_whose_limit_is_reached() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(2));
+    let inner = Arc::clone(&pool);
+    let outer = pool.submit(move || {
+        let (first, second) = (inner.limit(1), inner.limit(1));
+        let gate = Gate::new();
+        let turnstile = gate.turnstile();
+        let (sender, started) = mpsc::channel();
+        let holds = first.submit(move || {
+            sender.send(()).unwrap();
+            turnstile.pass();
+            1
+        });
+        started.recv_timeout(PATIENCE).unwrap();
+        let (reached, in_limit) = (first.submit(|| 2), second.submit(|| 3));
+        let opens = inner.submit(move || {
+            gate.open();
+            4
+        });
+        let all = as_completed([holds, reached, in_limit, opens]);
+        all.map(|handle| handle.join().unwrap()).collect::<Vec<_>>()
+    });
+    let order = outer.join().unwrap();
+    // Each limit runs its own; what opens the gate is the second to end, or later.
+    assert_eq!(order[0], 3);
+    assert_eq!(order.iter().sum::<i32>(), 10);
+}
+
 #[test]
 fn clock_of_a_timeout_starts_at_the_call() {
     let _alarm = alarm();
