@@ -22,8 +22,9 @@ pub(crate) trait Subject: Send + Sync {
 /// Why a file could not be downloaded, with the job it is about.
 ///
 /// The message contains only the cause; [`url`](Self::url) and [`key`](Self::key)
-/// identify the job. [`source`](Error::source) is the error of the network or the
-/// operating system, if there is one.
+/// identify the job. The error of the network or the operating system, if there is one,
+/// is in [`kind`](Self::kind): its text is in the message, so it is no
+/// [`source`](Error::source), which reports print once more.
 ///
 /// # Examples
 ///
@@ -117,11 +118,7 @@ impl fmt::Display for DownloadError {
     }
 }
 
-impl Error for DownloadError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.kind.source()
-    }
-}
+impl Error for DownloadError {}
 
 /// What went wrong with a download.
 #[derive(Debug, thiserror::Error)]
@@ -147,16 +144,16 @@ pub enum DownloadErrorKind {
     #[error("expected sha-512 is not 128 hexadecimal digits")]
     InvalidSha512,
     /// The name of the host cannot be looked up.
-    #[error("cannot look up {host}: {source}")]
+    #[error("cannot look up {host}: {cause}")]
     LookUp {
         /// The name that was looked up.
         host: String,
         /// The resolver's error.
-        source: io::Error,
+        cause: io::Error,
     },
     /// No connection to the host, or to the proxy, can be made.
     #[error("cannot connect: {0}")]
-    Connect(#[source] Cause),
+    Connect(Cause),
     /// The proxy does not make the connection, for example because it wants to be
     /// told another user name and password (407).
     #[error("proxy {proxy} refused the connection: HTTP error {code}{}", reason(*code))]
@@ -169,7 +166,7 @@ pub enum DownloadErrorKind {
     /// No secure connection: an unknown authority, another host name, an expired
     /// certificate, or no common protocol.
     #[error("cannot secure the connection: {0}")]
-    Tls(#[source] Cause),
+    Tls(Cause),
     /// A timeout ended.
     #[error("timed out: {0}")]
     Timeout(TimeoutKind),
@@ -183,10 +180,10 @@ pub enum DownloadErrorKind {
     },
     /// The server closed the connection before it responded.
     #[error("connection lost before the response: {0}")]
-    Disconnected(#[source] Cause),
+    Disconnected(Cause),
     /// The response is not HTTP.
     #[error("malformed response: {0}")]
-    Malformed(#[source] Cause),
+    Malformed(Cause),
     /// The header of the response is larger than the limit.
     #[error("response header is too large")]
     HeaderTooLarge,
@@ -200,12 +197,12 @@ pub enum DownloadErrorKind {
     #[error("redirect not followed: {0}")]
     Redirect(RedirectError),
     /// The body broke off, or its framing broke.
-    #[error("body broke off after {received} bytes: {source}")]
+    #[error("body broke off after {received} bytes: {cause}")]
     Body {
         /// Bytes received before.
         received: u64,
         /// The connection's error.
-        source: Cause,
+        cause: Cause,
     },
     /// The file changed on the server while it was downloaded.
     #[error("file changed on the server while it was downloaded")]
@@ -252,14 +249,14 @@ pub enum DownloadErrorKind {
     #[error("body has the content encoding {0:?}, which was not requested")]
     ContentEncoding(String),
     /// The file, or the folder for it, cannot be written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {cause}", path.display())]
     File {
         /// The failed action, as in "cannot create".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// The operating system's error.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The download was cancelled.
     #[error("cancelled")]
@@ -437,4 +434,39 @@ pub enum DownloaderBuildError {
     /// The PEM text contains no certificate, or an invalid one.
     #[error("root certificates cannot be read: {0}")]
     RootCertificates(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Reports that follow the sources print each text once.
+    #[test]
+    fn no_message_repeats_its_source() {
+        let text = "connection refused";
+        let error = || io::Error::other(text);
+        let cause = || Cause::from(text);
+        for kind in [
+            DownloadErrorKind::LookUp {
+                host: "localhost".to_owned(),
+                cause: error(),
+            },
+            DownloadErrorKind::Connect(cause()),
+            DownloadErrorKind::Tls(cause()),
+            DownloadErrorKind::Disconnected(cause()),
+            DownloadErrorKind::Malformed(cause()),
+            DownloadErrorKind::Body {
+                received: 0,
+                cause: cause(),
+            },
+            DownloadErrorKind::File {
+                action: "create",
+                path: PathBuf::new(),
+                cause: error(),
+            },
+        ] {
+            assert!(kind.to_string().ends_with(text), "{kind}");
+            assert!(kind.source().is_none(), "{kind}");
+        }
+    }
 }

@@ -174,7 +174,7 @@ impl Receiving<'_, '_> {
         match self.sink.total {
             Some(total) if self.length != total => Err(DownloadErrorKind::Body {
                 received: self.length,
-                source: format!("{total} bytes were announced").into(),
+                cause: format!("{total} bytes were announced").into(),
             }
             .into()),
             _ => Ok(()),

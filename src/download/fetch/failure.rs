@@ -63,7 +63,7 @@ pub(crate) fn before_answer(error: ureq::Error) -> Failure {
         }),
         ureq::Error::HostNotFound => Kind::LookUp {
             host: String::new(),
-            source: ErrorKind::NotFound.into(),
+            cause: ErrorKind::NotFound.into(),
         },
         error @ (ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_)) => {
             Kind::Connect(error.into())
@@ -103,7 +103,7 @@ fn before_answer_io(error: io::Error) -> Failure {
     if let Some(failed) = inner::<LookUpFailed>(&error) {
         return Kind::LookUp {
             host: failed.host.clone(),
-            source: io::Error::new(failed.kind, failed.message.clone()),
+            cause: io::Error::new(failed.kind, failed.message.clone()),
         }
         .into();
     }
@@ -136,11 +136,11 @@ pub(crate) fn within_body(error: io::Error, received: u64) -> Failure {
         ureq::Error::Timeout(_) => Kind::Timeout(TimeoutKind::Read),
         ureq::Error::Io(error) => Kind::Body {
             received,
-            source: error.into(),
+            cause: error.into(),
         },
         error => Kind::Body {
             received,
-            source: error.into(),
+            cause: error.into(),
         },
     }
     .into()

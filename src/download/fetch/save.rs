@@ -18,10 +18,10 @@ pub(crate) fn failed<'a>(
     action: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(io::Error) -> DownloadErrorKind + 'a {
-    move |source| DownloadErrorKind::File {
+    move |cause| DownloadErrorKind::File {
         action,
         path: path.to_owned(),
-        source,
+        cause,
     }
 }
 

@@ -253,7 +253,7 @@ impl<'a> Connection<'a> {
         if read == 0 {
             return Err(DownloadErrorKind::Body {
                 received,
-                source: format!("the answer was to go on to byte {}", stream.rest.end).into(),
+                cause: format!("the answer was to go on to byte {}", stream.rest.end).into(),
             }
             .into());
         }
