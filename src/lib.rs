@@ -251,6 +251,7 @@ which fails one call, and for calls that must be stopped while they run."
 //! | `ThreadPoolExecutor(max_workers=n)` | [`ThreadPool::new`]`(n)` |
 //! | `ThreadPoolExecutor()` | [`ThreadPool::default()`](ThreadPool#impl-Default-for-ThreadPool) |
 //! | `thread_name_prefix=…`, `initializer=…` | [`ThreadPoolBuilder::thread_name`], [`ThreadPoolBuilder::initializer`] |
+//! | `InterpreterPoolExecutor(n)` | [`ThreadPool::new`]`(n)`: threads compute side by side |
 //! | `with ThreadPoolExecutor(n) as executor:` | [`ThreadPool::scope`]`(n, \|pool\| …)`, or the drop of a pool |
 //! | `executor.submit(f, x)` | [`pool.submit`](ThreadPool::submit)`(move \|\| f(x))` |
 //! | `executor.map(f, items)` | [`pool.map`](ThreadPool::map)`(items, f)`, or [`map_unordered`](ThreadPool::map_unordered) |
@@ -280,6 +281,7 @@ which fails one call, and for calls that must be stopped while they run."
 //! | `Future()`, `set_result`, `set_exception` | [`promise()`], [`Promise::settle`] |
 //! | `set_running_or_notify_cancel` | [`Promise::start`] |
 //! | `InvalidStateError` | none: [`Promise::settle`] takes the promise |
+//! | `await loop.run_in_executor(executor, f)` | [`pool.submit`](ThreadPool::submit)`(f).await`, on any runtime |
 //! | a subclass of `Executor` | [`Executor`] |
 #![cfg_attr(
     all(feature = "process", unix),
@@ -469,7 +471,8 @@ pub use task::{
 };
 pub use thread_pool::{ScopedPool, StatefulPool, ThreadPool, ThreadPoolBuilder};
 
-/// The programs of the README, compiled with the other examples.
-#[cfg(all(doctest, feature = "download"))]
+/// The programs of the README, compiled with the other examples where it has all
+/// features that they use.
+#[cfg(all(doctest, feature = "download", feature = "process", unix))]
 #[doc = include_str!("../README.md")]
 struct Readme;
