@@ -105,6 +105,22 @@ fn register(handle: &impl Awaited, completions: &Arc<Completions>, place: u32) -
 /// their tasks; [`cancel_on_drop`](Self::cancel_on_drop) cancels them instead,
 /// and [`into_pending`](Self::into_pending) keeps them. What has been yielded is
 /// not kept alive.
+///
+/// # Examples
+///
+/// Its length is known, so a progress bar needs no total:
+///
+/// ```
+/// use as_completed::{as_completed, ThreadPool};
+///
+/// let pool = ThreadPool::new(2);
+/// let mut squares = as_completed((1..=3).map(|n| pool.submit(move || n * n)));
+/// while let Some(square) = squares.next() {
+///     println!("{}, {} to go", square.join()?, squares.len());
+/// }
+/// assert_eq!(squares.len(), 0);
+/// # Ok::<(), as_completed::JoinError>(())
+/// ```
 #[must_use = "it is an iterator of finished handles; dropping it detaches their tasks"]
 pub struct AsCompleted<H: Awaited> {
     /// The handles not yet yielded, each at the place it registered with.

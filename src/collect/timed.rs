@@ -18,6 +18,22 @@ pub(crate) trait NextBefore: Iterator {
 /// Yields `Ok(item)`s and, if the deadline passes while work is unfinished,
 /// one `Err` and no more. [`into_inner`](Self::into_inner) returns the iterator,
 /// to continue or to collect what is pending. Waits without running tasks.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::{as_completed, ThreadPool, UnfinishedError};
+/// use std::time::Duration;
+///
+/// let pool = ThreadPool::new(2);
+/// let squares = as_completed((1..=3).map(|n| pool.submit(move || n * n)));
+/// let mut sum = 0;
+/// for square in squares.timeout(Duration::from_secs(60)) {
+///     sum += square?.join().unwrap();
+/// }
+/// assert_eq!(sum, 14);
+/// # Ok::<(), UnfinishedError>(())
+/// ```
 #[must_use = "iterators are lazy and do nothing unless consumed"]
 #[derive(Debug)]
 pub struct Timed<I> {

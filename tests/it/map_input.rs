@@ -160,18 +160,86 @@ fn a_place_that_becomes_free_wakes_the_map_that_waits_for_it() {
     }
 }
 
-/// Refuses the first tasks that it may refuse, and tells nobody when it has room.
-struct Mute(AtomicUsize);
+/// A pool that is full, and a thread for what must not be refused.
+struct Overflow<'a>(Asked<'a>);
 
-impl Executor for Mute {
+impl Executor for Overflow<'_> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+        thread::spawn(|| task.run());
+        Ok(())
+    }
+
+    fn try_execute(&self, task: Task) -> Result<(), RejectedTask> {
+        self.0.try_execute(task)
+    }
+}
+
+/// Calls `meanwhile` while item 0 of a map runs and item 1 waits for room in a pool.
+fn while_a_map_waits_for_room(meanwhile: impl Fn(&ThreadPool, &Asked<'_>) + Sync) {
+    for unordered in [false, true] {
+        let pool = bounded(1);
+        let busy = occupy(&pool, 1);
+        let queued = pool.submit(|| ());
+        let overflow = Overflow(Asked(&pool, AtomicUsize::new(0)));
+        let first = Gate::new();
+        let turnstile = first.turnstile();
+        let work = move |number| {
+            if number == 0 {
+                turnstile.pass();
+            }
+            number
+        };
+        let mut results: Boxed<'_, _> = if unordered {
+            Box::new(overflow.map_unordered(0..2, work))
+        } else {
+            Box::new(overflow.map(0..2, work))
+        };
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                eventually(|| overflow.0.count() == 1);
+                meanwhile(&pool, &overflow.0);
+                first.open();
+            });
+            let mut seen = [(); 2].map(|()| results.next().unwrap().unwrap());
+            seen.sort_unstable();
+            assert_eq!(seen, [0, 1]);
+        });
+        busy.release();
+        queued.join().unwrap();
+    }
+}
+
+#[test]
+fn a_result_wakes_the_map_that_waits_for_room() {
+    let _alarm = alarm();
+    while_a_map_waits_for_room(|_, _| ());
+}
+
+#[test]
+fn a_shutdown_wakes_the_map_that_waits_for_room() {
+    let _alarm = alarm();
+    while_a_map_waits_for_room(|pool, asked| {
+        pool.shutdown();
+        eventually(|| asked.count() == 2);
+    });
+}
+
+/// Refuses the first tasks, whatever its full pool says, and tells nobody when it takes
+/// them.
+struct Mute<'a>(&'a ThreadPool, AtomicUsize);
+
+impl Executor for Mute<'_> {
     fn execute(&self, task: Task) -> Result<(), RejectedTask> {
         Inline.execute(task)
     }
 
     fn try_execute(&self, task: Task) -> Result<(), RejectedTask> {
-        match self.0.fetch_add(1, Ordering::SeqCst) {
-            0..3 => Err(RejectedTask::new(task, Rejected::QueueFull)),
-            _ => self.execute(task),
+        let Err(rejected) = self.0.try_execute(task) else {
+            unreachable!("the pool is full");
+        };
+        match self.1.fetch_add(1, Ordering::SeqCst) {
+            0..3 => Err(RejectedTask::new(rejected.into_task(), Rejected::QueueFull)),
+            _ => self.execute(rejected.into_task()),
         }
     }
 }
@@ -179,16 +247,21 @@ impl Executor for Mute {
 #[test]
 fn a_queue_that_does_not_tell_of_room_is_asked_again() {
     let _alarm = alarm();
+    let pool = bounded(1);
+    let busy = occupy(&pool, 1);
+    let queued = pool.submit(|| ());
     for unordered in [false, true] {
-        let mute = Mute(AtomicUsize::new(0));
+        let mute = Mute(&pool, AtomicUsize::new(0));
         let mut results: Boxed<'_, _> = if unordered {
             Box::new(mute.map_unordered(0..3, |n| n).timeout(PATIENCE))
         } else {
             Box::new(mute.map(0..3, |n| n).timeout(PATIENCE))
         };
         assert!(results.all(|result| result.is_ok_and(|result| result.is_ok())));
-        assert_eq!(mute.0.load(Ordering::SeqCst), 6);
+        assert_eq!(mute.1.load(Ordering::SeqCst), 6);
     }
+    busy.release();
+    queued.join().unwrap();
 }
 
 #[test]
