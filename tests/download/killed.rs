@@ -2,9 +2,10 @@
 //! called ok is a whole file of one version, and one more run makes all right and
 //! leaves nothing behind.
 
+use super::child::ignored_test;
 use super::server::{Exchange, Server, Then};
 use super::*;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 
@@ -108,8 +109,7 @@ fn child_that_is_killed() {
 }
 
 fn start(server: &Server, folder: &Folder, round: Round) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "killed::child_that_is_killed"])
+    ignored_test("killed::child_that_is_killed")
         .env("KILLED_URL", server.url("/"))
         .env("KILLED_FOLDER", folder.path())
         .env("KILLED_SEGMENTS", round.segments.to_string())

@@ -13,6 +13,8 @@
 #[path = "../it/support.rs"]
 mod support;
 
+#[cfg(unix)]
+mod child;
 mod folder;
 mod server;
 #[cfg(feature = "rustls")]
@@ -23,6 +25,8 @@ mod basics;
 mod bounds;
 mod cancel;
 mod connect;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod existing;
 mod files;
 mod fuzz;

@@ -66,9 +66,34 @@ impl Exchange {
         is_readable(&self.stream, within)
     }
 
+    /// The connection, for others to look at.
+    #[cfg(unix)]
+    pub(crate) fn line(&self) -> Line {
+        Line(Arc::clone(&self.stream))
+    }
+
     /// Waits a little; false once the test is over.
     pub(crate) fn pause(&self, pause: Duration) -> bool {
         self.over.sleep(pause)
+    }
+}
+
+/// A connection that is being answered on.
+#[cfg(unix)]
+pub(crate) struct Line(Arc<TcpStream>);
+
+#[cfg(unix)]
+impl Line {
+    /// Whether the client has not closed it.
+    pub(crate) fn is_open(&self) -> bool {
+        use rustix::io::Errno;
+        use rustix::net::{RecvFlags, recv};
+
+        let mut byte = [0];
+        match recv(&*self.0, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, received)) => received > 0,
+            Err(error) => error == Errno::AGAIN,
+        }
     }
 }
 
@@ -107,7 +132,21 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(handler: impl Fn(&mut Exchange) -> Then + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at("127.0.0.1:0", handler)
+    }
+
+    /// Answers at all addresses of this machine, of which some systems have many.
+    pub(crate) fn start_everywhere(
+        handler: impl Fn(&mut Exchange) -> Then + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_at("0.0.0.0:0", handler)
+    }
+
+    fn start_at(
+        address: &str,
+        handler: impl Fn(&mut Exchange) -> Then + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             handler: Box::new(handler),
@@ -165,7 +204,12 @@ impl Drop for Server {
         // Wakes the acceptor, which then sees that it is over.
         let _ = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
+            let joined = acceptor.join();
+            // What a handler asserts counts.
+            assert!(
+                joined.is_ok() || thread::panicking(),
+                "an answer has panicked"
+            );
         }
     }
 }

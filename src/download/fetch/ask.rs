@@ -3,8 +3,9 @@
 use super::body;
 use super::cookies::Cookies;
 use super::failure::{Failure, RetryAfter, before_answer};
-use super::resume::{Offer, Validator};
+use super::resume::Offer;
 use super::shared::Shared;
+use super::validator::Validator;
 use crate::download::error::{DownloadErrorKind, RedirectError, TimeoutKind};
 use crate::download::net::location::Location;
 use crate::download::net::private;

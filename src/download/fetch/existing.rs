@@ -2,7 +2,8 @@
 //! spares the download.
 
 use super::ask::text;
-use super::attempt::Fetch;
+use super::failure::{Failure, is_for_want_of_descriptors};
+use super::job::Fetch;
 use super::resume::total_of_unsatisfiable;
 use super::save::failed;
 use super::{body, lock};
@@ -51,7 +52,19 @@ impl Fetch<'_> {
     /// Looks at what has the name of the file. Blocks while it hashes, until the
     /// run is cancelled or the time of the job is over.
     pub(crate) fn look(&self) -> Result<Here, DownloadErrorKind> {
+        if self.sum.is_none() {
+            return self.look_once();
+        }
+        let looked = self.with_descriptors(|| self.look_once().map_err(Failure::from));
+        looked.map_err(|failure| failure.kind)
+    }
+
+    fn look_once(&self) -> Result<Here, DownloadErrorKind> {
         let settings = &self.shared.settings;
+        let is_asked_for_anyway = settings.overwrite == Overwrite::Always && !settings.resume;
+        if is_asked_for_anyway && self.sum.is_none() {
+            return Ok(Here::Nothing);
+        }
         let Some(metadata) = self.metadata()? else {
             return Ok(Here::Nothing);
         };
@@ -61,10 +74,8 @@ impl Fetch<'_> {
                 Some(modified) if self.is_as_required(&metadata)? => Here::Dated(modified),
                 _ => Here::Nothing,
             }),
+            Overwrite::Always if !metadata.is_file() => Ok(Here::Nothing),
             // A checksum tells that it is the file, and costs less than a download.
-            Overwrite::Always if !settings.resume && self.sum.is_none() || !metadata.is_file() => {
-                Ok(Here::Nothing)
-            }
             Overwrite::Always => Ok(
                 match (self.is_as_required(&metadata)?, modified(&metadata)) {
                     (true, _) if self.sum.is_some() => Here::AsWanted,
@@ -132,6 +143,7 @@ impl Fetch<'_> {
         match self.require(metadata) {
             Ok(()) => Ok(true),
             Err(kind @ (DownloadErrorKind::Cancelled | DownloadErrorKind::Timeout(_))) => Err(kind),
+            Err(kind) if is_for_want_of_descriptors(&kind) => Err(kind),
             Err(_) => Ok(false),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
 use crate::download::net::resolve::LookUpFailed;
+use crate::download::net::shortage::is_shortage;
 use crate::download::net::transport::Fault;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -36,6 +37,25 @@ pub(crate) enum Again {
     Anew,
     /// At once, as a whole: the server does not honour ranges.
     InOneStream,
+}
+
+impl Failure {
+    /// Whether a file descriptor was lacking.
+    pub(crate) fn is_shortage(&self) -> bool {
+        is_for_want_of_descriptors(&self.kind)
+    }
+}
+
+/// Whether a file descriptor was lacking.
+pub(crate) fn is_for_want_of_descriptors(kind: &DownloadErrorKind) -> bool {
+    let cause = match kind {
+        DownloadErrorKind::File { cause, .. } | DownloadErrorKind::LookUp { cause, .. } => {
+            Some(cause)
+        }
+        DownloadErrorKind::Connect(cause) => cause.downcast_ref::<io::Error>(),
+        _ => None,
+    };
+    cause.is_some_and(is_shortage)
 }
 
 impl From<DownloadErrorKind> for Failure {
@@ -103,7 +123,7 @@ fn before_answer_io(error: io::Error) -> Failure {
     if let Some(failed) = inner::<LookUpFailed>(&error) {
         return Kind::LookUp {
             host: failed.host.clone(),
-            cause: io::Error::new(failed.kind, failed.message.clone()),
+            cause: failed.to_error(),
         }
         .into();
     }

@@ -2,7 +2,7 @@
 //! killed runs have left there.
 
 use super::lock;
-use super::resume::{NOTE_SUFFIX, PART_SUFFIX, is_note};
+use super::part::{NOTE_SUFFIX, PART_SUFFIX, is_note};
 use super::save::{Draft, TEMPORARY_PREFIX, failed};
 use crate::download::error::DownloadErrorKind;
 use std::fs;

@@ -1,5 +1,6 @@
 //! Files that one run holds at a time, opened without following links.
 
+use crate::download::net::shortage::is_shortage;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
@@ -14,12 +15,14 @@ pub(crate) enum Found {
     Unavailable,
 }
 
-/// Opens and locks a file that is there. Never waits.
-pub(crate) fn open(path: &Path) -> Found {
+/// Opens and locks a file that is there. Never waits. It is an error only if
+/// nothing can be opened for want of descriptors.
+pub(crate) fn open(path: &Path) -> io::Result<Found> {
     match system::open(path) {
-        Ok(file) => lock(file, path).map_or(Found::Unavailable, Found::File),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
-        Err(_) => Found::Unavailable,
+        Ok(file) => Ok(lock(file, path).map_or(Found::Unavailable, Found::File)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) if is_shortage(&error) => Err(error),
+        Err(_) => Ok(Found::Unavailable),
     }
 }
 
@@ -37,9 +40,9 @@ pub(crate) fn create(path: &Path) -> io::Result<Option<File>> {
 pub(crate) fn create_temporary(path: &Path) -> io::Result<Option<File>> {
     match system::create(path) {
         // Without locks nobody takes it for one that was left over, either.
-        Ok(file) => {
-            Ok((!system::is_locked_by_another(&file) && is_at(&file, path)).then_some(file))
-        }
+        Ok(file) => Ok(
+            (!system::is_locked_by_another(&file) && system::has_name(&file, path)).then_some(file),
+        ),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
         Err(error) => Err(error),
     }
@@ -47,7 +50,7 @@ pub(crate) fn create_temporary(path: &Path) -> io::Result<Option<File>> {
 
 /// Removes a file that is locked for as long as it is of use, if it is not.
 pub(crate) fn remove_unused(path: &Path) {
-    if let Found::File(_unused) = open(path) {
+    if let Ok(Found::File(_unused)) = open(path) {
         // Nobody is to be told of an error: the next run tries again.
         let _ = std::fs::remove_file(path);
     }
@@ -153,6 +156,11 @@ mod system {
         flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
     }
 
+    /// Whether a file that nobody renames still has the name it was created with.
+    pub(super) fn has_name(file: &File, _path: &Path) -> bool {
+        file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
+    }
+
     pub(super) fn is_at(file: &File, path: &Path) -> bool {
         let (Ok(open), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
             return false;
@@ -211,6 +219,10 @@ mod system {
 
     pub(super) fn is_locked_by_another(_file: &File) -> bool {
         false
+    }
+
+    pub(super) fn has_name(file: &File, path: &Path) -> bool {
+        is_at(file, path)
     }
 
     pub(super) fn is_at(_file: &File, path: &Path) -> bool {

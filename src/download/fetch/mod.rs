@@ -9,7 +9,12 @@ mod ranges;
 pub(crate) mod save;
 
 mod cookies;
-pub(crate) mod resume;
+mod descriptors;
+mod validator;
+
+mod resume;
+
+pub(crate) mod part;
 
 pub(crate) mod folder;
 pub(crate) mod shared;
@@ -21,6 +26,10 @@ mod ask;
 
 mod segments;
 
-// One machine: existing, attempt.
-pub(crate) mod attempt;
+pub(crate) mod job;
+
 pub(crate) mod existing;
+
+mod saving;
+
+mod attempt;

@@ -1,14 +1,16 @@
 //! The agent: ureq with the connections, the names and the settings of ours.
 
 use super::connect::TcpConnector;
+use super::pooled::IdleConnections;
 use super::resolve::CachingResolver;
 use super::route::RouteConnector;
 use crate::download::error::DownloaderBuildError;
 use crate::download::settings::{Proxy, Settings, finite};
+use std::sync::Arc;
 use ureq::http::Uri;
 
 /// Large enough for a large body to come in few system calls: with a quarter of it, a
-/// download takes a third longer. Pages that no answer fills take no memory.
+/// download takes a third longer.
 const INPUT_BUFFER: usize = 256 * 1024;
 /// Large enough for what is handed on of the header of any answer that is
 /// accepted.
@@ -16,10 +18,12 @@ const MAX_HEADER: usize = 128 * 1024;
 /// Large enough for a request.
 const OUTPUT_BUFFER: usize = 16 * 1024;
 
-/// Builds the agent of a downloader, which finds hosts by that resolver.
+/// Builds the agent of a downloader, which finds hosts by that resolver and keeps its
+/// idle connections there.
 pub(crate) fn build_agent(
     settings: &Settings,
     resolver: CachingResolver,
+    idle: Arc<IdleConnections>,
 ) -> Result<ureq::Agent, DownloaderBuildError> {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -31,8 +35,8 @@ pub(crate) fn build_agent(
         .input_buffer_size(INPUT_BUFFER)
         .output_buffer_size(OUTPUT_BUFFER)
         .max_response_header_size(MAX_HEADER)
-        .max_idle_connections(settings.max_in_flight.max(settings.segments))
-        .max_idle_connections_per_host(settings.max_in_flight.max(settings.segments))
+        // Idle ones are kept by the connector.
+        .max_idle_connections(0)
         .timeout_resolve(finite(settings.connect_timeout))
         .timeout_connect(finite(settings.connect_timeout))
         .timeout_send_request(finite(settings.read_timeout))
@@ -44,7 +48,7 @@ pub(crate) fn build_agent(
     let config = config.build();
 
     let tcp = TcpConnector::new(settings.token.clone());
-    let connector = RouteConnector::new(tcp, settings.user_agent.clone());
+    let connector = RouteConnector::new(tcp, idle, settings.user_agent.clone());
     Ok(ureq::Agent::with_parts(config, connector, resolver))
 }
 

@@ -21,17 +21,6 @@ use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 /// connection can be used again.
 const UNWANTED: Duration = Duration::from_secs(1);
 
-/// Between which requests a connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lease {
-    /// In use, and the server has answered, or it is the first use.
-    First,
-    /// In the pool.
-    Returned,
-    /// Taken from the pool; the server has not said anything since.
-    Again,
-}
-
 /// What comes next.
 #[derive(Debug)]
 enum Next {
@@ -55,7 +44,9 @@ pub(crate) struct AnswerTransport {
     ready: Ready,
     /// When the body is to have come, where nobody wants it.
     unwanted_until: Option<Instant>,
-    lease: Lease,
+    /// Whether it was idle before this request, and the server has not said anything
+    /// since.
+    is_used_again: bool,
 }
 
 impl AnswerTransport {
@@ -66,18 +57,31 @@ impl AnswerTransport {
             next: Next::Body,
             ready: Ready::default(),
             unwanted_until: None,
-            lease: Lease::First,
+            is_used_again: false,
         }
+    }
+
+    /// Prepares an idle connection for another request; returns whether it can have
+    /// one. It cannot if anything has come since the last answer, from the server or
+    /// out of TLS, which might be taken for the next one.
+    pub(crate) fn begin_again(&mut self) -> bool {
+        self.is_used_again = true;
+        let is_quiet = self.ready.is_empty() && self.inner.buffers().input().is_empty();
+        is_quiet
+            && match self.inner.await_input(LOOK) {
+                Err(ureq::Error::Io(error)) => matches!(Fault::of(&error), Some(Fault::Quiet)),
+                _ => false,
+            }
     }
 
     /// Reads what there is, once there is something.
     fn read_more(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let is_silent = matches!(&self.next, Next::Head(head) if head.is_empty());
         let outcome = self.inner.await_input(timeout);
-        let is_stale = self.lease == Lease::Again && is_silent;
+        let is_stale = self.is_used_again && is_silent;
         match outcome {
             Ok(true) => {
-                self.lease = Lease::First;
+                self.is_used_again = false;
                 Ok(true)
             }
             Ok(false) if is_stale => {
@@ -207,7 +211,7 @@ impl Transport for AnswerTransport {
             }
             _ => self.inner.transmit_output(amount, timeout),
         };
-        let is_stale = self.lease == Lease::Again;
+        let is_stale = self.is_used_again;
         outcome.map_err(|error| fault(error, is_stale))
     }
 
@@ -228,21 +232,9 @@ impl Transport for AnswerTransport {
         }
     }
 
-    /// ureq asks when it puts a connection into its pool and when it takes it
-    /// out. Looking at the connection the second time is enough, and catches what
-    /// came in between: also what TLS has decrypted already.
+    /// Whether it is open is found when it [begins again](Self::begin_again).
     fn is_open(&mut self) -> bool {
-        if self.lease != Lease::Returned {
-            self.lease = Lease::Returned;
-            return true;
-        }
-        self.lease = Lease::Again;
-        let is_quiet = self.ready.is_empty() && self.inner.buffers().input().is_empty();
-        is_quiet
-            && match self.inner.await_input(LOOK) {
-                Err(ureq::Error::Io(error)) => matches!(Fault::of(&error), Some(Fault::Quiet)),
-                _ => false,
-            }
+        true
     }
 
     fn is_tls(&self) -> bool {
@@ -255,7 +247,7 @@ impl fmt::Debug for AnswerTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnswerTransport")
             .field("inner", &self.inner)
-            .field("lease", &self.lease)
+            .field("is_used_again", &self.is_used_again)
             .finish_non_exhaustive()
     }
 }

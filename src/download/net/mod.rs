@@ -1,6 +1,8 @@
 //! The way to a server: its URL, the name of its host, the connection.
 
+pub(crate) mod idle;
 pub(crate) mod location;
+pub(crate) mod shortage;
 pub(crate) mod stop;
 pub(crate) mod transport;
 
@@ -11,6 +13,8 @@ mod ready;
 
 mod answer;
 mod connect;
+
+pub(crate) mod pooled;
 
 mod proxy;
 pub(crate) mod resolve;

@@ -9,10 +9,12 @@
 //! those who wait for it. There are [`MAX_THREADS`] of them at a time at most;
 //! further hosts wait for their turn, and lose it once nobody waits for them.
 
+use super::shortage::is_shortage;
 use super::transport::{Fault, deadline_of};
 use crate::sync::{Condvar, Mutex};
 use crate::task::CancelToken;
 use crate::unwind;
+use socket2::{Domain, Socket, Type};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
@@ -38,11 +40,17 @@ const MAX_ADDRESSES: usize = 16;
 /// A look-up that failed; it travels through ureq as the inner error of an
 /// `io::Error`.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
+#[error("{cause}")]
 pub(crate) struct LookUpFailed {
     pub(crate) host: String,
-    pub(crate) kind: io::ErrorKind,
-    pub(crate) message: String,
+    cause: Arc<io::Error>,
+}
+
+impl LookUpFailed {
+    /// What the operating system has said.
+    pub(crate) fn to_error(&self) -> io::Error {
+        copy_of(&self.cause)
+    }
 }
 
 /// What a look-up came to.
@@ -101,7 +109,9 @@ impl CachingResolver {
     /// Asks the operating system.
     pub(crate) fn new(ttl: Duration, token: CancelToken) -> Self {
         Self::with_look_up(ttl, token, |host| {
-            let found = (host, 0).to_socket_addrs()?;
+            let found = (host, 0)
+                .to_socket_addrs()
+                .map_err(|error| shortage().unwrap_or(error))?;
             Ok(found.map(|address| address.ip()).collect())
         })
     }
@@ -171,6 +181,13 @@ impl CachingResolver {
     }
 }
 
+/// Returns an error if no descriptor is left, which the operating system's look-up
+/// reports as a host that is unknown.
+fn shortage() -> Option<io::Error> {
+    let tried = Socket::new(Domain::IPV4, Type::DGRAM, None);
+    tried.err().filter(is_shortage)
+}
+
 /// Has the host looked up on another thread: the operating system may take
 /// longer than anybody wants to wait.
 fn ask(shared: &Arc<Shared>, state: &mut State, host: &str) -> Arc<Pending> {
@@ -201,7 +218,10 @@ fn ask(shared: &Arc<Shared>, state: &mut State, host: &str) -> Arc<Pending> {
 
 /// An error of the same kind and message.
 fn copy_of(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 /// Looks up what waits for its turn, until nothing does.
@@ -254,12 +274,17 @@ fn settle(
     let (answer, ttl) = match found {
         Ok(addresses) => (Ok(addresses.into()), shared.ttl),
         Err(error) => {
+            // There may be a descriptor in a moment.
+            let ttl = if is_shortage(&error) {
+                Duration::ZERO
+            } else {
+                FAILURE_TTL
+            };
             let failed = LookUpFailed {
                 host: host.clone(),
-                kind: error.kind(),
-                message: error.to_string(),
+                cause: Arc::new(error),
             };
-            (Err(failed), FAILURE_TTL)
+            (Err(failed), ttl)
         }
     };
     *pending.answer.lock() = Some(Answer::clone(&answer));

@@ -3,27 +3,40 @@
 
 use super::answer::AnswerTransport;
 use super::connect::TcpConnector;
+use super::pooled::{IdleConnections, PooledTransport, origin_of};
 use super::proxy;
+use super::shortage::is_shortage;
 use super::transport::{deadline_of, left_until};
+use std::fmt;
+use std::sync::Arc;
 use ureq::Proxy;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
 
-/// Opens the connections of one downloader.
-#[derive(Debug)]
+/// Opens the connections of one downloader, or takes idle ones.
 pub(crate) struct RouteConnector {
     tcp: TcpConnector,
+    idle: Arc<IdleConnections>,
     #[cfg(feature = "rustls")]
     tls: ureq::unversioned::transport::RustlsConnector,
     user_agent: String,
 }
 
 impl RouteConnector {
-    pub(crate) fn new(tcp: TcpConnector, user_agent: String) -> Self {
+    pub(crate) fn new(tcp: TcpConnector, idle: Arc<IdleConnections>, user_agent: String) -> Self {
         Self {
             tcp,
+            idle,
             #[cfg(feature = "rustls")]
             tls: ureq::unversioned::transport::RustlsConnector::default(),
             user_agent,
+        }
+    }
+
+    fn open(&self, details: &ConnectionDetails<'_>) -> Result<AnswerTransport, ureq::Error> {
+        let proxy = details.config.proxy();
+        match proxy.filter(|proxy| !proxy.is_no_proxy(details.uri)) {
+            Some(proxy) => self.connect_through(proxy, details),
+            None => Ok(AnswerTransport::new(self.connect_directly(details)?, None)),
         }
     }
 
@@ -103,18 +116,32 @@ impl RouteConnector {
 }
 
 impl Connector for RouteConnector {
-    type Out = AnswerTransport;
+    type Out = PooledTransport;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         _chained: Option<()>,
-    ) -> Result<Option<AnswerTransport>, ureq::Error> {
-        let proxy = details.config.proxy();
-        let transport = match proxy.filter(|proxy| !proxy.is_no_proxy(details.uri)) {
-            Some(proxy) => self.connect_through(proxy, details)?,
-            None => AnswerTransport::new(self.connect_directly(details)?, None),
-        };
-        Ok(Some(transport))
+    ) -> Result<Option<PooledTransport>, ureq::Error> {
+        let origin = origin_of(details.uri);
+        if let Some(transport) = PooledTransport::take(&origin, &self.idle) {
+            return Ok(Some(transport));
+        }
+        loop {
+            match self.open(details) {
+                // An idle connection gives way.
+                Err(ureq::Error::Io(error)) if is_shortage(&error) && self.idle.close_oldest() => {}
+                opened => {
+                    let transport = PooledTransport::new(opened?, origin, &self.idle);
+                    return Ok(Some(transport));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RouteConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteConnector").finish_non_exhaustive()
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
 use crate::download::fetch::pauses::Pauses;
-use crate::download::fetch::resume::Validator;
 use crate::download::fetch::shared::Shared;
+use crate::download::fetch::validator::Validator;
 use crate::download::net::location::Location;
 use std::time::Instant;
 
