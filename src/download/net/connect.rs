@@ -5,6 +5,7 @@
 //! TCP, TLS or a proxy's handshake, a header, a body. They also know what ureq
 //! does not say: whether a body ended or was reset.
 
+use super::buffers::ConnectionBuffers;
 use super::stop;
 use super::transport::{Fault, TcpTransport, deadline_of, slice_until};
 use crate::task::CancelToken;
@@ -14,7 +15,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::config::Config;
-use ureq::unversioned::transport::{LazyBuffers, NextTimeout};
+use ureq::unversioned::transport::NextTimeout;
 
 /// Opens TCP connections.
 #[derive(Debug)]
@@ -37,7 +38,8 @@ impl TcpConnector {
             return Err(Fault::Cancelled.into_error());
         }
         let stream = self.connect_any(addresses, timeout)?;
-        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        let buffers =
+            ConnectionBuffers::new(config.input_buffer_size(), config.output_buffer_size());
         Ok(TcpTransport::new(stream, buffers, self.token.clone()))
     }
 

@@ -7,6 +7,7 @@
 //! a body whose end is misjudged becomes a wrong file.
 
 use super::transport::Fault;
+use std::io::BufRead;
 
 /// Under which name `Content-Encoding` is handed on.
 pub(crate) const CONTENT_ENCODING: &str = "as-completed-content-encoding";
@@ -42,11 +43,14 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// What has been read of an answer's header.
+/// How each answer begins.
+const BEGINNING: &[u8] = b"HTTP/1.";
+
+/// What has been read of an answer's header that did not come as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     received: Vec<u8>,
-    /// Up to where there is no end of the header.
+    /// Where the first line begins that has not come to its end.
     searched: usize,
 }
 
@@ -69,11 +73,18 @@ impl Head {
     /// `103 Early Hints` are passed over.
     pub(crate) fn take(&mut self, input: &[u8]) -> Result<(usize, Option<Answered>), ureq::Error> {
         let before = self.received.len();
-        self.received.extend_from_slice(input);
-        if self.received.iter().zip(b"HTTP/1.").any(|(a, b)| a != b) {
-            return Err(malformed("no status line"));
+        if before == 0 {
+            // Nearly all come as a whole, and need not be copied.
+            check_beginning(input)?;
+            let mut searched = 0;
+            if let Some(end) = find_end(input, &mut searched) {
+                return Self::finish(&input[..end], end);
+            }
+            self.searched = searched;
         }
-        let Some(end) = self.find_end() else {
+        self.received.extend_from_slice(input);
+        check_beginning(&self.received)?;
+        let Some(end) = find_end(&self.received, &mut self.searched) else {
             if self.received.len() > MAX_LENGTH {
                 return Err(ureq::Error::LargeResponseHeader(
                     self.received.len(),
@@ -82,30 +93,45 @@ impl Head {
             }
             return Ok((input.len(), None));
         };
-        let answered = read(&self.received[..end])?;
-        self.received.clear();
-        self.searched = 0;
-        let is_last = answered.code >= 200 || answered.code == 101;
-        Ok((end - before, is_last.then_some(answered)))
+        let received = std::mem::take(self).received;
+        Self::finish(&received[..end], end - before)
     }
 
-    /// Finds the empty line.
-    fn find_end(&mut self) -> Option<usize> {
-        let from = self.searched;
-        for (index, _) in (from..)
-            .zip(&self.received[from..])
-            .filter(|(_, byte)| **byte == b'\n')
-        {
-            match &self.received[index + 1..] {
-                [b'\n', ..] => return Some(index + 2),
-                [b'\r', b'\n', ..] => return Some(index + 3),
-                _ => {}
-            }
-        }
-        // The last bytes may be the beginning of the end.
-        self.searched = self.received.len().saturating_sub(3);
-        None
+    fn finish(header: &[u8], taken: usize) -> Result<(usize, Option<Answered>), ureq::Error> {
+        let answered = read(header)?;
+        let is_last = answered.code >= 200 || answered.code == 101;
+        Ok((taken, is_last.then_some(answered)))
     }
+}
+
+fn check_beginning(received: &[u8]) -> Result<(), ureq::Error> {
+    let length = received.len().min(BEGINNING.len());
+    if received[..length] == BEGINNING[..length] {
+        Ok(())
+    } else {
+        Err(malformed("no status line"))
+    }
+}
+
+/// Finds the end of the empty line, from a line on, which becomes the next to be
+/// searched.
+fn find_end(received: &[u8], searched: &mut usize) -> Option<usize> {
+    while let Some((line, length)) = next_line(&received[*searched..]) {
+        *searched += length;
+        if line.is_empty() {
+            return Some(*searched);
+        }
+    }
+    None
+}
+
+/// Returns the first line, if it has come to its end, and its length with that.
+fn next_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let mut rest = bytes;
+    // Searches many bytes at a time.
+    let length = rest.skip_until(b'\n').ok()?;
+    let line = bytes[..length].strip_suffix(b"\n")?;
+    Some((line.strip_suffix(b"\r").unwrap_or(line), length))
 }
 
 fn malformed(why: &'static str) -> ureq::Error {
@@ -114,9 +140,12 @@ fn malformed(why: &'static str) -> ureq::Error {
 
 /// Reads a whole header.
 fn read(received: &[u8]) -> Result<Answered, ureq::Error> {
-    let mut lines = received
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut rest = received;
+    let mut lines = std::iter::from_fn(|| {
+        let (line, length) = next_line(rest)?;
+        rest = &rest[length..];
+        Some(line)
+    });
     let (minor, code) = read_status(lines.next().unwrap_or_default())
         .ok_or_else(|| malformed("status line cannot be read"))?;
     let mut rewriting = Rewriting::new(minor, code);
@@ -125,13 +154,8 @@ fn read(received: &[u8]) -> Result<Answered, ureq::Error> {
             rewriting.go_on(line.trim_ascii())?;
             continue;
         }
-        let colon = line.iter().position(|byte| *byte == b':');
-        let (name, value) =
-            line.split_at(colon.ok_or_else(|| malformed("header without a colon"))?);
-        if name.is_empty() || !name.iter().copied().all(is_of_a_name) {
-            return Err(malformed("header with an invalid name"));
-        }
-        rewriting.field(name, value[1..].trim_ascii());
+        let (name, value) = split_at_colon(line)?;
+        rewriting.field(name, value.trim_ascii());
     }
     let has_no_body = code < 200 || code == 204 || code == 304;
     let is_chunked = match rewriting.codings {
@@ -167,8 +191,38 @@ fn read_status(line: &[u8]) -> Option<(u8, u16)> {
     (code >= 100 && matches!(reason, [] | [b' ', ..])).then_some((minor, code))
 }
 
+/// Splits a line into a name and what follows the colon.
+fn split_at_colon(line: &[u8]) -> Result<(&[u8], &[u8]), ureq::Error> {
+    let mut length = 0;
+    while length < line.len() && is_of_a_name(line[length]) {
+        length += 1;
+    }
+    match (length, &line[length..]) {
+        (1.., [b':', value @ ..]) => Ok((&line[..length], value)),
+        (_, []) => Err(malformed("header without a colon")),
+        _ => Err(malformed("header with an invalid name")),
+    }
+}
+
 fn is_of_a_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 /// Which transfer codings a body has.

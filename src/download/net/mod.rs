@@ -1,5 +1,6 @@
 //! The way to a server: its URL, the name of its host, the connection.
 
+mod buffers;
 pub(crate) mod idle;
 pub(crate) mod location;
 pub(crate) mod shortage;

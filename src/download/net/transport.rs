@@ -1,5 +1,6 @@
 //! TCP for ureq that waits in short slices, and says how it failed.
 
+use super::buffers::ConnectionBuffers;
 use super::stop;
 use crate::task::CancelToken;
 use std::fmt;
@@ -7,7 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use ureq::Timeout;
-use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport, time};
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport, time};
 
 /// How long a socket waits before it looks at the token again.
 const SLICE: Duration = Duration::from_millis(250);
@@ -71,7 +72,7 @@ impl Fault {
 /// A TCP connection.
 pub(crate) struct TcpTransport {
     stream: TcpStream,
-    buffers: LazyBuffers,
+    buffers: ConnectionBuffers,
     token: CancelToken,
     /// The timeouts that are set on the socket: setting them is a system call.
     read_slice: Option<Duration>,
@@ -79,7 +80,7 @@ pub(crate) struct TcpTransport {
 }
 
 impl TcpTransport {
-    pub(crate) fn new(stream: TcpStream, buffers: LazyBuffers, token: CancelToken) -> Self {
+    pub(crate) fn new(stream: TcpStream, buffers: ConnectionBuffers, token: CancelToken) -> Self {
         Self {
             stream,
             buffers,
@@ -91,10 +92,7 @@ impl TcpTransport {
 
     /// Reads what is there already.
     fn look(&mut self) -> Result<bool, ureq::Error> {
-        self.stream.set_nonblocking(true)?;
-        let looked = self.stream.read(self.buffers.input_append_buf());
-        self.stream.set_nonblocking(false)?;
-        match looked {
+        match system::read_at_once(&self.stream, self.buffers.input_append_buf()) {
             Ok(received) => {
                 self.buffers.input_appended(received);
                 Ok(received > 0)
@@ -272,4 +270,30 @@ fn is_interruption(error: &io::Error) -> bool {
 /// A timeout of a socket is the one on Unix and the other on Windows.
 fn is_end_of_slice(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// Reads without waiting, in one system call where there is one for that.
+#[cfg(unix)]
+mod system {
+    use rustix::net::{RecvFlags, recv};
+    use std::io;
+    use std::net::TcpStream;
+
+    pub(super) fn read_at_once(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        let (received, _) = recv(stream, buffer, RecvFlags::DONTWAIT)?;
+        Ok(received)
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::io::{self, Read};
+    use std::net::TcpStream;
+
+    pub(super) fn read_at_once(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        stream.set_nonblocking(true)?;
+        let read = stream.read(buffer);
+        stream.set_nonblocking(false)?;
+        read
+    }
 }

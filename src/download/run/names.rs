@@ -1,7 +1,7 @@
 //! File names: which may be written, and which are the same to some system.
 
 use crate::download::error::{DownloadErrorKind, NameError};
-use crate::download::fetch::resume::{NOTE_SUFFIX, PART_SUFFIX};
+use crate::download::fetch::part::{NOTE_SUFFIX, PART_SUFFIX};
 use crate::download::fetch::save::TEMPORARY_PREFIX;
 use crate::download::settings::Settings;
 use std::collections::HashSet;
@@ -102,6 +102,9 @@ fn is_device(name: &str) -> bool {
 /// Names that differ only in how accents are encoded (NFC and NFD) stay different,
 /// though macOS takes them for one: telling them apart takes the tables of Unicode.
 fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
     name.chars()
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase)
