@@ -173,7 +173,7 @@ fn server_that_ignores_ranges_and_hangs_up_is_asked_for_one_stream() {
             theirs.len()
         ));
         exchange.send(&theirs[..MB]);
-        let waited = all.wait_timeout_while(count.lock().unwrap(), LONG, |count| *count < 3);
+        let waited = all.wait_timeout_while(count.lock().unwrap(), LONG, |count| *count == 0);
         assert!(!waited.unwrap().1.timed_out());
         Then::Close
     });
@@ -193,6 +193,7 @@ fn ranges_that_do_not_fit_are_not_used() {
             };
             let total = theirs.len();
             let (start, end) = match lie {
+                "elsewhere" if start == 0 => (1, end),
                 "elsewhere" => (start - 1, end - 1),
                 "longer" => (start, total),
                 _ => (start, end),
@@ -208,6 +209,9 @@ fn ranges_that_do_not_fit_are_not_used() {
                     end - 1
                 ),
             };
+            if lie == "encoded" {
+                return exchange.answer("206 Partial Content", &headers, &vec![0; end - start]);
+            }
             exchange.answer("206 Partial Content", &headers, &theirs[start..end])
         });
         let report = download_one(&segmented(&folder, 4).build().unwrap(), server.url("/"));
@@ -542,22 +546,28 @@ fn segments_that_drip_are_too_slow_together() {
 }
 
 /// No more connections than the host may have, those of other jobs included.
+#[cfg(unix)]
 #[test]
 fn segments_keep_to_the_limit_of_the_host() {
     let (folder, whole) = (Folder::new(), body(2 * MB));
     let theirs = Arc::clone(&whole);
-    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let lines = Mutex::new(Vec::new());
+    let most = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&most);
     let server = Server::start(move |exchange| {
-        let others = now.fetch_add(1, Ordering::SeqCst);
-        seen.fetch_max(others + 1, Ordering::SeqCst);
+        {
+            let mut lines = lines.lock().unwrap();
+            lines.push((exchange.number, exchange.line()));
+            // Not those that the client has given up, on which an answer is being sent.
+            let open = lines.iter().filter(|(_, line)| line.is_open()).count();
+            seen.fetch_max(open, Ordering::SeqCst);
+        }
         let (head, (start, end)) = head(exchange, &theirs, HEADERS);
-        // A connection that is given up is seen as such in the next chunk.
-        let _ = exchange.send(head)
-            && theirs[start..end]
-                .chunks(64 * 1024)
-                .all(|chunk| exchange.send(chunk));
-        now.fetch_sub(1, Ordering::SeqCst);
+        // Time for more to come than may.
+        let _ = exchange.pause(SHORT / 10);
+        let _ = exchange.send(head) && exchange.send(&theirs[start..end]);
+        let mut lines = lines.lock().unwrap();
+        lines.retain(|(number, _)| *number != exchange.number);
         Then::Close
     });
     let downloader = segmented(&folder, 8)
@@ -565,8 +575,8 @@ fn segments_keep_to_the_limit_of_the_host() {
         .build()
         .unwrap();
     assert_saved(&folder, &download_one(&downloader, server.url("/")), &whole);
-    // Two, and those that the client has given up while the server is still sending.
-    assert!(most.load(Ordering::SeqCst) <= 4, "{most:?}");
+    assert!(most.load(Ordering::SeqCst) <= 2, "{most:?}");
+    assert!(server.requests() > 1);
 }
 
 #[test]
@@ -639,10 +649,19 @@ fn child_downloads_until_it_is_killed() {
     assert_ok(&download_one(&downloader, url));
 }
 
+/// Whether the note of the part has a range.
+#[cfg(unix)]
+fn has_ranges(folder: &Folder) -> bool {
+    let note = std::fs::read_to_string(folder.file("file.part.from"));
+    // URL, validator, total and the end.
+    note.is_ok_and(|note| note.lines().count() > 5)
+}
+
 /// Kills a process at random points of a download, three times, and goes on.
 #[cfg(unix)]
 fn kill_and_resume(rounds: u64) {
-    use std::process::{Command, Stdio};
+    use super::child::ignored_test;
+    use std::process::Stdio;
     use std::sync::mpsc;
 
     let whole = body(6 * MB);
@@ -669,14 +688,9 @@ fn kill_and_resume(rounds: u64) {
             }
             Then::KeepOpen
         });
-        for _ in 0..3 {
+        for attempt in 0..3 {
             until_kill.store(random.u64(1..4 * MB as u64), Ordering::SeqCst);
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "--ignored",
-                    "segments::child_downloads_until_it_is_killed",
-                ])
+            let mut child = ignored_test("segments::child_downloads_until_it_is_killed")
                 .env("KILLED_URL", server.url("/"))
                 .env("KILLED_FOLDER", folder.path())
                 .stdout(Stdio::null())
@@ -688,17 +702,28 @@ fn kill_and_resume(rounds: u64) {
                     break;
                 }
             }
+            // Once there is something to go on with, however slow the machine.
+            while attempt == 0 && !has_ranges(&folder) && child.try_wait().unwrap().is_none() {
+                std::thread::yield_now();
+            }
             let _ = child.kill();
             child.wait().unwrap();
+            if folder.file("file").exists() {
+                break;
+            }
         }
         until_kill.store(0, Ordering::SeqCst);
+        let was_killed = !folder.file("file").exists();
         let report = download_one(
             &segmented(&folder, 4).resume(true).build().unwrap(),
             server.url("/"),
         );
         assert_ok(&report);
         assert!(folder.read("file") == *whole, "other bytes, round {round}");
-        resumed += u64::from(report.bytes() < whole.len() as u64);
+        if was_killed {
+            assert!(report.bytes() < whole.len() as u64, "round {round}");
+            resumed += 1;
+        }
         let left: Vec<_> = folder
             .names()
             .into_iter()
@@ -706,7 +731,7 @@ fn kill_and_resume(rounds: u64) {
             .collect();
         assert_eq!(left, ["file"], "round {round}");
     }
-    assert!(resumed * 2 > rounds, "resumed {resumed} of {rounds}");
+    assert!(resumed > 0);
 }
 
 #[cfg(unix)]

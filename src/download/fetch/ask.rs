@@ -7,11 +7,13 @@ use super::resume::Offer;
 use super::shared::Shared;
 use super::validator::Validator;
 use crate::download::error::{DownloadErrorKind, RedirectError, TimeoutKind};
+use crate::download::net::head;
 use crate::download::net::location::Location;
 use crate::download::net::private;
 use crate::download::retry::parse_retry_after;
 use crate::download::settings::finite;
 use crate::download::text::Plain;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime};
 use ureq::http::header::{
@@ -174,6 +176,14 @@ pub(crate) fn refusal(answer: &Answer) -> Failure {
         }
         .into()
     }
+}
+
+/// How the body is encoded, if it is.
+pub(crate) fn encoding(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let value = headers.get(head::CONTENT_ENCODING)?;
+    let encoding = String::from_utf8_lossy(value.as_bytes());
+    let is_encoded = !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity");
+    is_encoded.then_some(encoding)
 }
 
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -1,6 +1,6 @@
 //! How an answer becomes the file: at once, as a part, or in segments.
 
-use super::ask::text;
+use super::ask::{encoding, text};
 use super::body::{self, Progress, Received, Sink};
 use super::existing::modified_there;
 use super::failure::{Again, Failure};
@@ -11,8 +11,8 @@ use super::save::{self, Committed, Draft};
 use super::segments::{Large, NoteWritten};
 use super::validator::Validator;
 use crate::download::error::DownloadErrorKind;
-use crate::download::net::head;
 use crate::download::sum::{Hasher, Sum};
+use std::borrow::Cow;
 use std::time::SystemTime;
 use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderMap, Response};
@@ -40,13 +40,9 @@ impl Fetch<'_> {
         headers: &HeaderMap,
         total: Option<u64>,
     ) -> Result<(), DownloadErrorKind> {
-        let encoding = headers
-            .get(head::CONTENT_ENCODING)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
-        if let Some(encoding) = encoding {
-            let is_encoded = !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity");
+        if let Some(encoding) = encoding(headers) {
             let policy = self.shared.settings.content_encoding;
-            if is_encoded && !policy.saves(&self.wanted.file_name) {
+            if !policy.saves(&self.wanted.file_name) {
                 return Err(DownloadErrorKind::ContentEncoding(encoding.into_owned()));
             }
         }
@@ -208,6 +204,7 @@ impl Fetch<'_> {
             deadline: self.deadline,
             pauses: self.pauses,
             validator: &validator,
+            encoding: encoding(answer.headers()).map(Cow::into_owned),
             total,
             connections: self.shared.settings.segments,
         };

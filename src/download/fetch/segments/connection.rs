@@ -3,7 +3,7 @@
 use super::board::Board;
 use super::large::Large;
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
-use crate::download::fetch::ask::{Answer, Condition, ask, refusal, text};
+use crate::download::fetch::ask::{Answer, Condition, ask, encoding, refusal};
 use crate::download::fetch::body;
 use crate::download::fetch::failure::{Again, Failure, within_body};
 use crate::download::fetch::hosts::Slot;
@@ -15,7 +15,6 @@ use std::io::Read;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 use ureq::Body;
-use ureq::http::header::CONTENT_ENCODING;
 
 /// How many kept connections may turn out to be closed, one after the other.
 const MAX_STALE: u32 = 64;
@@ -309,12 +308,11 @@ impl<'a> Connection<'a> {
             200 | 412 | 416 => return Err(DownloadErrorKind::Changed.into()),
             _ => return Err(refusal(answer).into()),
         }
-        let is_encoded = text(headers, &CONTENT_ENCODING)
-            .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
+        let is_alike = encoding(headers).as_deref() == self.large.encoding.as_deref();
         let Some(ContentRange {
             range: Some((start, end)),
             total,
-        }) = ContentRange::of(headers).filter(|_| !is_encoded)
+        }) = ContentRange::of(headers).filter(|_| is_alike)
         else {
             return Err(Break::NoRanges);
         };

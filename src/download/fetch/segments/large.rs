@@ -14,6 +14,8 @@ pub(crate) struct Large<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) pauses: &'a Pauses,
     pub(crate) validator: &'a Validator,
+    /// How the first answer was encoded, if it was.
+    pub(crate) encoding: Option<String>,
     pub(crate) total: u64,
     pub(crate) connections: usize,
 }
