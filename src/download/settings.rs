@@ -38,7 +38,8 @@ pub enum Durability {
     /// if it exists.
     File,
     /// The content and the folder's entry: after a crash of the machine, the file
-    /// exists and is complete.
+    /// exists and is complete. A job whose folder cannot be synced fails with "cannot
+    /// sync the folder of", although its file is in place and complete.
     FileAndDirectory,
 }
 

@@ -234,6 +234,74 @@ fn files_are_whole_at_every_durability() {
     }
 }
 
+/// Makes the folders of a process unable to be synced.
+#[cfg(target_os = "linux")]
+const NO_SYNC_OF_FOLDERS: &str = r"
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int fsync(int descriptor) {
+    struct stat found;
+    if (fstat(descriptor, &found) == 0 && S_ISDIR(found.st_mode)) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_fsync, descriptor);
+}
+";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn file_is_in_place_though_its_folder_cannot_be_synced() {
+    use super::child::{assert_passes, ignored_test};
+
+    let folder = Folder::new();
+    let (source, library) = (folder.file("no_sync.c"), folder.file("no_sync.so"));
+    fs::write(&source, NO_SYNC_OF_FOLDERS).unwrap();
+    let compiled = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-D_GNU_SOURCE", "-o"])
+        .args([&library, &source])
+        .status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        eprintln!("there is no compiler for C: nothing was tested");
+        return;
+    }
+    let mut command = ignored_test("files::file_whose_folder_cannot_be_synced");
+    command.env("LD_PRELOAD", &library);
+    assert_passes(command);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "part of another test"]
+fn file_whose_folder_cannot_be_synced() {
+    if std::env::var_os("LD_PRELOAD").is_none() {
+        return;
+    }
+    for resume in [false, true] {
+        for overwrite in [Overwrite::Always, Overwrite::Never] {
+            let folder = Folder::new();
+            let server =
+                Server::start(|exchange| exchange.answer("200 OK", "ETag: \"1\"\r\n", b"flag"));
+            let downloader = builder(&folder)
+                .durability(Durability::FileAndDirectory)
+                .overwrite(overwrite)
+                .resume(resume)
+                .build()
+                .unwrap();
+            let report = download_one(&downloader, server.url("/"));
+            let error = failure(&report).to_string();
+            let file = folder.file("file");
+            let expected = format!("cannot sync the folder of {}: ", file.display());
+            assert!(error.starts_with(&expected), "{error}");
+            assert_eq!(folder.read("file"), b"flag");
+            assert_eq!(folder.names(), ["file"]);
+        }
+    }
+}
+
 /// A small file system of its own, where the machine lets us have one.
 #[cfg(target_os = "linux")]
 struct Disk(std::path::PathBuf);

@@ -175,14 +175,16 @@ impl Draft {
         // Before the file has its name: an error leaves everything as it was.
         let directory = match target.parent() {
             Some(path) if durability == Durability::FileAndDirectory => {
-                Some((open_directory(path).map_err(failed("sync", path))?, path))
+                Some(open_directory(path).map_err(failed("sync", path))?)
             }
             _ => None,
         };
         let committed = self.give_name(target, overwrite)?;
         self.checkpoints = None;
-        if let Some((directory, path)) = directory {
-            directory.sync_all().map_err(failed("sync", path))?;
+        if let Some(directory) = directory {
+            // The file is in place, but may not be there after a crash.
+            let synced = directory.sync_all();
+            synced.map_err(failed("sync the folder of", target))?;
         }
         Ok(committed)
     }
