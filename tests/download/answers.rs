@@ -38,6 +38,11 @@ fn impatient(builder: DownloaderBuilder) -> DownloaderBuilder {
     builder.read_timeout(SHORT)
 }
 
+/// Long enough for a header to come in time, also on a loaded machine.
+fn rather_impatient(builder: DownloaderBuilder) -> DownloaderBuilder {
+    builder.read_timeout(Duration::from_secs(2))
+}
+
 fn as_it_is(builder: DownloaderBuilder) -> DownloaderBuilder {
     builder
 }
@@ -168,7 +173,7 @@ fn chunk_of_no_size_breaks_off() {
 
 #[test]
 fn body_that_stalls_times_out() {
-    let report = fail(impatient, |exchange| {
+    let report = fail(rather_impatient, |exchange| {
         exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
         exchange.stall()
     });
@@ -509,7 +514,7 @@ fn endless_trailers_and_extensions_break_off() {
 #[test]
 fn trailer_and_extension_that_drip_time_out() {
     for beginning in ["0\r\nX-Trailer: ", "4;"] {
-        let report = fail(impatient, move |exchange| {
+        let report = fail(rather_impatient, move |exchange| {
             exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
             exchange.send(beginning);
             while exchange.pause(SHORT / 20) && exchange.send("x") {}

@@ -4,7 +4,7 @@ use super::server::Server;
 use super::*;
 use as_completed::download::TimeoutKind;
 use socket2::{Domain, Socket, Type};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 /// Listens, but accepts no further connection: its queue is full.
 pub(crate) struct BlackHole {
@@ -42,9 +42,11 @@ impl BlackHole {
 #[test]
 fn refused_connection_is_an_error() {
     let folder = Folder::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // Bound, so that nobody else listens there, and not listening.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
     let downloader = builder(&folder).build().unwrap();
     let report = download_one(&downloader, format!("http://{address}/"));
     assert!(matches!(failure(&report), DownloadErrorKind::Connect(_)));

@@ -64,7 +64,7 @@ impl Nginx {
                access_log off; default_type image/gif;
                client_body_temp_path temporary; proxy_temp_path temporary;
                fastcgi_temp_path temporary; uwsgi_temp_path temporary; scgi_temp_path temporary;
-               limit_req_zone $server_addr zone=seldom:1m rate=20r/s;
+               limit_req_zone $server_addr zone=seldom:1m rate=2r/s;
                server {{ listen 127.0.0.1:{port}; {locations} }}
                server {{ listen 127.0.0.1:{tls_port} ssl; ssl_certificate cert.pem;
                  ssl_certificate_key key.pem; {locations} }}
@@ -208,7 +208,7 @@ fn all_files_arrive_from_an_nginx_that_limits_requests() {
         .budget(10_000)
         .delay(Duration::from_millis(50), Duration::from_millis(200));
     let downloader = builder(&folder).retry(policy).build().unwrap();
-    let jobs = (0..20).map(|n| Job::new(n, nginx.url("/seldom"), n.to_string()));
+    let jobs = (0..6).map(|n| Job::new(n, nginx.url("/seldom"), n.to_string()));
     let report = download(&downloader, jobs);
     assert_ok(&report);
     assert!(report.retries() > 0);

@@ -545,6 +545,19 @@ fn segments_that_drip_are_too_slow_together() {
     server.await_no_connection();
 }
 
+/// Whether the client has not closed a connection.
+#[cfg(unix)]
+fn is_open(stream: &std::net::TcpStream) -> bool {
+    use rustix::io::Errno;
+    use rustix::net::{RecvFlags, recv};
+
+    let mut byte = [0];
+    match recv(stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((_, received)) => received > 0,
+        Err(error) => error == Errno::AGAIN,
+    }
+}
+
 /// No more connections than the host may have, those of other jobs included.
 #[cfg(unix)]
 #[test]
@@ -557,9 +570,9 @@ fn segments_keep_to_the_limit_of_the_host() {
     let server = Server::start(move |exchange| {
         {
             let mut lines = lines.lock().unwrap();
-            lines.push((exchange.number, exchange.line()));
+            lines.push((exchange.number, exchange.stream()));
             // Not those that the client has given up, on which an answer is being sent.
-            let open = lines.iter().filter(|(_, line)| line.is_open()).count();
+            let open = lines.iter().filter(|(_, line)| is_open(line)).count();
             seen.fetch_max(open, Ordering::SeqCst);
         }
         let (head, (start, end)) = head(exchange, &theirs, HEADERS);

@@ -67,33 +67,13 @@ impl Exchange {
     }
 
     /// The connection, for others to look at.
-    #[cfg(unix)]
-    pub(crate) fn line(&self) -> Line {
-        Line(Arc::clone(&self.stream))
+    pub(crate) fn stream(&self) -> Arc<TcpStream> {
+        Arc::clone(&self.stream)
     }
 
     /// Waits a little; false once the test is over.
     pub(crate) fn pause(&self, pause: Duration) -> bool {
         self.over.sleep(pause)
-    }
-}
-
-/// A connection that is being answered on.
-#[cfg(unix)]
-pub(crate) struct Line(Arc<TcpStream>);
-
-#[cfg(unix)]
-impl Line {
-    /// Whether the client has not closed it.
-    pub(crate) fn is_open(&self) -> bool {
-        use rustix::io::Errno;
-        use rustix::net::{RecvFlags, recv};
-
-        let mut byte = [0];
-        match recv(&*self.0, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-            Ok((_, received)) => received > 0,
-            Err(error) => error == Errno::AGAIN,
-        }
     }
 }
 

@@ -192,7 +192,7 @@ fn retries_and_errors_are_seen() {
 #[test]
 fn server_that_never_answers_is_given_up_soon() {
     let server = Server::start(Exchange::stall);
-    let arguments = format!("br -v --timeout 0.3 --base-url {}", server.url(""));
+    let arguments = format!("br -v --timeout 1 --base-url {}", server.url(""));
     let Some(terminal) = flags2(&arguments, (80, 24), "") else {
         return;
     };

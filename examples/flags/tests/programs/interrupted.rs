@@ -58,7 +58,8 @@ fn assert_reported(ended: &Ended, folder: &Folder) -> usize {
 fn half_way_it_reports_what_was_done() {
     for program in [THREADPOOL, SEQUENTIAL] {
         let folder = Folder::new();
-        let slowly = ["-s", "DELAY", "--delay", "0.05", "-a", "-v", "-m", "2"];
+        // Slow enough for the signal to come before the end, on a loaded machine too.
+        let slowly = ["-s", "DELAY", "--delay", "0.5", "-a", "-v", "-m", "2"];
         let (running, mut out) = start(&folder, program, &slowly);
         let mut lines = String::new();
         while !lines.ends_with("OK\n") {

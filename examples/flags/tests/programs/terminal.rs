@@ -38,7 +38,7 @@ fn a_bar_goes_to_its_end_and_what_is_not_found_is_counted() {
 #[test]
 fn ctrl_c_leaves_the_bar_where_it_is_and_reports() {
     let folder = Folder::new();
-    let slowly = "-a -s DELAY --delay 0.05 -m 2";
+    let slowly = "-a -s DELAY --delay 0.5 -m 2";
     let Some(mut command) = in_terminal(&folder, slowly) else {
         return;
     };
