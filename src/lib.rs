@@ -336,11 +336,11 @@ which fails one call, and for calls that must be stopped while they run."
 )]
 #![cfg_attr(
     feature = "tracing",
-    doc = "- `tracing`: [`ThreadPoolBuilder::carry_spans`]."
+    doc = "- `tracing`: [`ThreadPoolBuilder::carry_spans`]; a span for each call that a child process or a worker of a cluster runs."
 )]
 #![cfg_attr(
     not(feature = "tracing"),
-    doc = "- `tracing`: `ThreadPoolBuilder::carry_spans`."
+    doc = "- `tracing`: `ThreadPoolBuilder::carry_spans`; a span for each call that a child process or a worker of a cluster runs."
 )]
 //!
 //! With `default-features = false` only the executors remain.

@@ -346,8 +346,13 @@ impl Api {
             Some(call) => self.names.large_of_call(submitter, call),
             None => self.names.large_of(submitter),
         };
+        self.remove(submitter, &filter).await;
+    }
+
+    /// Removes the messages of these subjects that are kept beside the queue.
+    pub(super) async fn remove(&self, submitter: &str, subjects: &str) {
         let what = format!("STREAM.PURGE.{}", self.names.large_stream(submitter));
         // There is no such stream where nothing was too large.
-        let _ = self.ask(&what, &json!({ "filter": filter })).await;
+        let _ = self.ask(&what, &json!({ "filter": subjects })).await;
     }
 }

@@ -65,6 +65,12 @@ impl ClusterBuilder {
     /// Sets how many workers may die while they have a call; 3 by default, and 1
     /// at least. Then it is given up, with
     /// [`JoinError::WorkersLost`](crate::JoinError::WorkersLost).
+    ///
+    /// The last attempt runs alone: its worker takes nothing else and first ends
+    /// what it runs, for which it waits five [leases](Self::lease) at most. So a
+    /// call that kills its workers is given up, and those beside it are not. With a
+    /// limit of 1 there is no second attempt, and all calls that a dead worker had
+    /// are given up.
     pub fn deliveries(mut self, workers: u32) -> Self {
         self.deliveries = workers.max(1);
         self

@@ -3,10 +3,11 @@
 
 use super::large::Large;
 use crate::error::{CallError, Died, JoinError, Panic, TimedOut};
-use crate::function::{decode, encode};
+use crate::function::{Caller, decode, encode};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -17,12 +18,17 @@ pub(super) struct Call {
     /// Counts the calls of its submitter.
     pub(super) number: u64,
     pub(super) function: String,
+    #[serde(default)]
+    pub(super) version: u32,
     /// How many workers may die with it.
     pub(super) deliveries: u32,
     /// How many have, before this message was made.
     pub(super) lost: u32,
     /// Where the argument is, if it is not the body.
     pub(super) large: Option<Large>,
+    /// The span in which it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) caller: Option<Caller>,
     /// How long it may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) timeout: Option<Duration>,
@@ -77,9 +83,27 @@ pub(super) struct Announcement {
     pub(super) host: String,
     pub(super) pid: u32,
     pub(super) slots: usize,
-    pub(super) functions: Vec<String>,
+    pub(super) functions: Vec<Served>,
     /// What it runs, and for how long.
     pub(super) running: Vec<(String, Duration)>,
+}
+
+/// A function that a worker has.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Served {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) version: u32,
+}
+
+impl fmt::Display for Served {
+    /// Without a version where none was set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.version {
+            0 => f.write_str(&self.name),
+            version => write!(f, "{} v{version}", self.name),
+        }
+    }
 }
 
 /// How a call ended.
@@ -248,9 +272,11 @@ mod tests {
         let call = Call {
             number: u64::MAX,
             function: "square".to_owned(),
+            version: 2,
             deliveries: 3,
             lost: 0,
             large: None,
+            caller: None,
             timeout: None,
             record: None,
         };

@@ -9,6 +9,13 @@
 //! and its handle resolves once. Functions should therefore not mind to run
 //! twice.
 //!
+//! With the feature `tracing`, a worker runs each call in a span `call` with the
+//! fields `function`, `submitter` and `number`; `caller.span` and `caller.id` are the
+//! name and the id of the span in which the call was made. The ids are those of the
+//! submitter's own subscriber, since `tracing` has none that two processes share: put
+//! what else is to cross, such as the id of a trace, into the argument. The events
+//! `started` and `ended` are of the level debug.
+//!
 //! A user of the server needs the right to publish and to subscribe to
 //! `as_completed.<queue>.>` and `_INBOX.>`, and to publish to `$JS.API.>` and
 //! `$JS.ACK.>`.
@@ -31,7 +38,8 @@
 //   announcements          who a worker is and what it runs, as often
 //   large.<submitter>.<call>.<tag>.<place>
 //                          chunks of what is too large for a message; in a stream
-//                          of its own, `as_completed_<queue>_large`
+//                          of its own, `as_completed_<queue>_large`; and the mark
+//                          of a last attempt, with the tag `alone`
 //
 //   record.<submitter>.<call>
 //                          the calls of submitters with a durable name, and then
@@ -56,9 +64,11 @@
 // - The lease of all that a worker holds is renewed on the client's own thread,
 //   where no function runs. A worker that is dead or cut off does not renew, and
 //   the server delivers its calls to others.
-// - The server counts deliveries. A call that was delivered as often as it may be
-//   is answered with `WorkersLost` instead of run. What a worker gives back
-//   without having run it, it publishes as a new message, for a delivery that
+// - The server counts deliveries. A dead worker may have had many calls, and one of
+//   them killed it. So the last attempt of a call runs alone, and is marked at the
+//   server before it starts; a call that is delivered again with its mark is
+//   answered with `WorkersLost`, and one without a mark gets its last attempt.
+//   What a worker gives back it publishes as a new message, for a delivery that
 //   cost no worker must not count.
 // - A submitter that was not heard of for a lease is dead: its running calls are
 //   stopped and its stored ones purged, by whichever worker notices first. If it
@@ -82,9 +92,9 @@
 //   and removed when the call has ended or its submitter is dead. An argument
 //   stays with its submitter, and a result with its worker, until then: either
 //   stores it again if the server has lost it.
-// - A worker that does not have a function gives the call to its submitter, which
-//   sends it again as long as some worker announces the function, and ends it
-//   after the grace if none does.
+// - A worker that does not have a function in the version of the call gives the call
+//   to its submitter, which sends it again as long as some worker announces the
+//   function, and ends it after the grace if none does.
 // - A worker keeps no more calls at hand than it runs in a few milliseconds, and
 //   gives them back when it is stuck behind a long one.
 
@@ -103,8 +113,7 @@ mod status;
 
 mod connect;
 
-mod held;
-
+mod delivery;
 mod record;
 
 mod submitter;
@@ -129,7 +138,9 @@ use self::large::{LONGEST, Large};
 use self::message::{Call, pack};
 use self::submitter::{Command, NewCall, Place, Report};
 use crate::error::{CallError, JoinError, JoinTimeoutError, Rejected};
-use crate::function::{self, Functions, Places, Remote, Settle, call_without_import};
+use crate::function::{
+    self, Functions, Places, Remote, Settle, call_without_import, current_caller,
+};
 use crate::process_pool::check_known;
 use crate::sync::{Condvar, Mutex, Receiver, unbounded};
 use crate::unwind;
@@ -377,12 +388,16 @@ impl Remote for Link {
         may_wait: bool,
     ) -> Result<(), Rejected> {
         let is_large = argument.len() > self.limit;
+        let version = self.functions.version_of(function);
+        let version = version.map_or(0, |(_, version)| version);
         let head = Call {
             number,
             function: function.to_owned(),
+            version,
             deliveries: self.deliveries,
             lost: 0,
             large: is_large.then(|| Large::new("argument", argument.len(), self.limit)),
+            caller: current_caller(),
             timeout: self.call_timeout,
             record: None,
         };
@@ -420,6 +435,7 @@ impl Remote for Link {
         let call = NewCall {
             number,
             function,
+            version,
             payload,
             large,
             settle,

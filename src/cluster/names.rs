@@ -175,6 +175,11 @@ impl Names {
         format!("{prefix}.{submitter}.{call}.{tag}.{place}")
     }
 
+    /// Says that a call, which may have killed workers, has started alone.
+    pub(super) fn mark(&self, submitter: &str, call: u64) -> String {
+        self.chunk(submitter, call, "alone", 0)
+    }
+
     /// To all workers.
     pub(super) fn workers(&self) -> String {
         format!("{}.workers", self.prefix)

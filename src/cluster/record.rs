@@ -16,7 +16,7 @@
 //! its submitter died between the two messages: then the next one sends it.
 
 use super::api::{Api, Refusal, nanoseconds};
-use super::held::Delivery;
+use super::delivery::Delivery;
 use super::message::{pack, unpack};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

@@ -39,7 +39,8 @@ pub struct WorkerStatus {
     pub pid: u32,
     /// How many calls it runs at the same time.
     pub slots: usize,
-    /// The names of the functions that it serves.
+    /// The names of the functions that it serves, with their versions where they
+    /// have one: `area v2`.
     pub functions: Vec<String>,
     /// The calls that it runs.
     pub running: Vec<RunningCall>,
@@ -57,12 +58,13 @@ pub struct RunningCall {
 
 impl From<&Announcement> for WorkerStatus {
     fn from(announcement: &Announcement) -> Self {
+        let functions = announcement.functions.iter();
         let running = announcement.running.iter();
         Self {
             host: announcement.host.clone(),
             pid: announcement.pid,
             slots: announcement.slots,
-            functions: announcement.functions.clone(),
+            functions: functions.map(ToString::to_string).collect(),
             running: running
                 .map(|(function, elapsed)| RunningCall {
                     function: function.clone(),

@@ -127,11 +127,7 @@ impl Worker {
                         _ => unreachable!("a process pool's functions run there"),
                     },
                 };
-                let slots = Slots {
-                    threads,
-                    route,
-                    functions: functions.clone(),
-                };
+                let slots = Slots::new(threads, route, functions.clone());
                 serve::serve(connection, slots, stop_grace, stop)
                     .await
                     .map_err(|error| ClusterError::Start(error.to_string()))

@@ -223,11 +223,13 @@ pub enum CallError {
         /// The names that the program knows.
         known: Vec<String>,
     },
-    /// No worker of the cluster has the function.
-    #[error("no worker serves function {function:?}; the workers are {workers:?}")]
+    /// No worker of the cluster has the function, or has it in this version.
+    #[error("no worker serves function {function:?}{}; the workers are {workers:?}", in_version(*version))]
     Unserved {
         /// The name that was called.
         function: String,
+        /// The version that was called, 0 if the function has none.
+        version: u32,
         /// The workers that were seen, and what they serve.
         workers: Vec<String>,
     },
@@ -246,6 +248,13 @@ pub enum CallError {
     /// The process could not be started.
     #[error("cannot start a child process: {0}")]
     Start(String),
+}
+
+fn in_version(version: u32) -> String {
+    match version {
+        0 => String::new(),
+        version => format!(" in version {version}"),
+    }
 }
 
 #[cfg(feature = "process")]

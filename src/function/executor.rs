@@ -1,5 +1,6 @@
 //! [`FunctionExecutor`]: what calls named functions.
 
+use super::caller::Scope;
 use super::codec::{decode, encode, encode_onto};
 use super::registry::Function;
 #[cfg(feature = "cluster")]
@@ -285,11 +286,14 @@ where
         Place::Here(executor) => Chunks::new(arguments, function.run, move |task, room| {
             hand_over(&*executor, task, room)
         }),
-        Place::There(threads, route) => Chunks::by_chunk(
-            arguments,
-            move |chunk| call_chunk(&*route, function, chunk),
-            move |task, room| hand_over(threads, task, room),
-        ),
+        Place::There(threads, route) => {
+            let scope = Scope::current();
+            Chunks::by_chunk(
+                arguments,
+                move |chunk| scope.run(|| call_chunk(&*route, function, chunk)),
+                move |task, room| hand_over(threads, task, room),
+            )
+        }
         #[cfg(feature = "cluster")]
         Place::Remote(remote) => Chunks::handed_on(arguments, move |chunk, room| {
             remote::call_each(&remote, function, chunk, matches!(room, Room::Wait))
@@ -315,6 +319,7 @@ struct There<A, R> {
     function: Function<A, R>,
     argument: A,
     token: CancelToken,
+    scope: Scope,
 }
 
 impl<A, R> There<A, R> {
@@ -326,6 +331,7 @@ impl<A, R> There<A, R> {
             function,
             argument,
             token: token.clone(),
+            scope: Scope::current(),
         };
         (call, token)
     }
@@ -333,7 +339,8 @@ impl<A, R> There<A, R> {
 
 impl<A: Serialize, R: DeserializeOwned> Work<R> for There<A, R> {
     fn work(self) -> Result<R, JoinError> {
-        call_there(&*self.route, self.function, self.argument, &self.token)
+        self.scope
+            .run(|| call_there(&*self.route, self.function, self.argument, &self.token))
     }
 }
 

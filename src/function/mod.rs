@@ -27,6 +27,7 @@
 //! assert_eq!(sum_of_squares(&ThreadPool::new(2)), 14);
 //! ```
 
+mod caller;
 mod codec;
 mod values;
 
@@ -37,6 +38,7 @@ mod executor;
 #[cfg(feature = "cluster")]
 mod remote;
 
+pub(crate) use self::caller::{Caller, current_caller, in_span};
 pub(crate) use self::codec::{decode, encode};
 pub use self::executor::{FunctionExecutor, FunctionExecutorExt};
 pub(crate) use self::executor::{

@@ -27,6 +27,7 @@ use std::sync::Arc;
 /// ```
 pub struct Function<A, R> {
     name: &'static str,
+    version: u32,
     pub(super) run: fn(A) -> R,
 }
 
@@ -35,7 +36,32 @@ impl<A, R> Function<A, R> {
     /// unique in the program's registry.
     #[must_use]
     pub const fn new(name: &'static str, run: fn(A) -> R) -> Self {
-        Self { name, run }
+        Self {
+            name,
+            version: 0,
+            run,
+        }
+    }
+
+    /// Sets the version of the function; 0 by default.
+    ///
+    /// Change it when old and new programs must not call each other, such as when
+    /// the argument gets another meaning: a worker of a cluster runs the calls of
+    /// its own version only. Executors of this machine do not look at it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::function::Function;
+    ///
+    /// const AREA: Function<(u32, u32), u32> =
+    ///     Function::new("area", |(width, height)| width * height).version(2);
+    /// # assert_eq!(AREA.name(), "area");
+    /// ```
+    #[must_use]
+    pub const fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
     }
 
     /// Returns the name.
@@ -88,7 +114,14 @@ type OnBytes = dyn Fn(&[u8], &mut Vec<u8>) -> Result<(), Failure> + Send + Sync;
 /// ```
 #[derive(Clone, Default)]
 pub struct Functions {
-    by_name: BTreeMap<&'static str, Arc<OnBytes>>,
+    by_name: BTreeMap<&'static str, Registered>,
+}
+
+#[derive(Clone)]
+struct Registered {
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "for others only"))]
+    version: u32,
+    on_bytes: Arc<OnBytes>,
 }
 
 impl Functions {
@@ -114,7 +147,11 @@ impl Functions {
             let argument = decode(argument).map_err(Failure::Argument)?;
             encode_onto(&run(argument), result).map_err(Failure::Result)
         });
-        let before = self.by_name.insert(function.name, on_bytes);
+        let registered = Registered {
+            version: function.version,
+            on_bytes,
+        };
+        let before = self.by_name.insert(function.name, registered);
         assert!(
             before.is_none(),
             "two functions have the name {:?}",
@@ -129,7 +166,22 @@ impl Functions {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&OnBytes> {
-        self.by_name.get(name).map(|on_bytes| &**on_bytes)
+        let registered = self.by_name.get(name)?;
+        Some(&*registered.on_bytes)
+    }
+
+    /// Returns the names and versions of all functions.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn versions(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let all = self.by_name.iter();
+        all.map(|(name, registered)| (*name, registered.version))
+    }
+
+    /// Returns the name as this program has it, and the version.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn version_of(&self, name: &str) -> Option<(&'static str, u32)> {
+        let (name, registered) = self.by_name.get_key_value(name)?;
+        Some((*name, registered.version))
     }
 }
 

@@ -7,7 +7,7 @@ use super::life::{Cause, Life, Lives};
 use super::stderr::Stderr;
 use super::stream::Stream;
 use crate::error::{CallError, JoinError, Panic};
-use crate::function::{OnAnswer, Values, decode, encode, take_value};
+use crate::function::{OnAnswer, Values, current_caller, decode, encode, take_value};
 use crate::task::CancelToken;
 use std::io::{self, BufReader};
 use std::net::Shutdown;
@@ -150,8 +150,18 @@ impl Child {
             timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     }
 
+    /// Tells in which span the next call is made, if in one.
+    fn tell_caller(&mut self) -> io::Result<()> {
+        let Some(caller) = current_caller() else {
+            return Ok(());
+        };
+        let caller = encode(&caller).map_err(io::Error::other)?;
+        frame::write(self.reader.get_mut(), frame::CALLER, &[], &caller)
+    }
+
     fn exchange(&mut self, function: &str, argument: &[u8]) -> io::Result<(u8, Vec<u8>)> {
         let name = frame::name_of(function);
+        self.tell_caller()?;
         frame::write(self.reader.get_mut(), frame::CALL, &name, argument)?;
         frame::read(&mut self.reader)
     }
@@ -205,6 +215,7 @@ impl Child {
         // Whether the first that is unanswered is known to have been started.
         let mut is_running = careful;
         let receive = || {
+            self.tell_caller()?;
             let mut name = vec![u8::from(careful)];
             name.extend_from_slice(&frame::name_of(function));
             let values = arguments.bytes(those);

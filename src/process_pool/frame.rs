@@ -17,6 +17,9 @@ pub(super) const EXIT: u8 = 3;
 /// each behind its length.
 pub(super) const CALL_EACH: u8 = 4;
 
+/// To the child: the [`Caller`](crate::function::Caller) of the next frame.
+pub(super) const CALLER: u8 = 5;
+
 /// From the child: the encoded result.
 pub(super) const RETURNED: u8 = 11;
 /// From the child: the function panicked; a [`Panicked`].

@@ -44,6 +44,10 @@ use std::time::Duration;
 /// calls for them; they die with this process, however it ends. Their standard
 /// output and error are this process's, their standard input is empty.
 ///
+/// With the feature `tracing`, a child runs each call in a span `call` with the field
+/// `function`; `caller.span` and `caller.id` are the name and the id of the span in
+/// which the call was made, as this process's subscriber has them.
+///
 /// Dropping the pool blocks: it lets no more calls in, runs those that are
 /// queued, and ends its children. Unix only. The counterpart of Python's
 /// `ProcessPoolExecutor`.

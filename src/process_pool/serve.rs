@@ -5,7 +5,7 @@ use super::answers::Answers;
 use super::frame;
 use super::stream::Stream;
 use crate::error::CallError;
-use crate::function::{Failure, Functions, decode, encode, take_value};
+use crate::function::{Caller, Failure, Functions, decode, encode, in_span, take_value};
 use crate::unwind;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
@@ -71,11 +71,19 @@ impl Functions {
         note_locations();
         let mut answers = Answers::new(Arc::clone(&socket), || end_group());
         let mut answer = Vec::new();
+        let mut caller = None;
         while let Ok((kind, body)) = frame::read(&mut reader) {
+            if kind == frame::CALLER {
+                caller = decode::<Caller>(&body).ok();
+                continue;
+            }
+            let caller = caller.take();
             let sent = match kind {
                 frame::CALL => {
                     let kind = match frame::split_call(&body) {
-                        Some((name, argument)) => self.answer(name, argument, &mut answer),
+                        Some((name, argument)) => {
+                            self.answer(name, argument, caller.as_ref(), &mut answer)
+                        }
                         None => cut_short(&mut answer),
                     };
                     drop(body);
@@ -83,7 +91,7 @@ impl Functions {
                     forget(&mut answer);
                     sent
                 }
-                frame::CALL_EACH => self.answer_each(&body, &mut answers),
+                frame::CALL_EACH => self.answer_each(&body, caller.as_ref(), &mut answers),
                 // The pool has no more use for this process.
                 _ => {
                     let _ = std::io::stdout().flush();
@@ -99,7 +107,13 @@ impl Functions {
 
     /// Runs a function; puts the answer, in place of what was there, and returns
     /// its kind.
-    fn answer(&self, name: &str, argument: &[u8], answer: &mut Vec<u8>) -> u8 {
+    fn answer(
+        &self,
+        name: &str,
+        argument: &[u8],
+        caller: Option<&Caller>,
+        answer: &mut Vec<u8>,
+    ) -> u8 {
         answer.clear();
         let Some(function) = self.find(name) else {
             let known: Vec<_> = self.names().collect();
@@ -107,7 +121,7 @@ impl Functions {
             *answer = encode(&(program, known)).unwrap_or_default();
             return frame::UNKNOWN;
         };
-        let outcome = unwind::catch(|| function(argument, answer));
+        let outcome = unwind::catch(|| in_span(name, caller, None, || function(argument, answer)));
         // What has been printed is there before the result.
         let _ = std::io::stdout().flush();
         match outcome {
@@ -134,7 +148,12 @@ impl Functions {
         }
     }
 
-    fn answer_each(&self, body: &[u8], answers: &mut Answers) -> std::io::Result<()> {
+    fn answer_each(
+        &self,
+        body: &[u8],
+        caller: Option<&Caller>,
+        answers: &mut Answers,
+    ) -> std::io::Result<()> {
         let Some((&careful, call)) = body.split_first() else {
             return Err(std::io::ErrorKind::InvalidData.into());
         };
@@ -144,7 +163,7 @@ impl Functions {
         answers.begin(careful != 0);
         let mut answer = Vec::new();
         while let Some(argument) = take_value(&mut arguments) {
-            let kind = self.answer(name, argument, &mut answer);
+            let kind = self.answer(name, argument, caller, &mut answer);
             answers.push(kind, &answer)?;
             forget(&mut answer);
         }

@@ -31,6 +31,23 @@ pub(crate) const KILL: Function<String, u64> = Function::new("kill", |path| {
     note(&path, &std::process::id().to_string());
     std::process::abort()
 });
+/// Writes its process, and kills its worker: the thread's process, or the parent of
+/// this child.
+pub(crate) const SLAY: Function<String, u64> = Function::new("slay", |path| {
+    note(&path, &std::process::id().to_string());
+    if std::env::var_os(crate::worker::PROCESSES).is_none() {
+        std::process::abort();
+    }
+    let parent = std::os::unix::process::parent_id().to_string();
+    let kill = std::process::Command::new("kill")
+        .args(["-KILL", &parent])
+        .status();
+    assert!(kill.unwrap().success());
+    loop {
+        // Ended with its parent.
+        thread::park();
+    }
+});
 /// Computes for so many milliseconds.
 pub(crate) const BURN: Function<(String, u64), u64> = Function::new("burn", |(path, millis)| {
     note(&path, "burn");
@@ -60,7 +77,10 @@ impl<'de> serde::Deserialize<'de> for Unreadable {
 }
 
 pub(crate) fn all() -> Functions {
-    Functions::new()
+    let functions = Functions::new();
+    #[cfg(feature = "tracing")]
+    let functions = functions.with(crate::spans::SPAN);
+    functions
         .with(SQUARE)
         .with(PANIC)
         .with(LENGTH)
@@ -70,6 +90,7 @@ pub(crate) fn all() -> Functions {
         .with(RUN)
         .with(GATE)
         .with(KILL)
+        .with(SLAY)
         .with(BURN)
         .with(SPIN)
         .with(UNREADABLE)

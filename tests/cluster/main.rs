@@ -11,6 +11,7 @@
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod support;
 
+mod blame;
 mod chaos;
 mod connect;
 mod durable;
@@ -18,7 +19,10 @@ mod functions;
 mod queue;
 mod secure;
 mod server;
+#[cfg(feature = "tracing")]
+mod spans;
 mod status;
+mod stop;
 mod submitter;
 mod worker;
 mod workers;

@@ -5,6 +5,7 @@ use crate::server::{Server, eventually, queued};
 use crate::support::alarm;
 use crate::worker::{self, Here, LEASE, Process};
 use as_completed::cluster::{Cluster, ClusterEvent, Worker};
+use as_completed::function::Functions;
 use as_completed::{CallError, JoinError};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock, Weak};
@@ -93,8 +94,12 @@ fn a_function_that_no_worker_has_is_an_error_after_the_grace_that_names_them() {
     assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
     match cluster.call(UNREGISTERED, ()).join() {
         Err(JoinError::Call(error)) => match *error {
-            CallError::Unserved { function, workers } => {
-                assert_eq!(function, "unregistered");
+            CallError::Unserved {
+                function,
+                version,
+                workers,
+            } => {
+                assert_eq!((&*function, version), ("unregistered", 0));
                 let pid = std::process::id().to_string();
                 assert!(
                     workers.iter().any(|worker| worker.contains(&pid)),
@@ -107,6 +112,40 @@ fn a_function_that_no_worker_has_is_an_error_after_the_grace_that_names_them() {
         other => unreachable!("{other:?}"),
     }
     eventually("the queue is empty", || queued(&server, "default") == 0);
+}
+
+#[test]
+fn a_function_that_workers_have_in_another_version_is_an_error_that_names_both() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let of_version = |version| {
+        let functions = Functions::new().with(SQUARE.version(version));
+        Worker::builder(&server.url(), functions)
+            .lease(LEASE)
+            .threads(1)
+    };
+    let _newer = Here::of(of_version(2));
+    // All workers have said by then who they are.
+    let builder = worker::builder(&server).grace(LEASE);
+    let cluster = builder.connect().unwrap();
+    let error = cluster.call(SQUARE, 3).join().unwrap_err().to_string();
+    assert!(
+        error.contains("no worker serves function \"square\";"),
+        "{error}"
+    );
+    assert!(error.contains("with square v2"), "{error}");
+    let worker = &cluster.status().unwrap().workers[0];
+    assert_eq!(worker.functions, ["square v2"]);
+    let newest = Cluster::builder(&server.url(), Functions::new().with(SQUARE.version(3)));
+    let newest = newest.lease(LEASE).grace(LEASE);
+    let newest = newest.connect().unwrap();
+    let error = newest.call(SQUARE, 3).join().unwrap_err().to_string();
+    assert!(error.contains("\"square\" in version 3"), "{error}");
+    // The right one is found, whoever else is there.
+    let _old = Here::of(of_version(0));
+    assert_eq!(worker::cluster(&server).call(SQUARE, 3).join().unwrap(), 9);
 }
 
 #[test]

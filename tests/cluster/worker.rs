@@ -2,10 +2,12 @@
 //! of the test itself.
 
 use crate::functions;
-use crate::server::Server;
+use crate::server::{Server, eventually};
+use crate::support::PATIENCE;
 use as_completed::CancelToken;
 use as_completed::cluster::{Cluster, ClusterBuilder, Worker, WorkerBuilder};
 use as_completed::process::ProcessPool;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,11 +17,21 @@ pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
 const URL: &str = "AS_COMPLETED_TEST_URL";
 const SLOTS: &str = "AS_COMPLETED_TEST_SLOTS";
-const PROCESSES: &str = "AS_COMPLETED_TEST_PROCESSES";
+pub(crate) const PROCESSES: &str = "AS_COMPLETED_TEST_PROCESSES";
+/// In milliseconds.
+pub(crate) const WORKER_LEASE: &str = "AS_COMPLETED_TEST_LEASE";
+/// In milliseconds.
+pub(crate) const GRACE: &str = "AS_COMPLETED_TEST_GRACE";
+/// The worker's token is cancelled when there is this file.
+pub(crate) const STOP_FILE: &str = "AS_COMPLETED_TEST_STOP_FILE";
 
 /// What the worker's child processes run; passes at once as a test.
 #[test]
 fn serve() {
+    #[cfg(feature = "tracing")]
+    if std::env::var_os("AS_COMPLETED_CHILD").is_some() {
+        crate::spans::record();
+    }
     functions::all().init();
 }
 
@@ -29,15 +41,34 @@ fn work() {
     let Ok(url) = std::env::var(URL) else {
         return;
     };
+    #[cfg(feature = "tracing")]
+    crate::spans::record();
     functions::all().init();
     let slots = std::env::var(SLOTS).unwrap().parse().unwrap();
-    let worker = Worker::builder(&url, functions::all()).lease(LEASE);
+    let millis = |name| {
+        let millis = std::env::var(name).ok()?.parse().unwrap();
+        Some(Duration::from_millis(millis))
+    };
+    let worker = Worker::builder(&url, functions::all())
+        .lease(millis(WORKER_LEASE).unwrap_or(LEASE))
+        .connect_timeout(PATIENCE)
+        .stop_grace(millis(GRACE).unwrap_or(PATIENCE));
     let worker = if std::env::var_os(PROCESSES).is_some() {
         worker.process_pool(pool_builder(slots))
     } else {
         worker.threads(slots)
     };
-    worker.build().unwrap().run().unwrap();
+    let worker = worker.build().unwrap();
+    let Ok(file) = std::env::var(STOP_FILE) else {
+        return worker.run().unwrap();
+    };
+    let token = CancelToken::new();
+    let to_cancel = token.clone();
+    thread::spawn(move || {
+        eventually("the file is there", || Path::new(&file).exists());
+        to_cancel.cancel();
+    });
+    worker.run_until(&token).unwrap();
 }
 
 pub(crate) fn pool_builder(slots: usize) -> as_completed::process::ProcessPoolBuilder {
@@ -52,19 +83,20 @@ pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
     pub(crate) fn threads(server: &Server, slots: usize) -> Self {
-        Self::start(server, slots, false)
+        Self::with(server, slots, &[])
     }
 
     pub(crate) fn processes(server: &Server, slots: usize) -> Self {
-        Self::start(server, slots, true)
+        Self::with(server, slots, &[(PROCESSES, "1")])
     }
 
-    fn start(server: &Server, slots: usize, processes: bool) -> Self {
+    /// A worker whose program has these variables.
+    pub(crate) fn with(server: &Server, slots: usize, variables: &[(&str, &str)]) -> Self {
         let mut command = program("worker::work");
-        command.env(URL, server.url()).env(SLOTS, slots.to_string());
-        if processes {
-            command.env(PROCESSES, "1");
-        }
+        command
+            .env(URL, server.url())
+            .env(SLOTS, slots.to_string())
+            .envs(variables.iter().copied());
         Self(command.spawn().unwrap())
     }
 
@@ -138,6 +170,8 @@ pub(crate) fn builder(server: &Server) -> ClusterBuilder {
         functions::all().with(functions::UNREGISTERED),
     )
     .lease(LEASE)
+    // The store of the server may be slow beside other work.
+    .connect_timeout(PATIENCE)
 }
 
 pub(crate) fn cluster(server: &Server) -> Cluster {
@@ -145,5 +179,7 @@ pub(crate) fn cluster(server: &Server) -> Cluster {
 }
 
 pub(crate) fn worker_builder(server: &Server) -> WorkerBuilder {
-    Worker::builder(&server.url(), functions::all()).lease(LEASE)
+    Worker::builder(&server.url(), functions::all())
+        .lease(LEASE)
+        .connect_timeout(PATIENCE)
 }

@@ -1,9 +1,9 @@
 //! Workers that die, stop, pause, and take long.
 
-use crate::functions::{ABORT, BURN, GATE, PID, RUN, SQUARE, noted, notes, open_gate};
+use crate::functions::{ABORT, BURN, GATE, PID, SQUARE, noted, notes, open_gate};
 use crate::server::{Server, eventually, queued};
 use crate::support::alarm;
-use crate::worker::{self, Here, LEASE, Process};
+use crate::worker::{self, Here, Process};
 use as_completed::{JoinError, as_completed};
 use std::time::Duration;
 
@@ -56,15 +56,17 @@ fn a_call_that_crashes_in_a_child_process_fails_alone() {
 }
 
 #[test]
-fn a_long_call_is_started_once_however_busy_the_processors_are() {
+fn a_long_call_beside_a_short_lease_is_started_once_however_busy_the_processors_are() {
+    const SECOND: &[(&str, &str)] = &[(worker::WORKER_LEASE, "1000")];
+
     let _alarm = alarm();
     let Some(server) = Server::start() else {
         return;
     };
-    let (cluster, path) = (worker::cluster(&server), notes());
-    let _workers = [Process::threads(&server, 2), Process::threads(&server, 2)];
-    let long = u64::try_from(3 * LEASE.as_millis()).unwrap();
-    let calls = [0; 4].map(|_| cluster.call(BURN, (path.clone(), long)));
+    let builder = worker::builder(&server).lease(Duration::from_secs(1));
+    let (cluster, path) = (builder.connect().unwrap(), notes());
+    let _workers = [SECOND, SECOND].map(|lease| Process::with(&server, 2, lease));
+    let calls = [0; 4].map(|_| cluster.call(BURN, (path.clone(), 30_000)));
     for call in calls {
         call.join().unwrap();
     }
@@ -112,49 +114,6 @@ fn a_call_that_kills_its_workers_is_given_up() {
         other => unreachable!("{other:?}"),
     }
     eventually("the queue is empty", || queued(&server, "default") == 0);
-}
-
-#[test]
-fn a_worker_that_is_asked_to_stop_ends_what_runs_and_gives_back_the_rest() {
-    let _alarm = alarm();
-    let Some(server) = Server::start() else {
-        return;
-    };
-    let (cluster, path) = (worker::cluster(&server), notes());
-    let mut first = Process::threads(&server, 1);
-    let long = cluster.call(GATE, (path.clone(), 0));
-    eventually("the call runs", || noted(&path).len() == 1);
-    let others: Vec<_> = (1..10)
-        .map(|n| cluster.call(RUN, (path.clone(), n)))
-        .collect();
-    first.signal("-TERM");
-    let _second = Process::threads(&server, 1);
-    for (n, other) in (1..10).zip(others) {
-        assert_eq!(other.join().unwrap(), n);
-    }
-    assert!(!long.is_finished());
-    open_gate(&path);
-    assert_eq!(long.join().unwrap(), first.0.id());
-    assert!(first.0.wait().unwrap().success());
-    assert_eq!(noted(&path).len(), 10);
-}
-
-#[test]
-fn what_does_not_end_within_the_grace_runs_elsewhere() {
-    let _alarm = alarm();
-    let Some(server) = Server::start() else {
-        return;
-    };
-    let (cluster, path) = (worker::cluster(&server), notes());
-    let worker = worker::worker_builder(&server).threads(1);
-    let mut first = Here::of(worker.stop_grace(Duration::from_millis(1)));
-    let call = cluster.call(GATE, (path.clone(), 1));
-    eventually("the call runs", || noted(&path).len() == 1);
-    first.stop();
-    let second = Process::threads(&server, 1);
-    eventually("it runs again", || noted(&path).len() == 2);
-    open_gate(&path);
-    assert_eq!(call.join().unwrap(), second.0.id());
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub(in crate::cluster) enum Command {
 pub(in crate::cluster) struct NewCall {
     pub(in crate::cluster) number: u64,
     pub(in crate::cluster) function: &'static str,
+    pub(in crate::cluster) version: u32,
     /// The whole message.
     pub(in crate::cluster) payload: Bytes,
     /// The argument, if it is not in the message.

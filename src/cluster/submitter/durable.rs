@@ -368,8 +368,10 @@ impl Submitter {
             let Some(Left { found, large }) = durable.unclaimed.remove(&number) else {
                 continue;
             };
+            let call = unpack::<Call>(&found.record.call);
             let pending = Pending {
                 function,
+                version: call.map_or(0, |(call, _)| call.version),
                 unserved: None,
                 payload: with_record(&found.record.call, found.sequence),
                 has_chunks: large.is_some(),

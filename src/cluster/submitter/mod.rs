@@ -265,6 +265,7 @@ impl Submitter {
             Command::Call(call) => {
                 let pending = Pending {
                     function: call.function,
+                    version: call.version,
                     unserved: None,
                     payload: call.payload,
                     has_chunks: call.large.is_some(),

@@ -9,6 +9,7 @@ use std::time::Instant;
 /// A call without an answer.
 pub(super) struct Pending {
     pub(super) function: &'static str,
+    pub(super) version: u32,
     /// Since when workers that do not have the function are all that was found.
     pub(super) unserved: Option<Instant>,
     pub(super) payload: Bytes,

@@ -3,7 +3,7 @@
 use super::Submitter;
 use super::pending::Stage;
 use crate::cluster::event::ClusterEvent;
-use crate::cluster::message::{Announcement, unpack};
+use crate::cluster::message::{Announcement, Served, unpack};
 use crate::cluster::status::{ClusterStatus, WorkerStatus};
 use crate::error::{CallError, JoinError};
 use async_nats::Message;
@@ -76,9 +76,10 @@ impl Submitter {
             let Some(pending) = self.calls.get(&number) else {
                 continue;
             };
-            let function = pending.function;
+            let (function, version) = (pending.function, pending.version);
             let serves = |(worker, _): &(Announcement, Instant)| {
-                worker.functions.iter().any(|name| name == function)
+                let mut served = worker.functions.iter();
+                served.any(|served| served.name == function && served.version == version)
             };
             if self.workers.values().any(serves) {
                 self.waiting.push_back(number);
@@ -93,10 +94,12 @@ impl Submitter {
                         functions,
                         ..
                     } = worker;
+                    let functions: Vec<_> = functions.iter().map(Served::to_string).collect();
                     format!("{host}:{pid} with {}", functions.join(", "))
                 });
                 let error = CallError::Unserved {
                     function: function.to_owned(),
+                    version,
                     workers: workers.collect(),
                 };
                 self.settle(number, Err(JoinError::call(error)));

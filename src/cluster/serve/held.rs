@@ -1,6 +1,8 @@
 //! What a worker holds: messages that it has pulled and not acknowledged.
 
-use super::large::{Large, Running};
+use super::slots::Request;
+use crate::cluster::api::Refusal;
+use crate::cluster::large::{Large, Running};
 use crate::task::JoinHandle;
 use async_nats::Subject;
 use bytes::Bytes;
@@ -16,9 +18,22 @@ pub(super) struct Held {
     /// The call as it came, to give it back.
     pub(super) message: Bytes,
     pub(super) stage: Stage,
+    /// Whether there is a mark at the server that says that it runs alone.
+    pub(super) is_marked: bool,
 }
 
 pub(super) enum Stage {
+    /// Has lost so many workers that one more ends it, and waits until nothing
+    /// runs here.
+    Suspect {
+        /// How often its message was delivered.
+        deliveries: u64,
+    },
+    /// Its mark is being made.
+    Marking {
+        #[expect(dead_code, reason = "it ends when it is dropped")]
+        task: Running,
+    },
     /// The argument, too large for its message, is being read.
     Fetching {
         #[expect(dead_code, reason = "it ends when it is dropped")]
@@ -48,41 +63,17 @@ pub(super) enum Stage {
     },
 }
 
-/// What the subject for acknowledging tells about a delivery.
-pub(super) struct Delivery {
-    pub(super) sequence: u64,
-    /// How often the message was delivered, this time included.
-    pub(super) deliveries: u64,
-}
-
-impl Delivery {
-    /// Reads `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.…`, where
-    /// newer servers have two words more before the stream.
-    pub(super) fn read(subject: &str) -> Option<Self> {
-        let words: Vec<_> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
-        let skip = if words.len() >= 9 { 4 } else { 2 };
-        Some(Self {
-            deliveries: words.get(skip)?.parse().ok()?,
-            sequence: words.get(skip + 1)?.parse().ok()?,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_kinds_of_subjects_are_read() {
-        for subject in [
-            "$JS.ACK.as_completed_q.workers.2.17.40.1700000000000000000.5",
-            "$JS.ACK._.hash.as_completed_q.workers.2.17.40.1700000000000000000.5",
-            "$JS.ACK._.hash.as_completed_q.workers.2.17.40.1700000000000000000.5.random",
-        ] {
-            let delivery = Delivery::read(subject).unwrap();
-            assert_eq!((delivery.deliveries, delivery.sequence), (2, 17));
-        }
-        assert!(Delivery::read("$JS.ACK.short").is_none());
-        assert!(Delivery::read("_INBOX.x").is_none());
-    }
+/// Something that is done for a call beside the loop has ended.
+pub(super) enum Step {
+    /// Its argument is here.
+    Fetched {
+        sequence: u64,
+        function: &'static str,
+        request: Request,
+        argument: Result<Bytes, Refusal>,
+    },
+    /// Its result is stored.
+    Stored { sequence: u64 },
+    /// It is marked.
+    Marked { sequence: u64, was_marked: bool },
 }

@@ -1,0 +1,195 @@
+//! Calls that may have killed workers: one more ends them, so the last attempt
+//! runs alone, and it is known who was to blame.
+//!
+//! ```text
+//! suspect ──► marked at the server ──► in the pool, or fetching ──► answered
+//!    │              │
+//!    └──────────────┴ found marked already: it has killed a worker alone
+//! ```
+//!
+//! - While there are suspects, a worker takes nothing else and starts nothing else;
+//!   a suspect starts when nothing runs. Where that takes too long, it starts in
+//!   company, and if the worker dies then, it is blamed.
+//! - A mark names the message: a call that was given back has a new one, and is
+//!   unmarked. It is removed as soon as the run has ended.
+
+use super::Serving;
+use super::held::{Held, Stage, Step};
+use crate::cluster::api::{Api, NO_MESSAGE, Refusal};
+use crate::cluster::large;
+use crate::cluster::message::{Answer, Call, unpack};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many leases a suspect waits for the others to end.
+const PATIENCE: u32 = 5;
+
+/// Before a mark that could not be made is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The suspects of a worker.
+pub(super) struct Suspects {
+    /// Those that wait, by their sequences; some may be gone.
+    waiting: VecDeque<u64>,
+    /// The one whose turn it is.
+    current: Option<u64>,
+    /// Since when the next one waits for the others to end.
+    since: Instant,
+    /// The one whose turn it was at the last tick.
+    was: Option<u64>,
+}
+
+impl Suspects {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            current: None,
+            since: Instant::now(),
+            was: None,
+        }
+    }
+
+    /// Whether no other calls may come or start.
+    pub(super) fn are_here(&self) -> bool {
+        self.current.is_some() || !self.waiting.is_empty()
+    }
+
+    /// The one whose turn it is, by its sequence.
+    pub(super) fn current(&self) -> Option<u64> {
+        self.current
+    }
+
+    pub(super) fn push(&mut self, sequence: u64) {
+        if !self.are_here() {
+            self.since = Instant::now();
+        }
+        self.waiting.push_back(sequence);
+    }
+
+    /// Says whether the turn of one has lasted since this was last asked, once in
+    /// each period, while others wait.
+    fn are_stuck(&mut self) -> bool {
+        let was = std::mem::replace(&mut self.was, self.current);
+        self.current.is_some() && self.current == was && !self.waiting.is_empty()
+    }
+}
+
+impl Serving<'_> {
+    /// Lets the next suspect start, if it is time.
+    pub(super) fn try_suspect(&mut self) {
+        if let Some(current) = self.suspects.current {
+            let stage = self.held.get(&current).map(|held| &held.stage);
+            if matches!(
+                stage,
+                Some(Stage::Marking { .. } | Stage::Fetching { .. } | Stage::InPool { .. })
+            ) {
+                return;
+            }
+            self.suspects.current = None;
+            self.suspects.since = Instant::now();
+        }
+        while let Some(&sequence) = self.suspects.waiting.front() {
+            let Some(held) = self.held.get_mut(&sequence) else {
+                self.suspects.waiting.pop_front();
+                continue;
+            };
+            let Stage::Suspect { deliveries } = held.stage else {
+                self.suspects.waiting.pop_front();
+                continue;
+            };
+            let patience = PATIENCE * self.connection.lease;
+            if !self.slots.are_idle() && self.suspects.since.elapsed() < patience {
+                return;
+            }
+            self.suspects.waiting.pop_front();
+            self.suspects.current = Some(sequence);
+            let api = self.connection.api.clone();
+            let (submitter, number) = (Arc::clone(&held.submitter), held.number);
+            let task = large::run(self.steps.clone(), async move {
+                Step::Marked {
+                    sequence,
+                    was_marked: mark(api, &submitter, number, sequence, deliveries > 1).await,
+                }
+            });
+            held.is_marked = true;
+            held.stage = Stage::Marking { task };
+            return;
+        }
+    }
+
+    /// A suspect may start, unless it was marked before.
+    pub(super) async fn marked(&mut self, sequence: u64, was_marked: bool) {
+        let is_marking = |held: &Held| matches!(held.stage, Stage::Marking { .. });
+        if !self.held.get(&sequence).is_some_and(is_marking) {
+            return;
+        }
+        let Some(mut held) = self.held.remove(&sequence) else {
+            return;
+        };
+        // It was read when it came.
+        let Ok((call, argument)) = unpack::<Call>(&held.message) else {
+            return;
+        };
+        let function = self.slots.find(&call.function, call.version);
+        held.stage = match function {
+            Some(function) if !was_marked => {
+                self.begin(sequence, &held.submitter, function, call, argument)
+            }
+            _ => {
+                let lost = Answer::WorkersLost(call.deliveries);
+                self.refused(sequence, call.number, lost)
+            }
+        };
+        if let Stage::Answered { answer, .. } = &held.stage {
+            self.answer(sequence, &held, answer.clone()).await;
+        }
+        self.held.insert(sequence, held);
+    }
+
+    /// The run of a suspect has ended, or nobody waits for it: it was not to blame.
+    pub(super) fn remove_mark(&self, submitter: &Arc<str>, number: u64) {
+        let (api, submitter) = (self.connection.api.clone(), Arc::clone(submitter));
+        tokio::spawn(async move {
+            let mark = api.names.mark(&submitter, number);
+            api.remove(&submitter, &mark).await;
+        });
+    }
+
+    /// Leaves suspects that wait behind a long one to other workers; called once in
+    /// each period.
+    pub(super) fn give_back_stuck_suspects(&mut self) {
+        if self.suspects.are_stuck() {
+            self.give_back_where(|_, held| matches!(held.stage, Stage::Suspect { .. }));
+            self.suspects.waiting.clear();
+        }
+    }
+}
+
+/// Marks a call as about to run alone; says whether this message was marked before.
+async fn mark(api: Api, submitter: &str, number: u64, sequence: u64, may_be: bool) -> bool {
+    let subject = api.names.mark(submitter, number);
+    let mark = sequence.to_le_bytes();
+    loop {
+        let marked = async {
+            api.create_large(submitter).await?;
+            let before = match api.load(submitter, &subject).await {
+                _ if !may_be => None,
+                Ok(before) => Some(before),
+                Err(Refusal::Server {
+                    code: NO_MESSAGE, ..
+                }) => None,
+                Err(refusal) => return Err(refusal),
+            };
+            if before.is_some_and(|before| *before == mark) {
+                return Ok(true);
+            }
+            api.store(&subject, mark.to_vec().into()).await?;
+            Ok(false)
+        };
+        match marked.await {
+            Ok(was_marked) => return was_marked,
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
