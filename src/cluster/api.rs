@@ -27,6 +27,16 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Says whether the same request may be granted a little later: in a group of
+    /// servers that has no leader yet, or not enough members.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::NoJetStream => false,
+            Self::Server { code, .. } => matches!(*code, NO_PEERS | UNAVAILABLE),
+            Self::Lost(_) => true,
+        }
+    }
+
     pub(super) fn text(&self) -> String {
         match self {
             Self::NoJetStream => "JetStream is off".to_owned(),
@@ -45,6 +55,8 @@ const NOT_DELETED: u64 = 10057;
 const NAME_IN_USE: u64 = 10058;
 const OFF_FOR_ACCOUNT: u64 = 10039;
 const OFF: u64 = 10076;
+const NO_PEERS: u64 = 10005;
+const UNAVAILABLE: u64 = 10008;
 
 #[derive(Deserialize)]
 struct Failed {

@@ -8,6 +8,7 @@ use super::settings::{Login, Settings, Storage};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Subscriber};
 use futures_core::Stream;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -20,6 +21,9 @@ const LEASE: Duration = Duration::from_secs(3);
 /// A message that is sent twice, because its receipt was lost, is stored once
 /// if the second comes within this time.
 const DUPLICATES: Duration = Duration::from_secs(60);
+
+/// When a group of servers that has no leader is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// A connection to a queue that is there.
 pub(super) struct Connection {
@@ -82,6 +86,15 @@ pub(super) async fn remake(api: Api, settings: Settings) -> Option<String> {
 pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterError> {
     settings.check()?;
     let server = || settings.server();
+    let failed = |refusal: Refusal| match refusal {
+        Refusal::NoJetStream => ClusterError::NoJetStream { server: server() },
+        refusal => ClusterError::Queue {
+            queue: settings.queue.clone(),
+            cause: refusal.text(),
+        },
+    };
+    // Why there is no queue yet.
+    let cause = RefCell::new(None);
     let whole = async {
         let (refused, mut refusals) = unbounded_channel();
         let (changes, up) = unbounded_channel();
@@ -113,11 +126,11 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
             names.clone(),
             settings.replicas.unwrap_or(1),
         );
-        let mut made = std::pin::pin!(queue(&api, settings));
+        let mut made = std::pin::pin!(queue_at_last(&api, settings, &cause));
         // Requests that are not permitted have no answer but this event.
         let queue = loop {
             tokio::select! {
-                queue = &mut made => break queue?,
+                queue = &mut made => break queue.map_err(failed)?,
                 Some(cause) = refusals.recv() => {
                     if is_forbidden(&cause) {
                         return Err(ClusterError::Forbidden { server: server(), cause });
@@ -142,8 +155,28 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
         Ok(connection) => connection,
         Err(_) => Err(ClusterError::Unreachable {
             server: server(),
-            cause: format!("no answer within {:?}", settings.connect_timeout),
+            cause: cause
+                .take()
+                .unwrap_or_else(|| format!("no answer within {:?}", settings.connect_timeout)),
         }),
+    }
+}
+
+/// Makes the queue, as soon as the servers of a group have agreed who leads; until
+/// then, `cause` has what keeps it.
+async fn queue_at_last(
+    api: &Api,
+    settings: &Settings,
+    cause: &RefCell<Option<String>>,
+) -> Result<Queue, Refusal> {
+    loop {
+        match queue(api, settings).await {
+            Err(refusal) if refusal.may_pass() => {
+                cause.replace(Some(refusal.text()));
+                tokio::time::sleep(AGAIN).await;
+            }
+            made => return made,
+        }
     }
 }
 
@@ -233,28 +266,17 @@ async fn options(settings: &Settings) -> Result<ConnectOptions, ClusterError> {
 }
 
 /// Makes stream and consumer where they are absent.
-async fn queue(api: &Api, settings: &Settings) -> Result<Queue, ClusterError> {
-    let failed = |refusal: Refusal| match refusal {
-        Refusal::NoJetStream => ClusterError::NoJetStream {
-            server: settings.server(),
-        },
-        refusal => ClusterError::Queue {
-            queue: settings.queue.clone(),
-            cause: refusal.text(),
-        },
-    };
+async fn queue(api: &Api, settings: &Settings) -> Result<Queue, Refusal> {
     let stream = match api.stream().await {
         Err(Refusal::Server {
             code: NO_STREAM, ..
         }) => match api.create_stream(&stream_config(api, settings)).await {
             Ok(stream) => stream,
             // Another may have made it meanwhile.
-            Err(refusal @ Refusal::Server { .. }) => {
-                api.stream().await.map_err(|_| failed(refusal))?
-            }
-            Err(refusal) => return Err(failed(refusal)),
+            Err(refusal @ Refusal::Server { .. }) => api.stream().await.map_err(|_| refusal)?,
+            Err(refusal) => return Err(refusal),
         },
-        other => other.map_err(failed)?,
+        other => other?,
     };
     let consumer = match api.consumer(CONSUMER).await {
         Err(Refusal::Server {
@@ -264,18 +286,18 @@ async fn queue(api: &Api, settings: &Settings) -> Result<Queue, ClusterError> {
             match api.create_consumer(CONSUMER, &config).await {
                 Ok(consumer) => consumer,
                 Err(refusal @ Refusal::Server { .. }) => {
-                    api.consumer(CONSUMER).await.map_err(|_| failed(refusal))?
+                    api.consumer(CONSUMER).await.map_err(|_| refusal)?
                 }
-                Err(refusal) => return Err(failed(refusal)),
+                Err(refusal) => return Err(refusal),
             }
         }
-        other => other.map_err(failed)?,
+        other => other?,
     };
     if settings.durable.is_some() {
         let storage = stream["config"]["storage"].as_str().unwrap_or("file");
         let most = stream["config"]["max_msgs"].as_u64();
         let most = most.and_then(|calls| usize::try_from(calls).ok());
-        api.create_records(storage, most).await.map_err(failed)?;
+        api.create_records(storage, most).await?;
     }
     Ok(Queue { stream, consumer })
 }

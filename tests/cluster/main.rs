@@ -17,6 +17,7 @@ mod connect;
 mod durable;
 mod functions;
 mod queue;
+mod replicas;
 mod secure;
 mod server;
 #[cfg(feature = "tracing")]

@@ -71,6 +71,11 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// How many bytes of memory it uses now.
+    pub(crate) fn memory(&self) -> u64 {
+        memory(self.process.id())
+    }
+
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -91,6 +96,14 @@ impl Server {
             );
         }
     }
+}
+
+/// How many bytes of memory a process uses now.
+pub(crate) fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<u64>().unwrap() * 1024
 }
 
 /// Starts the program and waits until it says that it is ready.
@@ -128,29 +141,40 @@ impl Drop for Server {
 
 /// Asks the server itself, by a bare request; returns its answer.
 pub(crate) fn ask(server: &Server, subject: &str, body: &str) -> String {
+    ask_within(server, subject, body, Duration::from_secs(30)).unwrap()
+}
+
+/// As [`ask`], of a server that may have no answer at the moment.
+pub(crate) fn ask_soon(server: &Server, subject: &str, body: &str) -> Option<String> {
+    ask_within(server, subject, body, Duration::from_secs(1)).ok()
+}
+
+fn ask_within(
+    server: &Server,
+    subject: &str,
+    body: &str,
+    patience: Duration,
+) -> std::io::Result<String> {
     use std::io::Write as _;
 
-    let mut socket = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
+    let mut socket = TcpStream::connect(("127.0.0.1", server.port))?;
+    socket.set_read_timeout(Some(patience))?;
     write!(
         socket,
         "CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\nPUB {subject} answer {}\r\n{body}\r\n",
         body.len()
-    )
-    .unwrap();
+    )?;
     let mut lines = BufReader::new(socket);
     let mut line = String::new();
-    while lines.read_line(&mut line).unwrap() > 0 {
+    while lines.read_line(&mut line)? > 0 {
         if line.starts_with("MSG answer") {
             line.clear();
-            lines.read_line(&mut line).unwrap();
-            return line;
+            lines.read_line(&mut line)?;
+            return Ok(line);
         }
         line.clear();
     }
-    panic!("the server has closed the connection");
+    Err(std::io::ErrorKind::UnexpectedEof.into())
 }
 
 /// How many calls the queue holds, running ones included.
