@@ -133,6 +133,9 @@ macro_rules! connection_settings {
 
         /// Bounds the queue to so many calls that have not ended, running ones
         /// included, of all submitters together; unbounded by default.
+        ///
+        /// It bounds the memory of both sides: beside its argument, a call that waits
+        /// takes about one kilobyte at its submitter and 300 bytes at the server.
         pub fn queue_capacity(mut self, calls: usize) -> Self {
             self.settings.queue_capacity = Some(calls);
             self

@@ -1,12 +1,13 @@
 //! The queue at the server: its bound, and restarts.
 
 use crate::functions::{GATE, RUN, SQUARE, noted, notes, open_gate};
-use crate::server::{Server, ask, eventually, queued};
+use crate::server::{Server, ask, eventually, memory, queued};
 use crate::support::alarm;
 use crate::worker::{self, Here, Process};
 use as_completed::cluster::Storage;
 use as_completed::{Rejected, as_completed};
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn a_call_waits_for_room_in_a_bounded_queue() {
@@ -27,9 +28,39 @@ fn a_call_waits_for_room_in_a_bounded_queue() {
         });
         eventually("the queue is full", || queued(&server, "default") == 5);
         assert!(!caller.is_finished());
+        // With the one that waits: no more is kept here either.
+        eventually("the next waits", || cluster.pending_count() == 6);
+        assert_eq!(queued(&server, "default"), 5);
         let _worker = Here::threads(&server, 1);
         caller.join().unwrap();
     });
+}
+
+#[test]
+#[ignore = "takes a minute, and prints what a million calls take"]
+fn a_million_calls_wait_in_bounded_memory() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let number = 1_000_000;
+    let own = || memory(std::process::id());
+    let (own_before, server_before) = (own(), server.memory());
+    let calls: Vec<_> = (0..number).map(|n| cluster.call(SQUARE, n)).collect();
+    while queued(&server, "default") < number {
+        thread::sleep(Duration::from_millis(200));
+    }
+    let each = |before: u64, now: u64| now.saturating_sub(before) / number;
+    let own = each(own_before, own());
+    let at_server = each(server_before, server.memory());
+    println!("each of {number} calls takes {own} bytes here, {at_server} at the server");
+    // What the documentation of `queue_capacity` says.
+    assert!(own < 2048 && at_server < 1024, "{own} {at_server}");
+    assert_eq!(cluster.cancel_pending() as u64, number);
+    drop(calls);
+    while queued(&server, "default") > 0 {
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]
