@@ -8,28 +8,35 @@ use as_completed::cluster::{Cluster, ClusterStatus};
 use as_completed::function::Functions;
 use std::time::Duration;
 
-fn print(status: &ClusterStatus) {
-    // Clears the screen.
-    print!("\x1b[2J\x1b[H");
-    println!("{} queued, {} running", status.queued(), status.running());
-    println!("{:20} {:>8} {:>5}  runs", "host", "pid", "slots");
+pub(crate) fn table(status: &ClusterStatus) -> String {
+    let mut lines = vec![
+        format!("{} queued, {} running", status.queued(), status.running()),
+        format!("{:20} {:>8} {:>5}  runs", "host", "pid", "slots"),
+    ];
     for worker in &status.workers {
         let runs = worker.running.iter();
-        let runs = runs.map(|call| format!("{} {:.1?}", call.function, call.elapsed));
+        let runs = runs.map(|run| format!("{} {:.1}s", run.function, run.elapsed.as_secs_f64()));
         let runs = runs.collect::<Vec<_>>().join(", ");
-        println!(
-            "{:20} {:8} {:5}  {runs}",
-            worker.host, worker.pid, worker.slots
-        );
+        let (host, pid, slots) = (&worker.host, worker.pid, worker.slots);
+        lines.push(format!("{host:20} {pid:8} {slots:5}  {runs}"));
     }
+    lines.join("\n")
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = std::env::args().nth(1);
-    let url = url.unwrap_or("nats://localhost".to_owned());
+    let url = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "nats://localhost".to_owned());
     let cluster = Cluster::connect(&url, Functions::new())?;
     loop {
-        print(&cluster.status()?);
+        let text = match cluster.status() {
+            Ok(status) => table(&status),
+            Err(error) => error.to_string(),
+        };
+        // From the top, over the last one, with long lines cut off.
+        let lines = text.replace('\n', "\x1b[K\n");
+        print!("\x1b[?7l\x1b[H{lines}\x1b[J\x1b[?7h");
+        std::io::Write::flush(&mut std::io::stdout())?;
         std::thread::sleep(Duration::from_secs(1));
     }
 }

@@ -11,6 +11,10 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+#[path = "../../examples/cluster_status.rs"]
+#[allow(dead_code, reason = "only its table is tested")]
+mod example;
+
 #[test]
 fn the_status_tells_what_waits_and_what_each_worker_runs() {
     let _alarm = alarm();
@@ -38,6 +42,19 @@ fn the_status_tells_what_waits_and_what_each_worker_runs() {
     assert!(!worker.host.is_empty());
     assert!(worker.functions.iter().any(|name| name == "gate"));
     assert_eq!(worker.running[0].function, "gate");
+    let table = example::table(&status);
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines[0], "4 queued, 1 running");
+    let columns: Vec<_> = lines[2].split_whitespace().collect();
+    let pid = process.0.id().to_string();
+    assert_eq!(columns[..4], [&worker.host, &pid, "1", "gate"]);
+    assert_eq!(lines.len(), 3);
+    // Each column ends below its head.
+    for column in ["pid", "slots"] {
+        let end = lines[1].find(column).unwrap() + column.len();
+        assert_eq!(lines[2].chars().nth(end), Some(' '), "{table}");
+        assert_ne!(lines[2].chars().nth(end - 1), Some(' '), "{table}");
+    }
     open_gate(&path);
     for call in calls {
         call.join().unwrap();
@@ -77,6 +94,8 @@ fn the_observer_is_told_of_workers_and_of_the_connection() {
     assert_eq!(events.recv().unwrap(), ClusterEvent::NoWorkers);
     server.kill();
     assert_eq!(events.recv().unwrap(), ClusterEvent::Disconnected);
+    let error = cluster.status().unwrap_err();
+    assert!(error.to_string().contains("connection is lost"), "{error}");
     server.restart();
     assert_eq!(events.recv().unwrap(), ClusterEvent::Connected);
     cluster.cancel_pending();

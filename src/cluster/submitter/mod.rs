@@ -311,6 +311,12 @@ impl Submitter {
                 tokio::spawn(async move { api.purge(&id, None).await });
                 self.tell_workers(Vec::new()).await;
             }
+            Command::Status(status) if !self.connected => {
+                let _ = status.send(Err(ClusterError::Unreachable {
+                    server: self.connection.settings.server(),
+                    cause: "the connection is lost".to_owned(),
+                }));
+            }
             Command::Status(status) => {
                 if let Ok(message) = pack(&ToWorker::Announce, &[]) {
                     self.publish(self.connection.names.workers(), message).await;
