@@ -10,8 +10,8 @@ use std::{env, fs, thread};
 /// What the test itself writes to the terminal; it is not seen.
 const MARK: &str = "\x1b]0;mark\x07";
 
-/// What the programs clear last when they draw: the rest of the screen.
-const END_OF_FRAME: &str = "\x1b[J";
+/// What the programs write last but for the place of the cursor.
+const END_OF_FRAME: &str = "\x1b[?7h\x1b[J";
 
 /// A program in a terminal. Drop ends it, and removes its folder.
 pub(crate) struct Terminal {
@@ -110,25 +110,41 @@ impl Terminal {
     }
 
     /// Makes the terminal narrower or wider, lets it break its lines anew as most do,
-    /// and returns what the program draws then. The program is stopped meanwhile, so
-    /// that what it wrote before is not taken for what it wrote afterwards.
+    /// and returns what the program draws then. As with tmux, the program is told of it
+    /// later, and draws for the old size until then.
     pub(crate) fn resize(&mut self, columns: u16, rows: u16) -> String {
-        let (pid, tty) = (self.note("pid"), self.note("tty"));
+        self.stop();
+        let (_, old_columns) = self.parser.screen().size();
+        self.reflow(columns, rows);
+        // Longer lines are cut, as `vt100` itself does not.
+        self.parser.screen_mut().set_size(rows, old_columns);
+        self.go_on();
+        self.stop();
+        self.parser.screen_mut().set_size(rows, columns);
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let tty = self.note("tty");
+        run("stty", &["-F", &tty, "columns", &columns, "rows", &rows]);
+        self.go_on();
+        self.screen()
+    }
+
+    /// Stops the program, and draws what it has written so far.
+    fn stop(&mut self) {
         self.send("-STOP");
-        let stat = format!("/proc/{pid}/stat");
+        let stat = format!("/proc/{}/stat", self.note("pid"));
         while !fs::read_to_string(&stat).unwrap().contains(") T ") {
             thread::yield_now();
         }
-        fs::write(&tty, MARK).unwrap();
+        fs::write(self.note("tty"), MARK).unwrap();
         self.draw_up_to(MARK);
-        self.reflow(columns, rows);
-        let (columns, rows) = (columns.to_string(), rows.to_string());
-        run("stty", &["-F", &tty, "columns", &columns, "rows", &rows]);
+    }
+
+    /// Lets it go on, and draws what it writes.
+    fn go_on(&mut self) {
         self.send("-CONT");
-        // The program may have looked at the old size before it was stopped.
+        // It may have looked at the size before it was stopped.
         self.draw_up_to(END_OF_FRAME);
         self.draw_up_to(END_OF_FRAME);
-        self.screen()
     }
 
     fn draw_up_to(&mut self, end: &str) {
@@ -141,23 +157,30 @@ impl Terminal {
         self.parser.process(&seen);
     }
 
-    /// Breaks the lines up to the cursor anew. It stands behind the last.
+    /// Breaks the lines anew, and takes the cursor along.
     fn reflow(&mut self, columns: u16, rows: u16) {
         let screen = self.parser.screen();
-        let (last, _) = screen.cursor_position();
-        let mut text = String::new();
-        for (row, line) in screen.rows(0, screen.size().1).enumerate() {
-            let row = u16::try_from(row).unwrap();
+        let (cursor, column) = screen.cursor_position();
+        assert_eq!(
+            column, 0,
+            "the cursor is taken along with the beginning of a line"
+        );
+        let (mut above, mut below) = (String::new(), String::new());
+        for (row, line) in (0..).zip(screen.rows(0, screen.size().1)) {
+            let text = if row < cursor { &mut above } else { &mut below };
             text.push_str(&line);
-            if row == last {
-                break;
-            }
             if !screen.row_wrapped(row) {
                 text.push_str("\r\n");
             }
         }
         self.parser = vt100::Parser::new(rows, columns, 0);
-        self.parser.process(text.as_bytes());
+        self.parser.process(above.as_bytes());
+        let (cursor, _) = self.parser.screen().cursor_position();
+        self.parser.process(below.trim_end().as_bytes());
+        let (last, _) = self.parser.screen().cursor_position();
+        assert!(last < rows - 1, "there is room for all");
+        self.parser
+            .process(format!("\x1b[{};1H", cursor + 1).as_bytes());
     }
 
     /// Returns what the shell has noted before the program began.

@@ -1,6 +1,6 @@
 //! [`Bars`]: lines at the end of the terminal, drawn as long as a run goes on.
 
-use super::block::Block;
+use super::block;
 use super::line::Line;
 use crate::sync::{Condvar, Mutex};
 use console::Term;
@@ -50,8 +50,8 @@ pub(super) struct Bars<T: Draw>(Arc<Drawn<T>>);
 
 #[derive(Debug)]
 struct Drawn<T> {
-    /// What is on the screen. Locked while it is drawn, and before `state`.
-    block: Mutex<Block>,
+    /// Held by whoever draws or prints, and taken before `state`.
+    drawing: Mutex<()>,
     /// Locked for short times only: a terminal that stops the output stops no
     /// download.
     state: Mutex<State<T>>,
@@ -71,7 +71,7 @@ impl<T: Draw> Bars<T> {
     pub(super) fn new(value: T, is_wanted: bool) -> Self {
         let is_drawn = is_wanted && Term::stderr().is_term() && !console::is_dumb();
         let drawn = Arc::new(Drawn {
-            block: Mutex::default(),
+            drawing: Mutex::default(),
             state: Mutex::new(State { value, is_drawn }),
             ended: Condvar::new(),
         });
@@ -98,16 +98,15 @@ impl<T: Draw> Bars<T> {
 
     /// Prints a text above the lines, or by itself where there are none.
     pub(super) fn println(&self, text: &str) {
-        let mut block = self.0.block.lock();
+        let _drawing = self.0.drawing.lock();
         let mut state = self.0.state.lock();
         if !state.is_drawn {
             drop(state);
             return write(&format!("{text}\n"));
         }
-        let screen = Screen::now();
-        let lines = state.value.lines(screen);
+        let lines = state.value.lines(Screen::now());
         drop(state);
-        write(&block.print_above(text, &lines, screen.columns + 1));
+        write(&block::print_above(text, &lines));
     }
 
     /// Leaves the last line on the screen, and removes the others.
@@ -125,16 +124,15 @@ impl<T: Draw> Drop for Bars<T> {
 impl<T: Draw> Drawn<T> {
     fn draw_until_ended(&self) {
         loop {
-            let mut block = self.block.lock();
+            let drawing = self.drawing.lock();
             let mut state = self.state.lock();
             if !state.is_drawn {
                 return;
             }
-            let screen = Screen::now();
-            let lines = state.value.lines(screen);
+            let lines = state.value.lines(Screen::now());
             drop(state);
-            write(&block.draw(&lines, screen.columns + 1));
-            drop(block);
+            write(&block::draw(&lines));
+            drop(drawing);
             let mut state = self.state.lock();
             if state.is_drawn {
                 let next = Instant::now() + REDRAWN_EVERY;
@@ -144,21 +142,16 @@ impl<T: Draw> Drawn<T> {
     }
 
     fn end(&self, leaves_last_line: bool) {
-        let mut block = self.block.lock();
+        let _drawing = self.drawing.lock();
         let mut state = self.state.lock();
         if !state.is_drawn {
             return;
         }
         state.is_drawn = false;
         self.ended.notify_all();
-        let screen = Screen::now();
-        let last_line = leaves_last_line.then(|| state.value.last_line(screen));
+        let last_line = leaves_last_line.then(|| state.value.last_line(Screen::now()));
         drop(state);
-        let mut text = block.draw(last_line.as_slice(), screen.columns + 1);
-        if leaves_last_line {
-            text.push_str("\r\n");
-        }
-        write(&text);
+        write(&block::end(last_line.as_ref()));
     }
 }
 
