@@ -140,6 +140,28 @@ fn no_folder_is_created_for_a_file_that_is_not_there() {
     assert_eq!(folder.names(), [""; 0]);
 }
 
+/// As of runs that were killed while they wrote a note, and after the part was renamed.
+#[test]
+fn what_killed_runs_have_left_in_a_folder_is_removed() {
+    let (folder, server) = (Folder::new(), serve());
+    fs::create_dir(folder.file("a")).unwrap();
+    let note = "as-completed part 1\nhttp://x/\n\"1\"\n4\nend\n";
+    for (name, text) in [
+        ("a/b", "flag"),
+        ("a/b.part.from", note),
+        ("a/.as-completed-0123456789abcdef", "draft"),
+        ("a/c.part.from", "not ours"),
+    ] {
+        fs::write(folder.file(name), text).unwrap();
+    }
+    let downloader = subdirectories(&folder).resume(true).build().unwrap();
+    assert_ok(&download(&downloader, [job(&server, "a/b")]));
+    let left = fs::read_dir(folder.file("a")).unwrap();
+    let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["b", "c.part.from"]);
+}
+
 /// A part is beside its file, whose rest is asked for.
 #[test]
 fn part_in_a_folder_is_resumed() {

@@ -34,6 +34,22 @@ fn remove_leftovers(directory: &Path) {
     }
 }
 
+/// Removes what killed runs have left in the folder of a file, if one of them was at
+/// that file: folders below the downloader's own are not read through as a run begins.
+pub(crate) fn clean_beside(file: &Path) {
+    let (Some(directory), Some(name)) = (file.parent(), file.file_name()) else {
+        return;
+    };
+    let is_left = |suffix: &str| {
+        let mut name = name.to_owned();
+        name.push(suffix);
+        fs::symlink_metadata(directory.join(name)).is_ok()
+    };
+    if is_left(PART_SUFFIX) || is_left(NOTE_SUFFIX) {
+        remove_leftovers(directory);
+    }
+}
+
 /// Whether the name is one that [`Draft::temporary`] makes.
 fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY_PREFIX).is_some_and(|digits| {
@@ -42,7 +58,7 @@ fn is_temporary(name: &str) -> bool {
 }
 
 /// A note is left alone if its part was renamed, and the run killed then.
-pub(crate) fn remove_note_of_no_part(directory: &Path, file_name: &str) {
+fn remove_note_of_no_part(directory: &Path, file_name: &str) {
     let part = directory.join(format!("{file_name}{PART_SUFFIX}"));
     let note = directory.join(format!("{file_name}{NOTE_SUFFIX}"));
     let is_there = fs::symlink_metadata(&part);

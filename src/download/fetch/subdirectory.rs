@@ -30,9 +30,7 @@ pub(crate) fn check(settings: &Settings, file_name: &str) -> Result<(), Download
         }
     }
     if settings.resume {
-        // The downloader's own folder is cleaned as a run begins; its other folders
-        // are not read through.
-        folder::remove_note_of_no_part(&settings.directory, file_name);
+        folder::clean_beside(&settings.directory.join(file_name));
     }
     Ok(())
 }
