@@ -93,9 +93,9 @@ impl DownloadError {
 
     /// Returns whether the same request is likely to succeed later.
     ///
-    /// These errors are retried: failed connections, timeouts,
-    /// bodies that break off, files that change meanwhile, and the statuses 408, 425, 429, 500, 502, 503
-    /// and 504.
+    /// These errors are retried: failed connections, timeouts, bodies that break off,
+    /// files that change meanwhile, and the statuses 408, 425, 429, 500, 502, 503 and
+    /// 504.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.kind.is_transient()

@@ -67,10 +67,12 @@ pub enum Event<'a, K> {
 /// and `Retrying` concurrently, and they delay the download while they are handled;
 /// `Finished` one at a time and in the order in which jobs finish, also while the
 /// next job is being read. Those of jobs that no worker has started, such as one
-/// with an invalid URL, may be sent on the calling thread. A panic in an observer is caught and counted in the
-/// [`Report`](super::Report), and the run goes on.
+/// with an invalid URL, may be sent on the calling thread. A panic in an observer is
+/// caught and counted in the [`Report`](super::Report), and the run goes on.
 ///
-/// Closures over `&Event` are observers, and `()` is the one that does nothing.
+/// Closures over `&Event` are observers, and `()` is the one that does nothing. An
+/// observer borrows nothing, since the tasks of an executor may not: what it counts is
+/// in an `Arc` or a static, or it sends what it has seen to a channel.
 ///
 /// # Examples
 ///
@@ -84,8 +86,18 @@ pub enum Event<'a, K> {
 ///         }
 ///     }
 /// };
-/// # fn check(_: impl Observer<String>) {}
+///
+/// let (sender, received_bytes) = std::sync::mpsc::channel();
+/// let send_bytes = move |event: &Event<'_, String>| {
+///     if let Event::Bytes { received, .. } = event {
+///         // Nobody may be listening any more.
+///         let _ = sender.send(*received);
+///     }
+/// };
+/// # fn check(_: impl Observer<String> + 'static) {}
 /// # check(print_failures);
+/// # check(send_bytes);
+/// # assert!(received_bytes.recv().is_err());
 /// ```
 pub trait Observer<K>: Send + Sync {
     /// Receives one event.
