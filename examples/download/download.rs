@@ -49,8 +49,8 @@ fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
     let report = match downloader.download_many(&pool, jobs, screen.clone()) {
         Ok(report) => report,
         Err(error) => {
-            print_error(&error);
-            return Ok(screen::exit_code(&error));
+            screen.fail_run(&error);
+            return Ok(screen.exit_code());
         }
     };
     screen.end(&report);

@@ -55,6 +55,12 @@ impl Screen {
         self.print_error(&format!("error: {message}"));
     }
 
+    /// Takes note of why there was no run, and prints it.
+    pub(super) fn fail_run(&self, error: &DownloadError) {
+        self.fail(exit_code(error));
+        self.print_error(&format!("error: {error}"));
+    }
+
     /// Returns the code of the first failure, or 0.
     pub(super) fn exit_code(&self) -> u8 {
         self.exit_code.load(Ordering::Relaxed)
@@ -181,7 +187,7 @@ fn sums(report: &Report<String>) -> String {
 }
 
 /// Returns curl's exit code for an error.
-pub(super) fn exit_code(error: &DownloadError) -> u8 {
+fn exit_code(error: &DownloadError) -> u8 {
     match error.kind() {
         DownloadErrorKind::Url(_) | DownloadErrorKind::Name(_) => 3,
         DownloadErrorKind::LookUp { .. } | DownloadErrorKind::Timeout(TimeoutKind::LookUp) => 6,

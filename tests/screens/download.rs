@@ -170,6 +170,22 @@ fn list_has_an_end_that_is_known_and_its_wrong_lines_do_not_count() {
 }
 
 #[test]
+fn error_of_the_folder_stands_alone() {
+    let file = "touch files;";
+    let Some(terminal) = download("-d files http://127.0.0.1:9/x", (80, 24), file) else {
+        return;
+    };
+    let (screen, code) = terminal.end(|_| {});
+    assert_eq!(code, Some(23), "{screen}");
+    let seen = screen.trim_end();
+    assert!(
+        seen.starts_with("error: cannot create the folder files: "),
+        "{screen}"
+    );
+    assert!(seen.ends_with(')') && seen.lines().count() == 1, "{screen}");
+}
+
+#[test]
 fn terminal_that_says_it_is_of_no_width_has_a_bar() {
     let (server, open) = start_server();
     drop(open);

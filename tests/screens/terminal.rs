@@ -214,7 +214,18 @@ fn example(package: &str, name: &str) -> PathBuf {
     let tests = env::current_exe().expect("tests have a path");
     let profile = tests.ancestors().nth(2).expect("tests are in PROFILE/deps");
     ONCE.call_once(|| {
-        let _built = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        // With what cargo tells this test, build scripts would run again, and later
+        // once more without it.
+        for (name, _) in env::vars_os() {
+            let is_of_cargo = name.to_str().is_some_and(|name| {
+                name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+            });
+            if is_of_cargo {
+                cargo.env_remove(name);
+            }
+        }
+        let _built = cargo
             .args(["build", "--quiet", "--examples", "--target-dir"])
             .arg(profile.parent().unwrap_or(profile))
             .args(["-p", "flags", "-p", "download_program"])
