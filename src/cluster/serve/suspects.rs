@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - While there are suspects, a worker takes nothing else and starts nothing else;
-//!   a suspect starts when nothing runs. Where that takes too long, it starts in
+//!   a suspect starts when nothing runs and all answers have arrived. Where that takes too long, it starts in
 //!   company, and if the worker dies then, it is blamed.
 //! - A mark names the message: a call that was given back has a new one, and is
 //!   unmarked. It is removed as soon as the run has ended.
@@ -89,19 +89,25 @@ impl Serving<'_> {
             self.suspects.current = None;
             self.suspects.since = Instant::now();
         }
+        // Those that have answered, too: otherwise they would run again if this dies.
+        let is_alone = |this: &Self| {
+            let mut held = this.held.values();
+            this.slots.are_idle() && held.all(|held| matches!(held.stage, Stage::Suspect { .. }))
+        };
+        let is_due = self.suspects.since.elapsed() >= PATIENCE * self.connection.lease;
         while let Some(&sequence) = self.suspects.waiting.front() {
-            let Some(held) = self.held.get_mut(&sequence) else {
+            let stage = self.held.get(&sequence).map(|held| &held.stage);
+            let Some(&Stage::Suspect { deliveries }) = stage else {
+                // Cancelled meanwhile.
                 self.suspects.waiting.pop_front();
                 continue;
             };
-            let Stage::Suspect { deliveries } = held.stage else {
-                self.suspects.waiting.pop_front();
-                continue;
-            };
-            let patience = PATIENCE * self.connection.lease;
-            if !self.slots.are_idle() && self.suspects.since.elapsed() < patience {
+            if !is_due && !is_alone(self) {
                 return;
             }
+            let Some(held) = self.held.get_mut(&sequence) else {
+                return;
+            };
             self.suspects.waiting.pop_front();
             self.suspects.current = Some(sequence);
             let api = self.connection.api.clone();
