@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How long the server keeps what is left of a durable call.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -92,6 +93,47 @@ pub(super) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Refusal> {
     }
 }
 
+/// Deletions that are on their way.
+struct Deletions<'a> {
+    api: &'a Api,
+    tasks: JoinSet<Result<(), Refusal>>,
+    result: Result<(), Refusal>,
+}
+
+impl<'a> Deletions<'a> {
+    /// How many are on their way at the same time.
+    const WINDOW: usize = 256;
+
+    fn new(api: &'a Api) -> Self {
+        let (tasks, result) = (JoinSet::new(), Ok(()));
+        Self { api, tasks, result }
+    }
+
+    async fn push(&mut self, sequence: u64) {
+        if self.tasks.len() >= Self::WINDOW {
+            self.next().await;
+        }
+        let api = self.api.clone();
+        self.tasks.spawn(async move { api.delete(sequence).await });
+    }
+
+    /// Waits for one; says whether there was one.
+    async fn next(&mut self) -> bool {
+        let next = self.tasks.join_next().await;
+        // An error that the server tells: it had gone before.
+        if let Some(Ok(Err(refusal @ (Refusal::Lost(_) | Refusal::NoJetStream)))) = next {
+            self.result = Err(refusal);
+            return true;
+        }
+        next.is_some()
+    }
+
+    async fn end(mut self) -> Result<(), Refusal> {
+        while self.next().await {}
+        self.result
+    }
+}
+
 /// The requests about one queue.
 #[derive(Clone)]
 pub(super) struct Api {
@@ -173,14 +215,33 @@ impl Api {
         self.ask(&what, &body).await.map(drop)
     }
 
-    /// Takes all calls of one submitter out of the queue, or those before one.
-    pub(super) async fn purge(&self, submitter: &str, before: Option<u64>) -> Result<(), Refusal> {
-        let what = format!("STREAM.PURGE.{}", self.names.stream);
-        let mut body = json!({ "filter": self.names.calls_of(submitter) });
-        if let Some(before) = before {
-            body["seq"] = json!(before);
+    /// Takes messages out of the queue.
+    pub(super) async fn delete_all(
+        &self,
+        sequences: impl IntoIterator<Item = u64>,
+    ) -> Result<(), Refusal> {
+        let mut deletions = Deletions::new(self);
+        for sequence in sequences {
+            deletions.push(sequence).await;
         }
-        self.ask(&what, &body).await.map(drop)
+        deletions.end().await
+    }
+
+    /// Takes all calls of one submitter out of the queue, or those before one.
+    ///
+    /// One by one: when a server of version 2.9 is asked to purge one subject, the
+    /// consumer skips the waiting messages of all others, and forgets who has which.
+    pub(super) async fn purge(&self, submitter: &str, before: Option<u64>) -> Result<(), Refusal> {
+        let mut deletions = Deletions::new(self);
+        let mut from = 1;
+        while let Some((sequence, _)) = self.next_call(submitter, from).await? {
+            if before.is_some_and(|before| sequence >= before) {
+                break;
+            }
+            deletions.push(sequence).await;
+            from = sequence + 1;
+        }
+        deletions.end().await
     }
 
     /// Makes the stream of what is too large for a message of such a submitter, if
@@ -314,23 +375,25 @@ impl Api {
         call: u64,
         number: u64,
     ) -> Result<bool, Refusal> {
-        let stream = self.names.records_stream();
-        let what = format!("STREAM.MSG.DELETE.{stream}");
-        match self
-            .ask(&what, &json!({ "seq": number, "no_erase": true }))
-            .await
-        {
-            Err(Refusal::Server {
-                code: NOT_DELETED | NO_MESSAGE,
-                ..
-            }) => {}
-            other => return other.map(|_| true),
+        let what = format!("STREAM.MSG.DELETE.{}", self.names.records_stream());
+        let mut number = number;
+        loop {
+            match self
+                .ask(&what, &json!({ "seq": number, "no_erase": true }))
+                .await
+            {
+                Err(Refusal::Server {
+                    code: NOT_DELETED | NO_MESSAGE,
+                    ..
+                }) => {}
+                other => return other.map(|_| true),
+            }
+            // A worker may have put the answer there meanwhile.
+            match self.record(submitter, call).await? {
+                Some((last, _)) if last != number => number = last,
+                _ => return Ok(false),
+            }
         }
-        // A worker may have put the answer there meanwhile.
-        let what = format!("STREAM.PURGE.{stream}");
-        let filter = json!({ "filter": self.names.record(submitter, call) });
-        let purged = self.ask(&what, &filter).await?;
-        Ok(purged["purged"].as_u64() > Some(0))
     }
 
     /// Makes a consumer of the records of a submitter, and returns its name.

@@ -133,7 +133,11 @@ impl ClusterBuilder {
     /// keeps, beside the queue and in the same storage, a record of each call with
     /// its argument, and then its result; for seven days after the last of the
     /// two was stored. A full [`queue_capacity`](Self::queue_capacity) bounds
-    /// their number too. A result that was picked up is deleted.
+    /// their number too. A call that takes longer than that is lost.
+    ///
+    /// A result is deleted at the server right before its handle resolves: a process
+    /// that dies before it has used it has lost it, and the next one misses its
+    /// argument in the list.
     ///
     /// A call is kept from when the server has stored it, a little after `call`
     /// returned. Dropping the cluster waits for its calls all the same; a process

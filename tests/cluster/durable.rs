@@ -2,16 +2,19 @@
 
 use crate::functions::{self, ECHO, GATE, RUN, SQUARE, noted, notes, open_gate};
 use crate::server::{Server, ask, eventually, queued};
+use crate::submitter;
 use crate::support::alarm;
 use crate::worker::{self, Here, LEASE, Process};
 use as_completed::cluster::{Cluster, ClusterError};
 use as_completed::function::Function;
 use as_completed::{JoinHandle, as_completed};
 use std::collections::BTreeSet;
+use std::process::Command;
 
 const URL: &str = "AS_COMPLETED_TEST_LEAVES";
 const PATH: &str = "AS_COMPLETED_TEST_LEAVES_NOTES";
 const CALLS: &str = "AS_COMPLETED_TEST_LEAVES_CALLS";
+const RUNS_LONG: &str = "AS_COMPLETED_TEST_LEAVES_LONG";
 
 fn connect(url: &str) -> Cluster {
     let cluster = Cluster::builder(url, functions::all()).lease(LEASE);
@@ -26,22 +29,35 @@ fn submit_and_wait() {
     };
     let cluster = connect(&url);
     let calls: u64 = std::env::var(CALLS).unwrap().parse().unwrap();
-    for call in as_completed((0..calls).map(|n| cluster.call(RUN, (path.clone(), n)))) {
-        let _ = call.join();
+    let mut results = 0;
+    if std::env::var_os(RUNS_LONG).is_some() {
+        let _detached: Vec<_> = (0..calls)
+            .map(|n| cluster.call(GATE, (path.clone(), n)))
+            .collect();
+        cluster.join();
+    } else {
+        for call in as_completed((0..calls).map(|n| cluster.call(RUN, (path.clone(), n)))) {
+            results += u64::from(call.join().is_ok());
+        }
     }
+    std::fs::write(format!("{path}.results"), format!("{results}")).unwrap();
     loop {
         std::thread::park();
     }
 }
 
-/// Leaves so many calls of [`RUN`] in the queue, of a submitter that was killed.
-fn leave(server: &Server, path: &str, calls: u64) {
+fn leaving(server: &Server, path: &str, calls: u64) -> Command {
     let mut command = worker::program("durable::submit_and_wait");
-    let submitter = command
+    command
         .env(URL, server.url())
         .env(PATH, path)
         .env(CALLS, calls.to_string());
-    let submitter = Process(submitter.spawn().unwrap());
+    command
+}
+
+/// Leaves so many calls of [`RUN`] in the queue, of a submitter that was killed.
+fn leave(server: &Server, path: &str, calls: u64) {
+    let submitter = Process(leaving(server, path, calls).spawn().unwrap());
     eventually("all are queued", || stored(server, "default") == calls);
     drop(submitter);
 }
@@ -86,6 +102,65 @@ fn the_next_submitter_picks_up_all_that_a_killed_one_has_left_and_each_call_ran_
     });
     assert!(connect(&server.url()).resume(RUN).unwrap().is_empty());
     assert_eq!(noted(&path).len() as u64, calls);
+}
+
+#[test]
+fn calls_go_on_when_their_submitter_dies_though_those_of_others_are_dropped() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let path = notes();
+    let mut durable = leaving(&server, &path, 3);
+    let durable = Process(durable.env(RUNS_LONG, "1").spawn().unwrap());
+    let _worker = Process::processes(&server, 2);
+    eventually("two run and the third waits", || {
+        noted(&path).len() == 2 && queued(&server, "default") == 3
+    });
+    let other = Process(submitter::waiting(&server, &path).spawn().unwrap());
+    eventually("all are queued", || queued(&server, "default") == 53);
+    drop((durable, other));
+    eventually("its calls are dropped", || queued(&server, "default") <= 3);
+    assert_eq!(queued(&server, "default"), 3);
+    let cluster = connect(&server.url());
+    // Without calls of its own, it cancels none.
+    assert_eq!(cluster.cancel_pending(), 0);
+    let left = cluster.resume(GATE).unwrap();
+    assert_eq!(left.len(), 3);
+    open_gate(&path);
+    for (_, call) in as_completed(left) {
+        call.join().unwrap();
+    }
+    assert_eq!(noted(&path).len(), 3);
+}
+
+#[test]
+fn of_two_submitters_of_a_name_one_has_the_results() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let path = notes();
+    let first = Process(leaving(&server, &path, 20).spawn().unwrap());
+    eventually("all are queued", || stored(&server, "default") == 20);
+    // It cannot say any more that the name is in use.
+    first.signal("-STOP");
+    let second = connect(&server.url());
+    let left = second.resume(RUN).unwrap();
+    assert_eq!(left.len(), 20);
+    let _worker = Process::threads(&server, 1);
+    for ((_, n), call) in as_completed(left) {
+        assert_eq!(call.join().unwrap(), n);
+    }
+    first.signal("-CONT");
+    let results = format!("{path}.results");
+    let mut got = String::new();
+    eventually("the handles of the first resolve", || {
+        got = std::fs::read_to_string(&results).unwrap_or_default();
+        !got.is_empty()
+    });
+    assert_eq!(got, "0");
+    assert_eq!(noted(&path).len(), 20);
 }
 
 #[test]

@@ -198,6 +198,28 @@ fn calls_are_sent_again_when_somebody_has_deleted_them() {
 }
 
 #[test]
+fn cancelling_all_calls_of_one_submitter_leaves_those_of_another() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (one, other) = (worker::cluster(&server), worker::cluster(&server));
+    let mut calls: Vec<_> = (0..20).map(|n| (n, one.call(SQUARE, n))).collect();
+    eventually("all are queued", || queued(&server, "default") == 20);
+    let cancelled: Vec<_> = (0..500).map(|n| other.call(SQUARE, n)).collect();
+    eventually("all are queued", || queued(&server, "default") == 520);
+    calls.extend((20..40).map(|n| (n, one.call(SQUARE, n))));
+    eventually("all are queued", || queued(&server, "default") == 540);
+    assert_eq!(other.cancel_pending(), 500);
+    eventually("they are gone", || queued(&server, "default") == 40);
+    let _worker = Here::threads(&server, 1);
+    for (n, square) in as_completed(calls) {
+        assert_eq!(square.join().unwrap(), n * n);
+    }
+    drop((cancelled, other));
+}
+
+#[test]
 fn queues_of_two_names_do_not_mix() {
     let _alarm = alarm();
     let Some(server) = Server::start() else {

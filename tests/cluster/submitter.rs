@@ -6,6 +6,7 @@ use crate::support::alarm;
 use crate::worker::{self, Here, Process};
 use as_completed::cluster::Cluster;
 use as_completed::{JoinError, as_completed};
+use std::process::Command;
 use std::time::Duration;
 
 #[test]
@@ -172,6 +173,13 @@ fn submit_and_wait() {
     }
 }
 
+/// A submitter that waits for 50 calls of [`GATE`].
+pub(crate) fn waiting(server: &Server, path: &str) -> Command {
+    let mut command = worker::program("submitter::submit_and_wait");
+    command.env(URL, server.url()).env(PATH, path);
+    command
+}
+
 #[test]
 fn the_calls_of_a_submitter_that_dies_are_gone_and_killed() {
     let _alarm = alarm();
@@ -180,14 +188,7 @@ fn the_calls_of_a_submitter_that_dies_are_gone_and_killed() {
     };
     let path = notes();
     let _worker = Process::processes(&server, 2);
-    let mut command = worker::program("submitter::submit_and_wait");
-    let submitter = Process(
-        command
-            .env(URL, server.url())
-            .env(PATH, &path)
-            .spawn()
-            .unwrap(),
-    );
+    let submitter = Process(waiting(&server, &path).spawn().unwrap());
     eventually("two run and the rest waits", || {
         noted(&path).len() == 2 && queued(&server, "default") == 50
     });
@@ -206,14 +207,7 @@ fn a_submitter_that_was_paused_for_long_gets_its_results() {
         return;
     };
     let path = notes();
-    let mut command = worker::program("submitter::submit_and_wait");
-    let mut submitter = Process(
-        command
-            .env(URL, server.url())
-            .env(PATH, &path)
-            .spawn()
-            .unwrap(),
-    );
+    let mut submitter = Process(waiting(&server, &path).spawn().unwrap());
     let _worker = Process::threads(&server, 2);
     eventually("two run and the rest waits", || {
         noted(&path).len() == 2 && queued(&server, "default") == 50

@@ -75,6 +75,9 @@ enum Found {
 /// How long workers have to say who they are.
 const ANSWER: Duration = Duration::from_millis(200);
 
+/// Calls that are cancelled by one message, at most.
+const CANCELLED: usize = 10_000;
+
 pub(super) struct Submitter {
     connection: Connection,
     id: String,
@@ -289,7 +292,11 @@ impl Submitter {
                 }
             }
             Command::Cancel(number) => {
-                let stage = self.cancel(number);
+                let stage = self.calls.get(&number).map(|pending| pending.stage);
+                self.settle(number, Err(JoinError::Cancelled));
+                if let Some(Stage::Stored(sequence)) = stage {
+                    self.delete(sequence);
+                }
                 if !matches!(stage, None | Some(Stage::Waiting)) {
                     self.tell_workers(vec![number]).await;
                 }
@@ -297,19 +304,24 @@ impl Submitter {
             Command::CancelAll(cancelled) => {
                 let numbers: Vec<_> = self.calls.keys().copied().collect();
                 let _ = cancelled.send(numbers.len());
-                if self.durable.is_some() {
-                    // Not those that earlier submitters of this name have left.
-                    for number in &numbers {
-                        self.cancel(*number);
+                let mut places = Vec::new();
+                for number in &numbers {
+                    let stage = self.calls.get(number).map(|pending| pending.stage);
+                    if let Some(Stage::Stored(place)) = stage {
+                        places.push(place);
                     }
-                    return self.tell_workers(numbers).await;
+                    self.settle(*number, Err(JoinError::Cancelled));
                 }
-                for number in numbers {
-                    self.settle(number, Err(JoinError::Cancelled));
+                let api = self.connection.api.clone();
+                tokio::spawn(async move { api.delete_all(places).await });
+                if self.durable.is_none() {
+                    return self.tell_workers(Vec::new()).await;
                 }
-                let (api, id) = (self.connection.api.clone(), self.id.clone());
-                tokio::spawn(async move { api.purge(&id, None).await });
-                self.tell_workers(Vec::new()).await;
+                // Not those that earlier submitters of this name have left: without
+                // numbers it would be all. And all in one would be too long.
+                for numbers in numbers.chunks(CANCELLED) {
+                    self.tell_workers(numbers.to_vec()).await;
+                }
             }
             Command::Status(status) if !self.connected => {
                 let _ = status.send(Err(ClusterError::Unreachable {
@@ -336,16 +348,6 @@ impl Submitter {
             Command::Release(numbers) => self.release(&numbers),
             Command::Stop => {}
         }
-    }
-
-    /// Ends a call as cancelled, and takes it out of the queue.
-    fn cancel(&mut self, number: u64) -> Option<Stage> {
-        let stage = self.calls.get(&number).map(|pending| pending.stage);
-        self.settle(number, Err(JoinError::Cancelled));
-        if let Some(Stage::Stored(sequence)) = stage {
-            self.delete(sequence);
-        }
-        stage
     }
 
     async fn tell_workers(&self, numbers: Vec<u64>) {

@@ -144,6 +144,9 @@ impl Submitter {
         };
         if self.calls.get(&number).is_some_and(may_not_wait) {
             if let Some(pending) = self.calls.remove(&number) {
+                if pending.has_chunks {
+                    self.remove_large(number);
+                }
                 if let Some(record) = pending.record {
                     self.remove_record(number, record);
                 }
