@@ -8,7 +8,7 @@
 use super::capacity::Capacity;
 use super::watch::{Key, Watcher};
 use crate::sync::thread_local;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -18,38 +18,55 @@ pub(crate) struct FullQueues {
     has_others: bool,
 }
 
-thread_local! {
-    /// What the offer that goes on here has come across; `None` while none does.
-    static NOTED: RefCell<Option<FullQueues>> = RefCell::default();
+/// An offer on the current thread.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Offer {
+    #[default]
+    None,
+    GoesOn,
+    MetFullQueues,
 }
 
-/// Nothing is noted while the thread-locals of an ending thread are destroyed.
-fn replace(noted: Option<FullQueues>) -> Option<FullQueues> {
-    NOTED.try_with(|own| own.replace(noted)).ok().flatten()
+thread_local! {
+    /// The innermost offer. Apart from what it has come across: most come across nothing,
+    /// and look at this alone.
+    static OFFER: Cell<Offer> = Cell::default();
+    static NOTED: RefCell<FullQueues> = RefCell::default();
 }
 
 fn note(add: impl FnOnce(&mut FullQueues)) {
-    // An error as above.
-    let _ = NOTED.try_with(|noted| noted.borrow_mut().as_mut().map(add));
+    if OFFER.with(Cell::get) == Offer::None {
+        return;
+    }
+    // Nothing is noted while the thread-locals of an ending thread are destroyed.
+    let noted = NOTED.try_with(|noted| add(&mut noted.borrow_mut()));
+    if noted.is_ok() {
+        OFFER.with(|offer| offer.set(Offer::MetFullQueues));
+    }
 }
 
-/// Puts back what an offer around this one has come across, also if this one panics.
-struct Outer(Option<FullQueues>);
+/// Goes back to the offer around the innermost, also if that panics.
+struct Outer(Offer);
 
 impl Drop for Outer {
     fn drop(&mut self) {
-        replace(self.0.take());
+        OFFER.with(|offer| offer.set(self.0));
     }
 }
 
 impl FullQueues {
     /// Calls `offer`, and returns also the queues that were full meanwhile.
     pub(crate) fn of<T>(offer: impl FnOnce() -> T) -> (T, Self) {
-        let outer = Outer(replace(Some(Self::default())));
+        let outer = Outer(OFFER.with(|own| own.replace(Offer::GoesOn)));
         let offered = offer();
-        let noted = replace(None);
+        let offer = OFFER.with(Cell::get);
         drop(outer);
-        (offered, noted.unwrap_or_default())
+        let full = match offer {
+            // An offer around this one loses what it has noted: it tells of no queue then.
+            Offer::MetFullQueues => NOTED.try_with(RefCell::take).unwrap_or_default(),
+            Offer::None | Offer::GoesOn => Self::default(),
+        };
+        (offered, full)
     }
 
     /// Called where a pool has no room in that queue.
