@@ -99,6 +99,22 @@
 //! assert_eq!(rows.map(Result::unwrap).count(), 100);
 //! ```
 //!
+//! # A connection for each worker
+//!
+//! The workers of a [`StatefulPool`] each keep a state, such as a connection to a
+//! database, which their tasks are given as `&mut`.
+//!
+//! ```
+//! use as_completed::ThreadPool;
+//!
+//! let pool = ThreadPool::builder()
+//!     .max_workers(2)
+//!     .build_with_state(|worker| Ok(format!("connection {worker}")))?;
+//! let query = pool.submit(|connection| format!("answer over {connection}"));
+//! assert_eq!(query.join()?, "answer over connection 0");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Tasks that borrow
 //!
 //! The tasks of a [`ThreadPool::scope`] may borrow local variables. The scope
@@ -187,7 +203,7 @@
 //!
 //! # Timeouts
 //!
-//! A timeout ends the wait and not the task.
+//! A timeout ends the wait and not the task, but for the last of these.
 //!
 //! - [`wait_timeout`](ScopedJoinHandle::wait_timeout) bounds the wait for one
 //!   task;
@@ -196,7 +212,9 @@
 //! - [`wait()`] waits for the first, the first failure or all of several tasks,
 //!   with an optional timeout;
 //! - [`Map::timeout`] and [`MapUnordered::timeout`] bound a map;
-//! - [`ThreadPool::join_timeout`] bounds the shutdown of a pool.
+//! - [`ThreadPool::join_timeout`] bounds the shutdown of a pool;
+//! - [`submit_with_timeout`](ExecutorExt::submit_with_timeout) bounds the task: it is
+//!   asked to stop, and its handle says so.
 //!
 //! # Shutdown
 //!
@@ -244,6 +262,21 @@ processes of the same program: for work that may crash, hang or need too much me
 which fails one call, and for calls that must be stopped while they run."
 )]
 //!
+//! # Downloads
+//!
+#![cfg_attr(
+    feature = "download",
+    doc = "The feature `download`, which is on by default, adds [`download::download_many`]: it
+downloads thousands of files on any executor, each completely or not at all, with retries,
+timeouts and a report that names every failure. See the module [`download`]."
+)]
+#![cfg_attr(
+    not(feature = "download"),
+    doc = "The feature `download` adds `download_many`: it downloads thousands of files on any
+executor, each completely or not at all, with retries, timeouts and a report that names every
+failure."
+)]
+//!
 //! # Coming from Python
 //!
 //! | Python | here |
@@ -264,12 +297,12 @@ which fails one call, and for calls that must be stopped while they run."
 //! | `Future` | [`JoinHandle`] |
 //! | `future.result()` | [`join`](ScopedJoinHandle::join) |
 //! | `future.result(timeout=s)` | [`wait_timeout`](ScopedJoinHandle::wait_timeout), then [`join`](ScopedJoinHandle::join) |
-//! | `future.exception()` | the [`JoinError`] of [`join`](ScopedJoinHandle::join) |
+//! | `future.exception()` | the task's own `Err`, or the [`JoinError`] of [`join`](ScopedJoinHandle::join) |
 //! | `future.done()` | [`is_finished`](ScopedJoinHandle::is_finished) |
 //! | `future.running()` | [`is_running`](ScopedJoinHandle::is_running) |
 //! | `future.cancelled()` | [`is_cancelled`](ScopedJoinHandle::is_cancelled) |
 //! | `future.cancel()` | [`cancel`](ScopedJoinHandle::cancel) |
-//! | `future.add_done_callback(f)` | [`on_done`](ScopedJoinHandle::on_done) |
+//! | `future.add_done_callback(f)` | [`on_done`](ScopedJoinHandle::on_done), or [`on_result`](JoinHandle::on_result), which hands on the result |
 //! | `as_completed(fs)` | [`as_completed()`] |
 //! | `as_completed(fs, timeout=s)` | [`AsCompleted::timeout`], or [`AsCompleted::next_timeout`] |
 //! | `wait(fs, timeout=s, return_when=…)` | [`wait()`] with [`ReturnWhen`] |

@@ -44,7 +44,7 @@ pub enum Rejected {
     #[error(transparent)]
     Initializer(InitializerError),
     /// No worker is running and none could be started; or, for a task with a
-    /// timeout, the thread that measures it.
+    /// timeout, the thread that measures it; or the one that reads the input of a map.
     #[error(transparent)]
     Thread(SpawnError),
 }
@@ -101,7 +101,8 @@ impl Error for InitializerError {
     }
 }
 
-/// A thread could not be started: a worker's, or the one that measures timeouts.
+/// A thread could not be started: a worker's, the one that measures timeouts, or one
+/// that reads the input of a map.
 ///
 /// Its [source](Error::source) is the [`io::Error`] of the operating system.
 ///

@@ -313,6 +313,41 @@ fn workers_go_on_while_results_are_taken_one_by_one() {
     }
 }
 
+// The subject is time: each item takes longer to read than a map waits for one.
+#[test]
+fn an_input_that_was_slow_stands_before_no_finished_result() {
+    let _alarm = alarm();
+    for unordered in [false, true] {
+        let pool = ThreadPool::new(1);
+        let gate = Gate::new();
+        let (read, turnstile) = (AtomicUsize::new(0), gate.turnstile());
+        let items = (0..8).inspect(|&number| {
+            thread::sleep(Duration::from_millis(2));
+            read.fetch_add(1, Ordering::SeqCst);
+            // The buffer is full then, and no result is there before.
+            if number == 3 {
+                gate.open();
+            }
+        });
+        let work = move |_| turnstile.pass();
+        let mut results: Boxed<'_, _> = if unordered {
+            Box::new(pool.map_unordered(items, work).buffer(4))
+        } else {
+            Box::new(pool.map(items, work).buffer(4))
+        };
+        let mut read_after = || {
+            assert!(results.next().is_some());
+            eventually(|| pool.active_count() == 0 && pool.queued_count() == 0);
+            read.load(Ordering::SeqCst)
+        };
+        assert_eq!(read_after(), 4);
+        // In the place of the first, and found to be slow.
+        assert_eq!(read_after(), 5);
+        assert_eq!(read_after(), 5);
+        assert_eq!(read_after(), 5);
+    }
+}
+
 /// A channel whose next item comes when the result of the last is there.
 fn in_lockstep<R>(mut results: impl Iterator<Item = Result<R, JoinError>>, next: mpsc::Sender<u64>)
 where
