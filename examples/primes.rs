@@ -18,7 +18,7 @@ use as_completed::{Inline, ThreadPool, as_completed};
 use std::error::Error;
 use std::time::Instant;
 
-const NUMBERS: [u64; 20] = [
+pub(crate) const NUMBERS: [u64; 20] = [
     2,
     142_702_110_479_723,
     299_593_572_317_531,
@@ -42,7 +42,7 @@ const NUMBERS: [u64; 20] = [
 ];
 
 /// The least factor of a number, and the seconds that finding it took.
-const LEAST_FACTOR: Function<u64, (u64, f64)> = Function::new("least_factor", |n| {
+pub(crate) const LEAST_FACTOR: Function<u64, (u64, f64)> = Function::new("least_factor", |n| {
     let start = Instant::now();
     (least_factor(n), start.elapsed().as_secs_f64())
 });

@@ -477,8 +477,11 @@ pub mod download;
 ///
 /// # Speed
 ///
-/// A call costs two messages over a socket; short functions are better called by
-/// `call_map` with a chunk size. A `Vec<u8>` is encoded number by number: for many
+/// A call costs two messages over a socket, and a wake-up at each end if it is joined
+/// while no other waits; short functions are better called by `call_map` with a chunk
+/// size. Where a process is idle, a short argument is encoded on the thread that calls,
+/// and the result is decoded on the thread that joins; otherwise the pool's own threads
+/// do both. A `Vec<u8>` is encoded number by number: for many
 /// bytes, use a type that serializes as bytes, such as those of `serde_bytes`.
 #[cfg(all(feature = "process", unix))]
 pub mod process {

@@ -14,8 +14,9 @@ impl Local {
         let mut answer = Vec::new();
         let known = check_known(&self.0, function).map_err(JoinError::call);
         let on_bytes = known.map(|()| self.0.find(function))?;
-        let outcome =
-            unwind::catch(|| on_bytes.map_or(Ok(()), |on_bytes| on_bytes(argument, &mut answer)));
+        let outcome = unwind::catch(|| {
+            on_bytes.map_or(Ok(()), |(_, on_bytes)| on_bytes.run(argument, &mut answer))
+        });
         let function = function.to_owned();
         match outcome {
             Ok(Ok(())) => Ok(answer),

@@ -1,7 +1,7 @@
 //! [`FunctionExecutor`]: what calls named functions.
 
 use super::caller::Scope;
-use super::codec::{decode, encode, encode_onto};
+use super::codec::{decode, encode, encode_onto, encode_short};
 use super::registry::Function;
 #[cfg(feature = "cluster")]
 use super::remote::{self, Remote};
@@ -32,6 +32,10 @@ pub enum Place<'a> {
 /// Takes the next answer.
 pub(crate) type OnAnswer<'a> = dyn FnMut(Result<&[u8], JoinError>) + 'a;
 
+/// Blocks until the result of a call that was sent is here, or it is clear that there
+/// will be none.
+pub(crate) type Receive = Box<dyn FnOnce() -> Result<Vec<u8>, JoinError> + Send>;
+
 /// The way to functions that run elsewhere, and back.
 pub trait Route: Send + Sync {
     /// Calls the function and blocks until its result is here, or it is clear
@@ -42,6 +46,33 @@ pub trait Route: Send + Sync {
         argument: &[u8],
         token: &CancelToken,
     ) -> Result<Vec<u8>, JoinError>;
+
+    /// As [`call`](Self::call), of bytes whose room the result may use.
+    fn call_in_place(
+        &self,
+        function: &'static str,
+        value: Vec<u8>,
+        token: &CancelToken,
+    ) -> Result<Vec<u8>, JoinError> {
+        self.call(function, &value, token)
+    }
+
+    /// How long an argument is at most that [`send`](Self::send) takes now, if it
+    /// takes any.
+    fn sends_up_to(&self) -> Option<usize> {
+        None
+    }
+
+    /// Sends a call from this thread, if somebody is idle who can run it. Never
+    /// blocks.
+    fn send(
+        self: Arc<Self>,
+        _function: &'static str,
+        _argument: Vec<u8>,
+        _token: &CancelToken,
+    ) -> Option<Receive> {
+        None
+    }
 
     /// Calls the function with one argument after the other, and gives out as
     /// many answers, in their order; blocks meanwhile.
@@ -127,7 +158,9 @@ pub trait FunctionExecutorExt: FunctionExecutor {
     /// Never fails: what goes wrong is in the handle, as with
     /// [`submit`](crate::ExecutorExt::submit). Blocks only where the executor waits
     /// for room in its queue, or runs the function on this thread, as
-    /// [`Inline`](crate::Inline) does. Dropping the handle detaches the call.
+    /// [`Inline`](crate::Inline) does. A process pool may encode the argument here, and
+    /// decode the result where the handle is joined. Dropping the handle detaches the
+    /// call.
     ///
     /// # Examples
     ///
@@ -151,6 +184,10 @@ pub trait FunctionExecutorExt: FunctionExecutor {
                 hand_over(&*executor, task, Room::Wait)
             }),
             Place::There(threads, route) => {
+                if let Some(handle) = call_from_here(threads, &route, function, &argument) {
+                    unwind::discard(argument);
+                    return handle;
+                }
                 let (call, token) = There::new(route, function, argument);
                 launch(call, token, |task| hand_over(threads, task, Room::Wait))
             }
@@ -199,6 +236,10 @@ pub trait FunctionExecutorExt: FunctionExecutor {
                 })
             }
             Place::There(threads, route) => {
+                if let Some(handle) = call_from_here(threads, &route, function, &argument) {
+                    unwind::discard(argument);
+                    return Ok(handle);
+                }
                 let (call, token) = There::new(route, function, argument);
                 offer(call, token, |task| hand_over(threads, task, Room::Now)).map_err(|error| {
                     let reason = error.reason().clone();
@@ -344,6 +385,38 @@ impl<A: Serialize, R: DeserializeOwned> Work<R> for There<A, R> {
     }
 }
 
+/// Sends the call from this thread, if it is short and somebody is idle who can run
+/// it: then no thread of the pool need be woken, neither to send it nor, if this
+/// thread waits for it next, to receive the answer.
+fn call_from_here<A, R>(
+    threads: &ThreadPool,
+    route: &Arc<dyn Route>,
+    function: Function<A, R>,
+    argument: &A,
+) -> Option<JoinHandle<R>>
+where
+    A: Serialize,
+    R: DeserializeOwned + Send + 'static,
+{
+    let name = function.name();
+    let most = route.sends_up_to()?;
+    let worker = threads.reserve()?;
+    let token = CancelToken::new();
+    let bytes = match unwind::catch(|| encode_short(argument, most)) {
+        Ok(bytes) => bytes?,
+        Err(payload) => {
+            let panic = Panic::new(payload);
+            return Some(worker.begin(&token, || Err(JoinError::Panicked(panic))));
+        }
+    };
+    let receive = Arc::clone(route).send(name, bytes, &token)?;
+    let scope = Scope::current();
+    Some(worker.begin(&token, move || {
+        let result = scope.run(receive)?;
+        decode(&result).map_err(|cause| result_error(name, cause))
+    }))
+}
+
 fn call_there<A: Serialize, R: DeserializeOwned>(
     route: &dyn Route,
     function: Function<A, R>,
@@ -353,7 +426,7 @@ fn call_there<A: Serialize, R: DeserializeOwned>(
     let name = function.name();
     let bytes = encode(&argument).map_err(|cause| argument_error(name, cause))?;
     drop(argument);
-    let answer = route.call(name, &bytes, token)?;
+    let answer = route.call_in_place(name, bytes, token)?;
     decode(&answer).map_err(|cause| result_error(name, cause))
 }
 

@@ -42,7 +42,7 @@ pub(crate) use self::caller::{Caller, current_caller, in_span};
 pub(crate) use self::codec::{decode, encode};
 pub use self::executor::{FunctionExecutor, FunctionExecutorExt};
 pub(crate) use self::executor::{
-    OnAnswer, Place, Places, Route, call_without_import, place_behind_pointers,
+    OnAnswer, Place, Places, Receive, Route, call_without_import, place_behind_pointers,
 };
 pub(crate) use self::registry::Failure;
 pub use self::registry::{Function, Functions};

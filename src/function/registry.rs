@@ -94,8 +94,31 @@ pub(crate) enum Failure {
     Result(String),
 }
 
-/// Decodes the argument, and writes the result behind what is there.
-type OnBytes = dyn Fn(&[u8], &mut Vec<u8>) -> Result<(), Failure> + Send + Sync;
+/// A function that takes and returns bytes.
+pub(crate) trait OnBytes: Send + Sync {
+    /// Decodes the argument, and writes the result behind what is there.
+    fn run(&self, argument: &[u8], result: &mut Vec<u8>) -> Result<(), Failure>;
+
+    /// Decodes the argument, which starts there in the buffer, and writes the result
+    /// in the place of all that is in it.
+    fn run_in_place(&self, start: usize, value: &mut Vec<u8>) -> Result<(), Failure>;
+}
+
+/// Runs a plain function.
+struct Plain<A, R>(fn(A) -> R);
+
+impl<A: DeserializeOwned, R: Serialize> OnBytes for Plain<A, R> {
+    fn run(&self, argument: &[u8], result: &mut Vec<u8>) -> Result<(), Failure> {
+        let argument = decode(argument).map_err(Failure::Argument)?;
+        encode_onto(&self.0(argument), result).map_err(Failure::Result)
+    }
+
+    fn run_in_place(&self, start: usize, value: &mut Vec<u8>) -> Result<(), Failure> {
+        let argument = decode(&value[start..]).map_err(Failure::Argument)?;
+        value.clear();
+        encode_onto(&self.0(argument), value).map_err(Failure::Result)
+    }
+}
 
 /// The functions that a child process can be asked to run.
 ///
@@ -121,7 +144,7 @@ pub struct Functions {
 struct Registered {
     #[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "for others only"))]
     version: u32,
-    on_bytes: Arc<OnBytes>,
+    on_bytes: Arc<dyn OnBytes>,
 }
 
 impl Functions {
@@ -142,14 +165,9 @@ impl Functions {
         A: DeserializeOwned + 'static,
         R: Serialize + 'static,
     {
-        let run = function.run;
-        let on_bytes = Arc::new(move |argument: &[u8], result: &mut Vec<u8>| {
-            let argument = decode(argument).map_err(Failure::Argument)?;
-            encode_onto(&run(argument), result).map_err(Failure::Result)
-        });
         let registered = Registered {
             version: function.version,
-            on_bytes,
+            on_bytes: Arc::new(Plain(function.run)),
         };
         let before = self.by_name.insert(function.name, registered);
         assert!(
@@ -165,9 +183,10 @@ impl Functions {
         self.by_name.keys().copied()
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<&OnBytes> {
-        let registered = self.by_name.get(name)?;
-        Some(&*registered.on_bytes)
+    /// Returns the function of that name, with the name as this program has it.
+    pub(crate) fn find(&self, name: &str) -> Option<(&'static str, &dyn OnBytes)> {
+        let (name, registered) = self.by_name.get_key_value(name)?;
+        Some((*name, &*registered.on_bytes))
     }
 
     /// Returns the names and versions of all functions.

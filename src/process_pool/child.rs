@@ -8,7 +8,7 @@ use super::stderr::Stderr;
 use super::stream::Stream;
 use crate::error::{CallError, JoinError, Panic};
 use crate::function::{OnAnswer, Values, current_caller, decode, encode, take_value};
-use crate::task::CancelToken;
+use crate::task::{CancelToken, OnCancel};
 use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::ops::Range;
@@ -31,6 +31,8 @@ pub(super) struct Child {
     call: u64,
     /// How many functions it has run.
     tasks: usize,
+    /// Kills it if the call that it runs is cancelled.
+    on_cancel: Option<OnCancel>,
     /// Whether it has been asked to exit.
     is_dismissed: bool,
     grace: Duration,
@@ -86,6 +88,7 @@ impl Child {
             socket,
             call: 0,
             tasks: 0,
+            on_cancel: None,
             is_dismissed: false,
             grace: settings.stop_grace,
         };
@@ -117,27 +120,65 @@ impl Child {
         }
     }
 
-    /// Calls a function, and blocks until the child has answered or is dead.
+    /// Calls a function, and blocks until the child has answered or is dead. The
+    /// result takes the place of the argument.
     pub(super) fn call(
+        &mut self,
+        function: &str,
+        value: &mut Vec<u8>,
+        token: &CancelToken,
+        timeout: Option<Duration>,
+    ) -> Result<Result<(), JoinError>, Unanswered> {
+        self.send(function, value, token, timeout)?;
+        self.receive(function, value, timeout)
+    }
+
+    /// Sends a call, whose answer is [received](Self::receive) then; blocks only if
+    /// the argument is large.
+    pub(super) fn send(
         &mut self,
         function: &str,
         argument: &[u8],
         token: &CancelToken,
         timeout: Option<Duration>,
-    ) -> Result<Result<Vec<u8>, JoinError>, Unanswered> {
+    ) -> Result<(), Unanswered> {
         self.tasks += 1;
         self.begin();
-        let (life, call) = (Arc::clone(&self.life), self.call);
-        let on_cancel = token.on_cancel(move || life.kill(Some(call), Cause::Cancelled));
         self.set_deadline(timeout);
-        let answer = self.exchange(function, argument);
-        self.life.set_call(None);
-        drop(on_cancel);
+        let (life, call) = (Arc::clone(&self.life), self.call);
+        self.on_cancel = Some(token.on_cancel(move || life.kill(Some(call), Cause::Cancelled)));
+        let name = frame::name_of(function);
+        let sent = self
+            .tell_caller()
+            .and_then(|()| frame::write(self.reader.get_mut(), frame::CALL, &name, argument));
+        sent.map_err(|error| {
+            self.end();
+            self.unanswered(&error, timeout, true)
+        })
+    }
+
+    /// Blocks until the child has answered the call that was sent, or is dead. The
+    /// result takes the place of what is in the buffer; if the call has not started
+    /// that stays.
+    pub(super) fn receive(
+        &mut self,
+        function: &str,
+        value: &mut Vec<u8>,
+        timeout: Option<Duration>,
+    ) -> Result<Result<(), JoinError>, Unanswered> {
+        let answer = frame::read_onto(&mut self.reader, value);
+        self.end();
         match answer {
-            Ok((frame::RETURNED, body)) => Ok(Ok(body)),
-            Ok((kind, body)) => Ok(Err(failure(function, kind, &body))),
+            Ok(frame::RETURNED) => Ok(Ok(())),
+            Ok(kind) => Ok(Err(failure(function, kind, value))),
             Err(error) => Err(self.unanswered(&error, timeout, true)),
         }
+    }
+
+    /// The child runs no call from here on.
+    fn end(&mut self) {
+        self.life.set_call(None);
+        self.on_cancel = None;
     }
 
     fn begin(&mut self) {
@@ -159,16 +200,9 @@ impl Child {
         frame::write(self.reader.get_mut(), frame::CALLER, &[], &caller)
     }
 
-    fn exchange(&mut self, function: &str, argument: &[u8]) -> io::Result<(u8, Vec<u8>)> {
-        let name = frame::name_of(function);
-        self.tell_caller()?;
-        frame::write(self.reader.get_mut(), frame::CALL, &name, argument)?;
-        frame::read(&mut self.reader)
-    }
-
     /// Why there is no answer, or no more of it.
     fn unanswered(
-        &self,
+        &mut self,
         error: &io::Error,
         timeout: Option<Duration>,
         is_whole: bool,
@@ -184,6 +218,8 @@ impl Child {
             (io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset, _)
                 if is_whole && self.call > 1 && !self.life.is_killed() =>
             {
+                // Nor is it given another.
+                self.is_dismissed = true;
                 return Unanswered::NotStarted;
             }
             // The socket is at its end, and a child without it is of no use;
@@ -220,8 +256,9 @@ impl Child {
             name.extend_from_slice(&frame::name_of(function));
             let values = arguments.bytes(those);
             frame::write(self.reader.get_mut(), frame::CALL_EACH, &name, values)?;
+            let mut body = Vec::new();
             while answered < count {
-                let (kind, body) = frame::read(&mut self.reader)?;
+                let kind = frame::read_onto(&mut self.reader, &mut body)?;
                 // The timeout is that of each call.
                 self.set_deadline(timeout);
                 if kind == frame::RUNNING {
@@ -246,7 +283,7 @@ impl Child {
             Ok(())
         };
         let received: io::Result<()> = receive();
-        self.life.set_call(None);
+        self.end();
         received.map_err(|error| Stopped {
             answered,
             is_running,

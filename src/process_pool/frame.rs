@@ -43,7 +43,7 @@ pub(super) type Panicked = (String, Option<String>, Option<String>);
 const HEADER: usize = 9;
 
 /// Bodies up to this size are copied behind their header and written at once.
-const SMALL: usize = 16 * 1024;
+pub(super) const SMALL: usize = 16 * 1024;
 
 /// Writes one frame, whose body is `first`, then `second`.
 pub(super) fn write(to: &mut impl Write, kind: u8, first: &[u8], second: &[u8]) -> io::Result<()> {
@@ -62,14 +62,30 @@ pub(super) fn write(to: &mut impl Write, kind: u8, first: &[u8], second: &[u8]) 
 
 /// Reads one frame; an error at the end of the stream, wherever it is.
 pub(super) fn read(from: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
+    let mut body = Vec::new();
+    let kind = read_onto(from, &mut body)?;
+    Ok((kind, body))
+}
+
+/// Reads one frame, whose body takes the place of what is in the buffer once its
+/// header is there; returns its kind.
+///
+/// A buffer that was large before spares the system the work of giving out its pages
+/// anew, which takes longer than all copies.
+pub(super) fn read_onto(from: &mut impl Read, body: &mut Vec<u8>) -> io::Result<u8> {
     let mut header = [0; HEADER];
     from.read_exact(&mut header)?;
     let (length, kind) = header.split_at(HEADER - 1);
     let length = u64::from_le_bytes(length.try_into().map_err(io::Error::other)?);
     let length = usize::try_from(length).map_err(io::Error::other)?;
-    let mut body = vec![0; length];
-    from.read_exact(&mut body)?;
-    Ok((kind[0], body))
+    if body.capacity() < length {
+        *body = vec![0; length];
+    } else {
+        // What is overwritten is not set to zero before.
+        body.resize(length, 0);
+    }
+    from.read_exact(body)?;
+    Ok(kind[0])
 }
 
 /// How a function's name stands before its arguments.

@@ -1,10 +1,19 @@
 //! [`ProcessPool`]: the executor with child processes.
 //!
-//! A thread pool of the crate's own does the queueing, the cancelling of what is
-//! queued, and the shutting down. Each of its threads owns one [`child`], which
-//! it starts for its first call and parts with at its own end, and waits for its
-//! answers; so there are never more children than threads. [`serve`] is the
-//! other end, [`frame`] what crosses.
+//! The inside of the public module `process`. A thread pool of the crate's own does the
+//! queueing, the cancelling of what is queued, and the shutting down. A call takes its
+//! way by [`workers`]:
+//!
+//! - A thread of the pool takes an [`idle`] [`child`], or starts one, sends it the call,
+//!   waits for the answer, and gives the child back. So there are never more children
+//!   than threads.
+//! - Where a child is idle and the call is short, the thread that makes the call sends
+//!   it, and the thread that joins the handle receives the answer: two wake-ups, of the
+//!   child and of that thread, in the place of four. Meanwhile the call holds a thread of
+//!   the pool, asleep, as if that ran it, which receives the answer if anything else is
+//!   done with the handle.
+//!
+//! [`life`] is how a child ends, [`serve`] its own side, [`frame`] what crosses.
 
 mod frame;
 mod stream;
@@ -21,6 +30,7 @@ mod serve;
 // One machine: builder, child, workers.
 mod builder;
 mod child;
+mod idle;
 mod workers;
 
 pub use self::builder::{ProcessBuildError, ProcessPoolBuilder};
@@ -122,6 +132,7 @@ impl ProcessPool {
     /// children have ended. The counterpart of Python's `shutdown(wait=True)`.
     pub fn join(&self) {
         self.threads.join();
+        self.workers.idle.end();
     }
 
     /// Shuts the pool down and blocks until all its calls are final, for
@@ -131,7 +142,9 @@ impl ProcessPool {
     ///
     /// [`JoinTimeoutError`] with what still runs and waits.
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinTimeoutError> {
-        self.threads.join_timeout(timeout)
+        self.threads.join_timeout(timeout)?;
+        self.workers.idle.end();
+        Ok(())
     }
 
     /// Shuts the pool down, cancels what is queued and kills all children:
@@ -170,6 +183,12 @@ impl ProcessPool {
     #[must_use]
     pub fn queued_count(&self) -> usize {
         self.threads.queued_count()
+    }
+}
+
+impl Drop for ProcessPool {
+    fn drop(&mut self) {
+        self.join();
     }
 }
 

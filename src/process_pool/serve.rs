@@ -70,28 +70,20 @@ impl Functions {
         watch(&socket);
         note_locations();
         let mut answers = Answers::new(Arc::clone(&socket), || end_group());
-        let mut answer = Vec::new();
+        let mut value = Vec::new();
         let mut caller = None;
-        while let Ok((kind, body)) = frame::read(&mut reader) {
+        while let Ok(kind) = frame::read_onto(&mut reader, &mut value) {
             if kind == frame::CALLER {
-                caller = decode::<Caller>(&body).ok();
+                caller = decode::<Caller>(&value).ok();
                 continue;
             }
             let caller = caller.take();
             let sent = match kind {
                 frame::CALL => {
-                    let kind = match frame::split_call(&body) {
-                        Some((name, argument)) => {
-                            self.answer(name, argument, caller.as_ref(), &mut answer)
-                        }
-                        None => cut_short(&mut answer),
-                    };
-                    drop(body);
-                    let sent = frame::write(&mut &*socket, kind, &[], &answer);
-                    forget(&mut answer);
-                    sent
+                    let kind = self.answer(caller.as_ref(), &mut value);
+                    frame::write(&mut &*socket, kind, &[], &value)
                 }
-                frame::CALL_EACH => self.answer_each(&body, caller.as_ref(), &mut answers),
+                frame::CALL_EACH => self.answer_each(&value, caller.as_ref(), &mut answers),
                 // The pool has no more use for this process.
                 _ => {
                     let _ = std::io::stdout().flush();
@@ -101,51 +93,34 @@ impl Functions {
             if sent.is_err() {
                 break;
             }
+            if value.capacity() > KEPT {
+                value = Vec::new();
+            }
         }
         end_group();
     }
 
-    /// Runs a function; puts the answer, in place of what was there, and returns
-    /// its kind.
-    fn answer(
-        &self,
-        name: &str,
-        argument: &[u8],
-        caller: Option<&Caller>,
-        answer: &mut Vec<u8>,
-    ) -> u8 {
-        answer.clear();
-        let Some(function) = self.find(name) else {
-            let known: Vec<_> = self.names().collect();
-            let program = format!("child process {} ({})", process::id(), this_program());
-            *answer = encode(&(program, known)).unwrap_or_default();
-            return frame::UNKNOWN;
+    /// Runs the function of a call, whose answer takes its place; returns the kind of
+    /// the answer.
+    fn answer(&self, caller: Option<&Caller>, value: &mut Vec<u8>) -> u8 {
+        let Some((name, argument)) = frame::split_call(value) else {
+            *value = b"the call is cut short".to_vec();
+            return frame::ARGUMENT;
         };
-        let outcome = unwind::catch(|| in_span(name, caller, None, || function(argument, answer)));
-        // What has been printed is there before the result.
-        let _ = std::io::stdout().flush();
-        match outcome {
-            Ok(Ok(())) => frame::RETURNED,
-            Ok(Err(Failure::Argument(cause))) => {
-                *answer = cause.into_bytes();
-                frame::ARGUMENT
-            }
-            Ok(Err(Failure::Result(cause))) => {
-                *answer = cause.into_bytes();
-                frame::RESULT
-            }
-            Err(payload) => {
-                let panic = crate::Panic::new(payload);
-                let texts: frame::Panicked = (
-                    panic.message().to_owned(),
-                    panic.thread_name().map(str::to_owned),
-                    LOCATION.take(),
-                );
-                unwind::discard(panic);
-                *answer = encode(&texts).unwrap_or_default();
-                frame::PANICKED
-            }
-        }
+        let Some((name, function)) = self.find(name) else {
+            return self.answer_unknown(value);
+        };
+        let start = value.len() - argument.len();
+        let run = || in_span(name, caller, None, || function.run_in_place(start, value));
+        let outcome = unwind::catch(run);
+        kind_of(outcome, value)
+    }
+
+    fn answer_unknown(&self, answer: &mut Vec<u8>) -> u8 {
+        let known: Vec<_> = self.names().collect();
+        let program = format!("child process {} ({})", process::id(), this_program());
+        *answer = encode(&(program, known)).unwrap_or_default();
+        frame::UNKNOWN
     }
 
     fn answer_each(
@@ -160,29 +135,57 @@ impl Functions {
         let Some((name, mut arguments)) = frame::split_call(call) else {
             return Err(std::io::ErrorKind::InvalidData.into());
         };
+        let function = self.find(name);
         answers.begin(careful != 0);
         let mut answer = Vec::new();
         while let Some(argument) = take_value(&mut arguments) {
-            let kind = self.answer(name, argument, caller, &mut answer);
+            answer.clear();
+            let kind = match function {
+                Some((name, function)) => {
+                    let run = || function.run(argument, &mut answer);
+                    let outcome = unwind::catch(|| in_span(name, caller, None, run));
+                    kind_of(outcome, &mut answer)
+                }
+                None => self.answer_unknown(&mut answer),
+            };
             answers.push(kind, &answer)?;
-            forget(&mut answer);
+            answer.shrink_to(KEPT);
         }
         answers.end()
     }
 }
 
-/// Answers up to this size are kept room for.
+/// The kind of an answer; where it is no result, what it says takes the place of what
+/// there is.
+fn kind_of(outcome: Result<Result<(), Failure>, unwind::Payload>, answer: &mut Vec<u8>) -> u8 {
+    // What has been printed is there before the result.
+    let _ = std::io::stdout().flush();
+    match outcome {
+        Ok(Ok(())) => frame::RETURNED,
+        Ok(Err(Failure::Argument(cause))) => {
+            *answer = cause.into_bytes();
+            frame::ARGUMENT
+        }
+        Ok(Err(Failure::Result(cause))) => {
+            *answer = cause.into_bytes();
+            frame::RESULT
+        }
+        Err(payload) => {
+            let panic = crate::Panic::new(payload);
+            let texts: frame::Panicked = (
+                panic.message().to_owned(),
+                panic.thread_name().map(str::to_owned),
+                LOCATION.take(),
+            );
+            unwind::discard(panic);
+            *answer = encode(&texts).unwrap_or_default();
+            frame::PANICKED
+        }
+    }
+}
+
+/// Room for values up to this size is kept.
 const KEPT: usize = 64 * 1024;
-
-fn forget(answer: &mut Vec<u8>) {
-    answer.clear();
-    answer.shrink_to(KEPT);
-}
-
-fn cut_short(answer: &mut Vec<u8>) -> u8 {
-    *answer = b"the call is cut short".to_vec();
-    frame::ARGUMENT
-}
 
 /// Ends this process when its parent ends, whatever a function does meanwhile.
 fn watch(socket: &Arc<UnixStream>) {

@@ -1,44 +1,43 @@
-//! [`Workers`]: what the threads of a pool do with a call: each has a child of
-//! its own, and gives it one call, or one message of calls, after the other.
+//! [`Workers`]: how calls get to children: one child is given one call, or one message
+//! of calls, after the other.
 
 use super::builder::Settings;
 use super::child::{Child, Unanswered};
+use super::frame;
+use super::idle::Idle;
 use super::life::Lives;
 use super::serve::check_known;
 use crate::error::{CallError, InitializerError, JoinError, Rejected};
-use crate::function::{Functions, OnAnswer, Route, Values, decode};
+use crate::function::{Functions, OnAnswer, Receive, Route, Values, decode};
 use crate::task::CancelToken;
-use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
-
-thread_local! {
-    /// The child of this thread, which belongs to one pool for all its life. It
-    /// ends with the thread, so all of a pool end side by side.
-    static CHILD: RefCell<Option<Child>> = const { RefCell::new(None) };
-}
 
 /// What the threads of a pool share.
 pub(super) struct Workers {
     functions: Functions,
     settings: Settings,
     pub(super) lives: Arc<Lives>,
+    pub(super) idle: Arc<Idle>,
     /// Why the pool is broken, if it is.
     broken: OnceLock<InitializerError>,
 }
 
 impl Workers {
     pub(super) fn new(functions: Functions, settings: Settings) -> Self {
+        let lives = Arc::default();
         Self {
             functions,
             settings,
-            lives: Arc::default(),
+            idle: Idle::new(Arc::clone(&lives)),
+            lives,
             broken: OnceLock::new(),
         }
     }
 
-    /// The child of this thread, if it lives, or a new one.
+    /// An idle child, if it lives, or a new one: there are never more than threads
+    /// that ask.
     fn take(&self, token: &CancelToken) -> Result<Child, JoinError> {
-        if let Some(child) = CHILD.take() {
+        if let Some(child) = self.idle.take() {
             if child.is_usable() {
                 return Ok(child);
             }
@@ -49,9 +48,10 @@ impl Workers {
             return Ok(child);
         };
         let timeout = self.settings.call_timeout;
-        let answer = child.call(initializer.function, &initializer.argument, token, timeout);
+        let mut value = initializer.argument.clone();
+        let answer = child.call(initializer.function, &mut value, token, timeout);
         let cause = match answer {
-            Ok(Ok(result)) => match decode::<Result<(), String>>(&result) {
+            Ok(Ok(())) => match decode::<Result<(), String>>(&value) {
                 Ok(Ok(())) => {
                     child.is_initialized();
                     return Ok(child);
@@ -74,15 +74,15 @@ impl Workers {
         Err(JoinError::Rejected(Rejected::Initializer(cause.clone())))
     }
 
-    /// Keeps the child for the next call of this thread. One that is worn out
-    /// is asked to exit now, and exits while the answer is on its way.
+    /// Keeps the child for the next call. One that is worn out is asked to exit now,
+    /// and exits while the answer is on its way.
     fn give_back(&self, mut child: Child) {
         if let Some(most) = self.settings.max_tasks_per_child {
             if child.tasks() >= most {
                 child.dismiss();
             }
         }
-        CHILD.replace(Some(child));
+        self.idle.put(child);
     }
 
     /// Whether calls are made at all, and calls of this function.
@@ -97,17 +97,19 @@ impl Workers {
     }
 }
 
-impl Route for Workers {
-    fn call(
+impl Workers {
+    /// Has a child make the call. If that child turns out to have been dead before,
+    /// another makes it.
+    fn call_child<T>(
         &self,
-        function: &'static str,
-        argument: &[u8],
+        function: &str,
         token: &CancelToken,
-    ) -> Result<Vec<u8>, JoinError> {
+        mut call: impl FnMut(&mut Child) -> Result<Result<T, JoinError>, Unanswered>,
+    ) -> Result<T, JoinError> {
         loop {
             self.check(function, token)?;
             let mut child = self.take(token)?;
-            let answer = child.call(function, argument, token, self.settings.call_timeout);
+            let answer = call(&mut child);
             self.give_back(child);
             match answer {
                 Ok(answer) => return answer,
@@ -116,8 +118,74 @@ impl Route for Workers {
             }
         }
     }
+}
+
+impl Route for Workers {
+    fn call(
+        &self,
+        function: &'static str,
+        argument: &[u8],
+        token: &CancelToken,
+    ) -> Result<Vec<u8>, JoinError> {
+        self.idle.join_thread();
+        let timeout = self.settings.call_timeout;
+        self.call_child(function, token, |child| {
+            let mut value = Vec::new();
+            child.send(function, argument, token, timeout)?;
+            let received = child.receive(function, &mut value, timeout)?;
+            Ok(received.map(|()| value))
+        })
+    }
+
+    fn call_in_place(
+        &self,
+        function: &'static str,
+        mut value: Vec<u8>,
+        token: &CancelToken,
+    ) -> Result<Vec<u8>, JoinError> {
+        self.idle.join_thread();
+        let timeout = self.settings.call_timeout;
+        self.call_child(function, token, |child| {
+            child.call(function, &mut value, token, timeout)
+        })?;
+        Ok(value)
+    }
+
+    /// A call with a timeout is not left to whoever may wait for it.
+    fn sends_up_to(&self) -> Option<usize> {
+        // What an idle child's socket has room for, whatever the child does.
+        self.settings.call_timeout.is_none().then_some(frame::SMALL)
+    }
+
+    fn send(
+        self: Arc<Self>,
+        function: &'static str,
+        argument: Vec<u8>,
+        token: &CancelToken,
+    ) -> Option<Receive> {
+        self.check(function, token).ok()?;
+        let mut child = self.idle.take_usable()?;
+        if child.send(function, &argument, token, None).is_err() {
+            self.give_back(child);
+            return None;
+        }
+        let (mut value, token) = (argument, token.clone());
+        Some(Box::new(move || {
+            let received = child.receive(function, &mut value, None);
+            self.give_back(child);
+            match received {
+                Ok(received) => received?,
+                Err(Unanswered::Ended(error)) => return Err(error),
+                Err(Unanswered::NotStarted) => self.call_child(function, &token, |child| {
+                    child.call(function, &mut value, &token, None)
+                })?,
+            }
+            Ok(value)
+        }))
+    }
 
     fn call_each(&self, function: &'static str, arguments: &Values, answer: &mut OnAnswer<'_>) {
+        self.idle.join_thread();
         let token = CancelToken::new();
         let mut first = 0;
         // Whether each call is answered before the next is started, to find the

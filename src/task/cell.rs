@@ -339,6 +339,22 @@ pub(crate) trait AnyCell: Send + Sync {
     fn unwatch(&self, key: &Key<'_>);
     /// Replaces the waker; says whether the task is not final.
     fn watch_by_waker(&self, waker: &Waker) -> bool;
+
+    // Of tasks whose work is done elsewhere, and which somebody has to finish here.
+
+    /// Finishes the task on the current thread, if nobody has taken that on; says
+    /// whether it did.
+    fn finish_here(&self) -> bool {
+        false
+    }
+
+    /// Has another thread finish the task, if nobody has taken that on.
+    fn hand_over(&self) {}
+
+    /// The handle is dropped: a waker that it has left is forgotten.
+    fn released(&self) {
+        self.unwatch(&Key::Waker);
+    }
 }
 
 /// A task seen by its handle.

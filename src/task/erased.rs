@@ -53,7 +53,7 @@ impl<'scope> ErasedTask<'scope> {
 
     /// A way to reach the task that keeps it from nothing.
     pub(crate) fn downgrade(&self) -> WeakTask<'scope> {
-        WeakTask(Arc::downgrade(self.there()))
+        WeakTask::new(self.there())
     }
 
     /// Runs the task, if it has not started, and lets go of it.
@@ -148,7 +148,19 @@ impl Drop for ErasedTask<'_> {
 #[derive(Clone)]
 pub(crate) struct WeakTask<'scope>(Weak<dyn AnyCell + 'scope>);
 
-impl WeakTask<'_> {
+impl<'scope> WeakTask<'scope> {
+    pub(crate) fn new(cell: &Arc<dyn AnyCell + 'scope>) -> Self {
+        Self(Arc::downgrade(cell))
+    }
+
+    /// Has another thread finish the task, if nobody has taken that on.
+    pub(crate) fn hand_over(&self) {
+        if let Some(cell) = self.0.upgrade() {
+            cell.hand_over();
+            unwind::discard(cell);
+        }
+    }
+
     /// Whether anybody holds the task. Does not touch it: to be the last to
     /// let go of it would be to run foreign code.
     pub(crate) fn is_alive(&self) -> bool {

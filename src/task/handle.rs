@@ -99,7 +99,12 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     #[must_use]
     #[doc(alias = "done")]
     pub fn is_finished(&self) -> bool {
-        self.cell.is_final()
+        if self.cell.is_final() {
+            return true;
+        }
+        // Whoever looks again and again is to see the end.
+        self.cell.hand_over();
+        false
     }
 
     /// Returns whether the task's closure runs now. Never blocks.
@@ -126,6 +131,7 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     #[must_use]
     #[doc(alias = "running")]
     pub fn is_running(&self) -> bool {
+        self.cell.hand_over();
         self.cell.is_running()
     }
 
@@ -426,7 +432,7 @@ const FINAL_AND_THERE: &str = "the task is final, and its result was not taken b
 /// Blocks until the task is final; a worker of its pool runs it, if it has not
 /// started and nobody else is free to.
 fn run_or_wait(cell: &(dyn AnyCell + '_)) {
-    if cell.is_final() {
+    if cell.is_final() || cell.finish_here() {
         return;
     }
     let Some(claimer) = Claimer::current() else {
@@ -527,7 +533,7 @@ impl<T> Drop for ScopedJoinHandle<'_, T> {
     fn drop(&mut self) {
         // A future that was polled and given up: its waker, and the whole task
         // of the runtime behind it, would stay until the closure has run.
-        self.cell.unwatch(&Key::Waker);
+        self.cell.released();
     }
 }
 

@@ -57,6 +57,7 @@ pub use self::id::TaskId;
 pub(crate) use self::launch::{Room, launch, offer};
 pub(crate) use self::limiter::Limiter;
 pub use self::promise::{Promise, promise};
+pub(crate) use self::promise::{Rest, unattended};
 pub(crate) use self::refused::Refused;
 pub use self::refused::RejectedTask;
 pub(crate) use self::stack::is_half_used;

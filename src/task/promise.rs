@@ -2,6 +2,7 @@
 
 use super::callback::call;
 use super::cell::{AnyCell, JoinCell, Member, Ran};
+use super::erased::WeakTask;
 use super::handle::JoinHandle;
 use super::hook::Hook;
 use super::id::TaskId;
@@ -15,16 +16,28 @@ use std::task::Waker;
 
 const PENDING: u8 = 0;
 const RUNNING: u8 = 1;
-const RETURNED: u8 = 2;
-const PANICKED: u8 = 3;
-const REJECTED: u8 = 4;
-const CANCELLED: u8 = 5;
+/// It runs, and what is left of it is in the slot, for whoever waits first.
+const UNATTENDED: u8 = 2;
+const RETURNED: u8 = 3;
+const PANICKED: u8 = 4;
+const REJECTED: u8 = 5;
+const CANCELLED: u8 = 6;
 
 /// The first final state; all after it are final too.
 const FINAL: u8 = RETURNED;
 
 /// A callback of [`Promise::on_cancel`].
 type OnCancel = Box<dyn FnOnce() + Send>;
+
+/// What is left of a task whose work is done elsewhere: to wait for its end, and
+/// to settle the promise.
+pub(crate) trait Rest: Send {
+    /// Blocks until the work has ended, and settles the promise.
+    fn finish(self: Box<Self>);
+
+    /// Has another thread do so. Never blocks.
+    fn hand_over(self: Box<Self>);
+}
 
 /// Creates a task that is settled from outside, and its handle.
 ///
@@ -48,18 +61,30 @@ type OnCancel = Box<dyn FnOnce() + Send>;
 /// ```
 #[doc(alias = "Future")]
 pub fn promise<T: Send + 'static>() -> (Promise<T>, JoinHandle<T>) {
-    let cell = Arc::new(PromiseCell {
-        id: TaskId::next(),
-        state: AtomicU8::new(PENDING),
-        slot: Mutex::new(Slot {
-            outcome: None,
-            watchers: Watchers::None,
-            asked: false,
-            on_cancel: Vec::new(),
-        }),
-    });
+    let cell = PromiseCell::new();
     let handle = JoinHandle::new(Arc::clone(&cell) as _);
     (Promise { cell: Some(cell) }, handle)
+}
+
+/// Creates a task that runs already, of which nobody has taken on what is left.
+///
+/// The first thread that waits for it without a limit finishes it itself, which
+/// spares a wake-up; for all else that is done with the handle, its drop included,
+/// it is handed over.
+pub(crate) fn unattended<T: Send + 'static>(
+    rest: impl FnOnce(Promise<T>) -> Box<dyn Rest>,
+) -> (WeakTask<'static>, JoinHandle<T>) {
+    let cell = PromiseCell::new();
+    let handle = JoinHandle::new(Arc::clone(&cell) as _);
+    let rest = rest(Promise {
+        cell: Some(Arc::clone(&cell)),
+    });
+    let mut slot = cell.slot.lock();
+    slot.rest = Some(rest);
+    cell.state.store(UNATTENDED, Ordering::Release);
+    drop(slot);
+    let task: Arc<dyn AnyCell> = cell;
+    (WeakTask::new(&task), handle)
 }
 
 /// The end of a task from which it is settled; made by [`promise()`].
@@ -253,9 +278,37 @@ struct Slot<T> {
     /// Whether `cancel` has been called.
     asked: bool,
     on_cancel: Vec<OnCancel>,
+    /// There while the state is `UNATTENDED`: whoever takes it out settles the task.
+    rest: Option<Box<dyn Rest>>,
 }
 
 impl<T> PromiseCell<T> {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            id: TaskId::next(),
+            state: AtomicU8::new(PENDING),
+            slot: Mutex::new(Slot {
+                outcome: None,
+                watchers: Watchers::None,
+                asked: false,
+                on_cancel: Vec::new(),
+                rest: None,
+            }),
+        })
+    }
+
+    fn take_rest(&self) -> Option<Box<dyn Rest>> {
+        if self.state() != UNATTENDED {
+            return None;
+        }
+        let mut slot = self.slot.lock();
+        let rest = slot.rest.take();
+        if rest.is_some() {
+            self.state.store(RUNNING, Ordering::Release);
+        }
+        rest
+    }
+
     fn state(&self) -> u8 {
         self.state.load(Ordering::Acquire)
     }
@@ -320,7 +373,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
     }
 
     fn is_running(&self) -> bool {
-        self.state() == RUNNING
+        matches!(self.state(), RUNNING | UNATTENDED)
     }
 
     fn is_pending(&self) -> bool {
@@ -334,7 +387,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
     fn state_name(&self) -> &'static str {
         match self.state() {
             PENDING => "pending",
-            RUNNING => "running",
+            RUNNING | UNATTENDED => "running",
             RETURNED => "returned",
             CANCELLED => "cancelled",
             PANICKED => "panicked",
@@ -405,6 +458,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
                 call(callback);
             }
         }
+        self.hand_over();
         // A callback may have answered at once.
         self.is_cancelled()
     }
@@ -431,7 +485,29 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         self.settle(Err(JoinError::Rejected(reason)));
     }
 
+    fn finish_here(&self) -> bool {
+        match self.take_rest() {
+            Some(rest) => {
+                rest.finish();
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn hand_over(&self) {
+        if let Some(rest) = self.take_rest() {
+            rest.hand_over();
+        }
+    }
+
+    fn released(&self) {
+        self.unwatch(&Key::Waker);
+        self.hand_over();
+    }
+
     fn watch(&self, watcher: Watcher) -> Result<(), Watcher> {
+        self.hand_over();
         match self.unless_final() {
             Some(mut slot) => {
                 slot.watchers.add(watcher);
@@ -450,6 +526,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
     }
 
     fn watch_by_waker(&self, waker: &Waker) -> bool {
+        self.hand_over();
         // Cloned before the lock: a waker's code is foreign.
         match self.unless_final() {
             Some(slot) if slot.watchers.will_wake(waker) => return true,

@@ -83,6 +83,13 @@ pub(super) fn default_thread_name(id: u32) -> String {
     format!("pool-{id}-worker")
 }
 
+/// Has reserved workers finish what nobody else has taken on.
+fn hand_over(unattended: Vec<(TaskId, WeakTask<'_>)>) {
+    for (_, task) in unattended {
+        task.hand_over();
+    }
+}
+
 /// A look at a pool.
 pub(super) struct Counts {
     pub(super) workers: usize,
@@ -129,7 +136,9 @@ impl<'scope> Core<'scope> {
             running: state.running(),
             queued: outbox.len() + state.inbox.len(),
         };
+        let unattended = std::mem::take(&mut state.unattended);
         drop((outbox, state));
+        hand_over(unattended);
         self.drop_swept(swept);
         counts
     }
@@ -254,6 +263,7 @@ impl<'scope> Core<'scope> {
         }
         state.inbox.push_back(task);
         let wants_sweep = state.wants_sweep(|| self.capacity.left());
+        let unattended = std::mem::take(&mut state.unattended);
         self.has_news.store(true, Ordering::Relaxed);
         let plan = state.plan_wake(&self.settings);
         // A sleeper that is woken was free before, and still is.
@@ -269,6 +279,7 @@ impl<'scope> Core<'scope> {
             }
             WakePlan::Start(index) => self.start(index, Some(member.id)),
         };
+        hand_over(unattended);
         if wants_sweep {
             self.sweep();
         }
@@ -455,9 +466,11 @@ impl<'scope> Core<'scope> {
         }
         let refuses_all = matches!(phase, Phase::ShutDown);
         state.phase = phase;
+        let unattended = std::mem::take(&mut state.unattended);
         // Else a searcher would spin to the end of its time.
         self.has_news.store(true, Ordering::Relaxed);
         drop(state);
+        hand_over(unattended);
         self.wake.notify_all();
         if refuses_all {
             self.capacity.close();

@@ -14,6 +14,7 @@ mod worker;
 
 mod builder;
 
+mod reserve;
 mod scope;
 mod stateful;
 

@@ -7,7 +7,7 @@
 
 use crate::error::{InitializerError, Rejected};
 use crate::sync::ThreadId;
-use crate::task::{ErasedTask, Gauge, Hook, Initializer, WeakTask};
+use crate::task::{ErasedTask, Gauge, Hook, Initializer, TaskId, WeakTask};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,12 @@ pub(super) struct State<'scope> {
     pub(super) sleeping: usize,
     /// Sleepers that were told to wake up and have not yet done so.
     pub(super) permits: usize,
+    /// Workers that sleep, but count as running: see [`reserve`](super::reserve).
+    pub(super) reserved: usize,
+    /// What reserved workers are to run: each has a searching worker.
+    pub(super) duties: VecDeque<ErasedTask<'scope>>,
+    /// Tasks that hold a reserved worker, and that nobody has taken on.
+    pub(super) unattended: Vec<(TaskId, WeakTask<'scope>)>,
     /// Indices of workers that have ended, for the next ones to use.
     pub(super) free_indices: Vec<usize>,
     next_index: usize,
@@ -95,6 +101,9 @@ impl<'scope> State<'scope> {
             initializing: 0,
             sleeping: 0,
             permits: 0,
+            reserved: 0,
+            duties: VecDeque::new(),
+            unattended: Vec::new(),
             free_indices: Vec::new(),
             next_index: 0,
             cannot_start: false,
@@ -227,11 +236,20 @@ impl<'scope> State<'scope> {
 
     /// Lets `cancel_all` reach the task while it runs.
     pub(super) fn watch_for_stop(&mut self, task: &ErasedTask<'scope>) {
+        self.remember_stoppable(task.downgrade());
+    }
+
+    pub(super) fn remember_stoppable(&mut self, task: WeakTask<'scope>) {
         if self.stoppable.len() >= self.prune_at {
             self.stoppable.retain(WeakTask::is_alive);
             // Twice what is left, so that the cost per task is constant.
             self.prune_at = PRUNE_AT.max(2 * self.stoppable.len());
         }
-        self.stoppable.push(task.downgrade());
+        self.stoppable.push(task);
+    }
+
+    /// A task has been taken on.
+    pub(super) fn forget_unattended(&mut self, task: Option<TaskId>) {
+        self.unattended.retain(|(id, _)| Some(*id) != task);
     }
 }

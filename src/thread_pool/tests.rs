@@ -526,3 +526,42 @@ fn cancelled_tasks_leave_no_more_entries_behind_than_tasks_are_queued() {
         }
     });
 }
+
+#[test]
+fn what_is_left_of_a_task_is_done_by_the_thread_that_joins_it_or_by_the_worker_held_for_it() {
+    use crate::task::CancelToken;
+
+    let pool = ThreadPool::new(1);
+    let (mut here, mut there) = (false, false);
+    let this = std::thread::current().id();
+    for round in 0_u32.. {
+        let Some(worker) = pool.reserve() else {
+            pool.submit(|| ()).join().unwrap();
+            continue;
+        };
+        // It counts as one that runs.
+        assert_eq!(pool.active_count(), 1);
+        assert!(pool.reserve().is_none());
+        let thread = worker.begin(&CancelToken::new(), || Ok(std::thread::current().id()));
+        if round % 2 == 0 {
+            here |= thread.join().unwrap() == this;
+        } else {
+            let queued = pool.submit(|| ());
+            there |= thread.join().unwrap() != this;
+            queued.join().unwrap();
+        }
+        if here && there {
+            break;
+        }
+    }
+    let worker = loop {
+        if let Some(worker) = pool.reserve() {
+            break worker;
+        }
+    };
+    // Given back, it runs what was queued meanwhile.
+    let queued = pool.submit(|| ());
+    assert!(!queued.is_finished());
+    drop(worker);
+    queued.join().unwrap();
+}

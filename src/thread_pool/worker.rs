@@ -119,7 +119,12 @@ impl<'scope> Core<'scope> {
             state.take_over(&mut outbox);
             self.has_news.store(false, Ordering::Relaxed);
         }
-        if let Some(task) = outbox.pop_front() {
+        let duty = if searching {
+            state.duties.pop_front()
+        } else {
+            None
+        };
+        if let Some(task) = duty.or_else(|| outbox.pop_front()) {
             if !searching {
                 return Look::Found {
                     task,
@@ -196,7 +201,8 @@ impl<'scope> Core<'scope> {
                 state.permits -= 1;
                 return true;
             }
-            if state.is_over() {
+            // Those that are reserved sleep on.
+            if state.is_over() && state.sleeping > 0 {
                 state.sleeping -= 1;
                 state.searching += 1;
                 return true;

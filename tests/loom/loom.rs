@@ -14,6 +14,7 @@
 
 mod life;
 mod queue;
+mod reserve;
 
 use as_completed::{
     AsCompleted, CancelToken, Executor, ExecutorExt, JoinError, JoinHandle, Rejected, RejectedTask,

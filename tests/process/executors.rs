@@ -61,6 +61,10 @@ mod clusters {
     use as_completed::cluster::{Cluster, Worker, WorkerBuilder};
     use as_completed::function::FunctionExecutor;
     use std::thread;
+    use std::time::Duration;
+
+    /// Long enough for a machine with other work, short enough for a test.
+    const LEASE: Duration = Duration::from_secs(2);
 
     /// A cluster whose worker has threads, and one whose worker has processes;
     /// none where there is no server.
@@ -73,15 +77,15 @@ mod clusters {
         };
         for (name, set) in [("threads", on_threads), ("processes", in_processes)] {
             println!("over a cluster, with {name}");
-            let worker = Worker::builder(&server.url(), functions::all());
+            let worker = Worker::builder(&server.url(), functions::all()).lease(LEASE);
             let worker = set(worker, workers).build().unwrap();
             let token = &CancelToken::new();
             thread::scope(|scope| {
                 // Asked to stop when the test fails, too.
                 let _stop = Stop(token);
                 scope.spawn(move || worker.run_until(token).unwrap());
-                let cluster = Cluster::connect(&server.url(), functions::all());
-                test(Box::new(cluster.unwrap()));
+                let cluster = Cluster::builder(&server.url(), functions::all()).lease(LEASE);
+                test(Box::new(cluster.connect().unwrap()));
             });
         }
     }

@@ -22,5 +22,6 @@ mod executors;
 mod functions;
 mod guards;
 mod paths;
+mod sent;
 mod settings;
 mod worker;

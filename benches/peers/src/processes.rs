@@ -17,46 +17,19 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[path = "../../../examples/primes.rs"]
+#[allow(
+    dead_code,
+    unexpected_cfgs,
+    reason = "the program around the numbers and their function"
+)]
+mod primes;
+
 const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
 const SAME: Function<ByteBuf, ByteBuf> = Function::new("same", |value| value);
 const MEET: Function<(String, usize), ()> = Function::new("meet", |(folder, count)| {
     meet(Path::new(&folder), count);
 });
-const LEAST_FACTOR: Function<u64, u64> = Function::new("least_factor", least_factor);
-
-/// The numbers of *Fluent Python*, chapter 19.
-const NUMBERS: [u64; 20] = [
-    2,
-    142_702_110_479_723,
-    299_593_572_317_531,
-    3_333_333_333_333_301,
-    3_333_333_333_333_333,
-    3_333_335_652_092_209,
-    4_444_444_444_444_423,
-    4_444_444_444_444_444,
-    4_444_444_488_888_889,
-    5_555_553_133_149_889,
-    5_555_555_555_555_503,
-    5_555_555_555_555_555,
-    6_666_666_666_666_666,
-    6_666_666_666_666_719,
-    6_666_667_141_414_921,
-    7_777_777_536_340_681,
-    7_777_777_777_777_753,
-    7_777_777_777_777_777,
-    9_999_999_999_999_917,
-    9_999_999_999_999_999,
-];
-
-fn least_factor(n: u64) -> u64 {
-    if n % 2 == 0 {
-        return 2;
-    }
-    (3..=n.isqrt())
-        .step_by(2)
-        .find(|factor| n % factor == 0)
-        .unwrap_or(n)
-}
 
 /// Returns when that many processes are here.
 fn meet(folder: &Path, count: usize) {
@@ -68,11 +41,7 @@ fn meet(folder: &Path, count: usize) {
 }
 
 fn functions() -> Functions {
-    Functions::new()
-        .with(SQUARE)
-        .with(SAME)
-        .with(MEET)
-        .with(LEAST_FACTOR)
+    primes::functions().with(SQUARE).with(SAME).with(MEET)
 }
 
 /// Serves in a child of a pool, of whatever crate.
@@ -155,8 +124,8 @@ pub fn one(arguments: &[&str]) -> Result<f64> {
             let times = (0..3).map(|_| timed(|| there_and_back().expect("it returned")));
             times.fold(f64::INFINITY, f64::min)
         }
-        ["ours", "primes"] => primes(&pool(2)?),
-        ["threads", "primes"] => primes(&ThreadPool::new(2)),
+        ["ours", "primes"] => book(&pool(2)?),
+        ["threads", "primes"] => book(&ThreadPool::new(2)),
         _ => bail!("no such measurement: {arguments:?}"),
     })
 }
@@ -211,11 +180,11 @@ fn burst(pool: &ProcessPool, count: u64) -> u64 {
         .fold(0, u64::wrapping_add)
 }
 
-fn primes(executor: &impl FunctionExecutor) -> f64 {
+fn book(executor: &impl FunctionExecutor) -> f64 {
     timed(|| {
-        let calls = NUMBERS.map(|n| executor.call(LEAST_FACTOR, n));
+        let calls = primes::NUMBERS.map(|n| executor.call(primes::LEAST_FACTOR, n));
         as_completed(calls)
-            .map(|call| call.join().expect("it returned"))
+            .map(|call| call.join().expect("it returned").0)
             .fold(0, u64::wrapping_add)
     })
 }
