@@ -14,6 +14,10 @@ mod worker;
 
 mod builder;
 
+#[cfg_attr(
+    not(feature = "process"),
+    allow(dead_code, reason = "work is done elsewhere in other processes only")
+)]
 mod reserve;
 mod scope;
 mod stateful;

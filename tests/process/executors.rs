@@ -77,6 +77,8 @@ mod clusters {
         };
         for (name, set) in [("threads", on_threads), ("processes", in_processes)] {
             println!("over a cluster, with {name}");
+            let cluster = Cluster::builder(&server.url(), functions::all()).lease(LEASE);
+            let cluster = cluster.connect().unwrap();
             let worker = Worker::builder(&server.url(), functions::all()).lease(LEASE);
             let worker = set(worker, workers).build().unwrap();
             let token = &CancelToken::new();
@@ -84,8 +86,7 @@ mod clusters {
                 // Asked to stop when the test fails, too.
                 let _stop = Stop(token);
                 scope.spawn(move || worker.run_until(token).unwrap());
-                let cluster = Cluster::builder(&server.url(), functions::all()).lease(LEASE);
-                test(Box::new(cluster.connect().unwrap()));
+                test(Box::new(cluster));
             });
         }
     }
