@@ -202,7 +202,8 @@ impl WorkerBuilder {
     /// Runs so many calls at the same time, on threads of this process; as many
     /// as there are processors by default.
     ///
-    /// A call that crashes ends the worker and all calls that it runs. A thread
+    /// A call that crashes ends the worker, and all calls that it had run again
+    /// elsewhere; see [`deliveries`](super::ClusterBuilder::deliveries). A thread
     /// cannot be stopped: a cancelled call runs to its end, and its result is
     /// dropped.
     pub fn threads(mut self, threads: usize) -> Self {

@@ -16,6 +16,22 @@ pub(crate) struct Server {
     arguments: Vec<String>,
 }
 
+/// Returns a port that is free now, and perhaps not any more when a server binds it.
+///
+/// The system gives no such port to those who ask for any, so that a server which was
+/// killed finds its own free when it is started again.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let place = std::process::id().wrapping_mul(97).wrapping_add(number) % 20_000;
+        let port = 12_000 + u16::try_from(place).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// The server's program, or `None` where there is none.
 fn program() -> Option<PathBuf> {
     ["nats-server", "/usr/sbin/nats-server"]
@@ -49,12 +65,7 @@ impl Server {
             .collect();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            // Free now, and perhaps not any more when the server binds it.
-            let port = TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port();
+            let port = free_port();
             if let Some(process) = launch(&program, port, &directory, &arguments) {
                 return Some(Self {
                     process,
