@@ -80,6 +80,37 @@ fn many_hosts() {
 }
 
 #[test]
+fn download_waits_for_what_other_parts_of_the_program_have_open() {
+    let server = Server::start_everywhere(|exchange| exchange.ok(b"flag"));
+    run("only_worker", &server);
+}
+
+#[test]
+#[ignore = "part of another test"]
+fn only_worker() {
+    let Some(port) = port() else { return };
+    let _alarm = alarm();
+    let folder = Folder::new();
+    let downloader = builder(&folder).connect_timeout(LONG).build().unwrap();
+    let observer = |event: &Event<'_, usize>| {
+        if matches!(event, Event::Started { .. }) {
+            let open = || std::fs::File::open("/dev/null").ok();
+            let all: Vec<_> = std::iter::from_fn(open).collect();
+            // Most likely the download lacks one by then.
+            std::thread::spawn(move || {
+                std::thread::sleep(SHORT);
+                drop(all);
+            });
+        }
+    };
+    // A first look-up without a descriptor says that the host is unknown.
+    let jobs = [Job::new(0, format!("http://localhost:{port}/"), "file")];
+    let report = downloader.download_many(&Inline, jobs, observer).unwrap();
+    assert_ok(&report);
+    assert_eq!(report.retries(), 0);
+}
+
+#[test]
 fn wait_for_a_descriptor_ends_when_cancelled_and_in_time() {
     let server = Server::start_everywhere(Exchange::stall);
     run("workers_that_wait_in_vain", &server);
