@@ -160,9 +160,12 @@ impl Core<'static> {
     /// Notes a task that nobody has taken on, for the pool to hand over; says whether
     /// it is not to be handed over at once.
     fn watch_unattended(&self, id: TaskId, task: WeakTask<'static>) -> bool {
+        let outbox = self.outbox.lock();
         let mut state = self.state.lock();
         state.remember_stoppable(task.clone());
-        let may_wait = matches!(state.phase, Phase::Open);
+        // What was queued since the worker was reserved has not handed it over.
+        let is_empty = outbox.is_empty() && state.inbox.is_empty();
+        let may_wait = is_empty && matches!(state.phase, Phase::Open);
         if may_wait {
             state.unattended.push((id, task));
         }

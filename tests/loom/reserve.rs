@@ -134,6 +134,25 @@ fn a_task_that_is_polled_wakes_its_waker() {
 }
 
 #[test]
+fn a_task_begun_while_another_is_queued_does_not_keep_it_waiting() {
+    explore(3, || {
+        let pool = Arc::new(ThreadPool::new(1));
+        pool.submit(|| ()).join().unwrap();
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.submit(|| 1).join().unwrap())
+        };
+        let begun = pool.begin_elsewhere(&CancelToken::new(), || Ok(7));
+        // Before anybody waits for what has begun.
+        assert_eq!(other.join().unwrap(), 1);
+        if let Some(handle) = begun {
+            assert_eq!(handle.join().unwrap(), 7);
+        }
+        drop(pool);
+    });
+}
+
+#[test]
 fn a_task_begun_while_its_pool_shuts_down_is_finished() {
     explore(2, || {
         let pool = Arc::new(ThreadPool::new(1));
