@@ -248,7 +248,7 @@ fn a_result_is_not_picked_up_again_when_a_worker_repeats_it_late() {
     };
     let path = notes();
     let cluster = connect(&server.url());
-    let paused = Process::threads(&server, 1);
+    let mut paused = Process::threads(&server, 1);
     let call = cluster.call(GATE, (path.clone(), 1));
     eventually("the call runs", || noted(&path).len() == 1);
     paused.signal("-STOP");
@@ -257,13 +257,14 @@ fn a_result_is_not_picked_up_again_when_a_worker_repeats_it_late() {
     open_gate(&path);
     assert_eq!(call.join().unwrap(), other.0.id());
     drop(cluster);
-    // No submitter is there: what it answers now is for a record.
+    // No submitter is there: what it answers now is for a record. It ends when it is
+    // rid of its answer.
     paused.signal("-CONT");
-    drop(other);
-    let second = connect(&server.url());
-    assert_eq!(second.call(SQUARE, 3).join().unwrap(), 9);
-    assert!(second.resume(GATE).unwrap().is_empty());
+    paused.signal("-TERM");
+    assert!(paused.0.wait().unwrap().success());
     assert_eq!(queued(&server, "default_records"), 0);
+    let second = connect(&server.url());
+    assert!(second.resume(GATE).unwrap().is_empty());
 }
 
 #[test]
