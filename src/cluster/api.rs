@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
+/// Before a request without an answer is made again.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// How long the server keeps what is left of a durable call.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -53,6 +56,7 @@ pub(super) const NO_MESSAGE: u64 = 10037;
 pub(super) const QUEUE_FULL: u64 = 10077;
 pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
 const NOT_DELETED: u64 = 10057;
+const NO_SEQUENCE: u64 = 10043;
 const NAME_IN_USE: u64 = 10058;
 const OFF_FOR_ACCOUNT: u64 = 10039;
 const OFF: u64 = 10076;
@@ -383,15 +387,17 @@ impl Api {
                 .await
             {
                 Err(Refusal::Server {
-                    code: NOT_DELETED | NO_MESSAGE,
+                    code: NOT_DELETED | NO_SEQUENCE | NO_MESSAGE,
                     ..
                 }) => {}
                 other => return other.map(|_| true),
             }
             // A worker may have put the answer there meanwhile.
-            match self.record(submitter, call).await? {
-                Some((last, _)) if last != number => number = last,
-                _ => return Ok(false),
+            match self.record(submitter, call).await {
+                Ok(Some((last, _))) if last != number => number = last,
+                Ok(_) => return Ok(false),
+                // Nothing was deleted: whoever asks is not to think that it may be.
+                Err(_) => tokio::time::sleep(AGAIN).await,
             }
         }
     }

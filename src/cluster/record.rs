@@ -34,8 +34,9 @@ const WAIT: Duration = Duration::from_millis(250);
 /// counts as left is wrong where records were written over.
 const EMPTY: u32 = 2;
 
-/// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the server may take to answer a request, and how many it may forget.
+const PATIENCE: Duration = Duration::from_secs(2);
+const FORGOTTEN: u32 = 5;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -82,7 +83,7 @@ pub(super) async fn list(api: &Api, submitter: &str) -> Result<Vec<Listed>, Refu
     let lost = |error: String| Refusal::Lost(error);
     let client = &api.client;
     let inbox = client.new_inbox();
-    let subscribed = client.subscribe(inbox.clone()).await;
+    let subscribed = client.subscribe(format!("{inbox}.*")).await;
     let mut messages = subscribed.map_err(|error| lost(error.to_string()))?;
     let reader = api.create_reader(submitter).await?;
     let next = format!(
@@ -90,18 +91,31 @@ pub(super) async fn list(api: &Api, submitter: &str) -> Result<Vec<Listed>, Refu
         api.names.records_stream()
     );
     let mut listed = HashMap::new();
-    let mut empty = 0;
-    while empty < EMPTY {
+    let (mut empty, mut forgotten) = (0, 0);
+    // Each has its own subject: the end of an earlier one says nothing of this.
+    for request in 0_u64.. {
+        if empty == EMPTY {
+            break;
+        }
+        if forgotten == FORGOTTEN {
+            return Err(lost("no answer".to_owned()));
+        }
+        let reply = format!("{inbox}.{request}");
         empty += 1;
         let batch = json!({ "batch": BATCH, "expires": nanoseconds(WAIT) }).to_string();
-        let asked = client.publish_with_reply(next.clone(), inbox.clone(), batch.into());
+        let asked = client.publish_with_reply(next.clone(), reply.clone(), batch.into());
         asked.await.map_err(|error| lost(error.to_string()))?;
-        for _ in 0..BATCH {
+        let mut left = BATCH;
+        while left > 0 {
             let message = tokio::time::timeout(PATIENCE, super::connect::next(&mut messages)).await;
-            let message = message.map_err(|_| lost("no answer".to_owned()))?;
+            let Ok(message) = message else {
+                (empty, forgotten) = (0, forgotten + 1);
+                break;
+            };
             let message = message.ok_or_else(|| lost("the client has ended".to_owned()))?;
             match message.status.map(|status| status.as_u16()) {
-                None => empty = 0,
+                None => (empty, forgotten, left) = (0, 0, left - 1),
+                Some(_) if *message.subject != *reply => continue,
                 // No more of them now.
                 Some(404 | 408) => break,
                 Some(status) => return Err(lost(format!("status {status}"))),

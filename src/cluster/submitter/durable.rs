@@ -128,8 +128,10 @@ async fn take(api: Api, id: String, number: u64, record: u64) -> bool {
     loop {
         match api.take_record(&id, number, record).await {
             Ok(was_there) => return was_there || may_have_it,
+            // It was not done.
+            Err(Refusal::Server { .. }) => {}
             // The server may have done it all the same.
-            Err(_) => may_have_it = true,
+            Err(Refusal::Lost(_) | Refusal::NoJetStream) => may_have_it = true,
         }
         tokio::time::sleep(PAUSE).await;
     }
