@@ -9,7 +9,7 @@
 //! those who wait for it. There are [`MAX_THREADS`] of them at a time at most;
 //! further hosts wait for their turn, and lose it once nobody waits for them.
 
-use super::shortage::is_shortage;
+use super::shortage::{has_been_short, is_shortage};
 use super::transport::{Fault, deadline_of};
 use crate::sync::{Condvar, Mutex};
 use crate::task::CancelToken;
@@ -109,9 +109,13 @@ impl CachingResolver {
     /// Asks the operating system.
     pub(crate) fn new(ttl: Duration, token: CancelToken) -> Self {
         Self::with_look_up(ttl, token, |host| {
-            let found = (host, 0)
-                .to_socket_addrs()
-                .map_err(|error| shortage().unwrap_or(error))?;
+            let look_up = || (host, 0).to_socket_addrs();
+            let found = look_up().or_else(|error| match shortage() {
+                Some(shortage) => Err(shortage),
+                // There may have been one a moment ago.
+                None if has_been_short() => look_up(),
+                None => Err(error),
+            })?;
             Ok(found.map(|address| address.ip()).collect())
         })
     }
