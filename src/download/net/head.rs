@@ -148,7 +148,7 @@ fn read(received: &[u8]) -> Result<Answered, ureq::Error> {
     });
     let (minor, code) = read_status(lines.next().unwrap_or_default())
         .ok_or_else(|| malformed("status line cannot be read"))?;
-    let mut rewriting = Rewriting::new(minor, code);
+    let mut rewriting = Rewriting::new(minor, code, received.len());
     for line in lines.filter(|line| !line.is_empty()) {
         if let [b' ' | b'\t', ..] = line {
             rewriting.go_on(line.trim_ascii())?;
@@ -268,9 +268,12 @@ struct Rewriting {
 }
 
 impl Rewriting {
-    fn new(minor: u8, code: u16) -> Self {
+    /// Begins a header of about that length.
+    fn new(minor: u8, code: u16, length: usize) -> Self {
+        let mut text = Vec::with_capacity(length + 64);
+        text.extend_from_slice(format!("HTTP/1.{minor} {code}\r\n").as_bytes());
         Self {
-            text: format!("HTTP/1.{minor} {code}\r\n").into_bytes(),
+            text,
             lines: 0,
             last: Line::Status,
             codings: Codings::None,
