@@ -3,7 +3,7 @@
 
 use crate::functions::{self, SPIN};
 use crate::server::{Server, ask_soon, eventually};
-use crate::support::alarm;
+use crate::support::{PATIENCE, alarm};
 use crate::worker::{Here, LEASE};
 use as_completed::as_completed;
 use as_completed::cluster::{Cluster, Worker};
@@ -48,12 +48,14 @@ fn campaign(rounds: u64) {
         .queue("group")
         .lease(LEASE)
         .replicas(3)
+        // A group that agrees on a stream takes its time beside other work.
+        .connect_timeout(PATIENCE)
         // Nobody is to blame for what the servers do.
         .deliveries(1000);
     let cluster = builder.connect().unwrap();
     let _workers = [(); 2].map(|()| {
         let worker = Worker::builder(&urls, functions::all()).queue("group");
-        Here::of(worker.lease(LEASE).threads(4))
+        Here::of(worker.lease(LEASE).connect_timeout(PATIENCE).threads(4))
     });
     let number = 300;
     for round in 0..rounds {
