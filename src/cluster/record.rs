@@ -31,8 +31,9 @@ const BATCH: usize = 512;
 const WAIT: Duration = Duration::from_millis(250);
 
 /// How many requests have to bring nothing until that was all: what the server
-/// counts as left is wrong where records were written over.
-const EMPTY: u32 = 2;
+/// counts as left is wrong where records were written over. Two seconds in all, for
+/// a busy server may be late with what it has.
+const EMPTY: u32 = 8;
 
 /// How long the server may take to answer a request, and how many it may forget.
 const PATIENCE: Duration = Duration::from_secs(2);
