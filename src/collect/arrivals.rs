@@ -65,6 +65,7 @@ impl Arrivals {
 
     /// Adds the place of a handle whose task was final when it was registered:
     /// behind all that is in the channel, since that may have ended before.
+    #[inline]
     pub(super) fn push(&mut self, place: u32) {
         // Most often there are none, and the channel need not be looked at.
         let in_channel = match self.expected {

@@ -341,6 +341,7 @@ impl<H: Awaited> AsCompleted<H> {
     }
 
     /// A handle that is final, if there is one now.
+    #[inline]
     pub(crate) fn next_ready(&mut self) -> Option<H> {
         let place = self.arrivals.try_next()?;
         Some(self.take(place))

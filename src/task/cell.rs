@@ -52,13 +52,24 @@ const FINAL: u8 = RETURNED;
 const FAILED: u8 = 10;
 
 /// What a cell runs: a closure, or one that may itself say why it has no result.
-pub(crate) trait Work<T> {
+pub(crate) trait Work<T>: Sized {
     fn work(self) -> Result<T, JoinError>;
+
+    /// As [`work`](Self::work); a panic is one of the reasons.
+    fn catch(self) -> Result<T, JoinError> {
+        unwind::catch(|| self.work()).unwrap_or_else(|payload| Err(panicked(payload)))
+    }
 }
 
 impl<F: FnOnce() -> T, T> Work<T> for F {
     fn work(self) -> Result<T, JoinError> {
         Ok(self())
+    }
+
+    // One look at what came of it, not two: a closure has no other reason.
+    #[inline]
+    fn catch(self) -> Result<T, JoinError> {
+        unwind::catch(self).map_err(panicked)
     }
 }
 
@@ -69,6 +80,11 @@ impl<F: FnOnce() -> Result<T, JoinError>, T> Work<T> for Fallible<F> {
     fn work(self) -> Result<T, JoinError> {
         (self.0)()
     }
+}
+
+#[cold]
+fn panicked(payload: Payload) -> JoinError {
+    JoinError::Panicked(Panic::new(payload))
 }
 
 struct Slot<F, T> {
@@ -178,21 +194,29 @@ impl<F, T, S> Cell<F, T, S> {
     }
 
     /// Makes the state final; the watchers are still to be notified.
-    fn finish(&self, state: u8, outcome: Result<T, JoinError>) -> Watchers {
+    fn finish(&self, state: u8, outcome: Result<T, JoinError>) -> Option<Watchers> {
         let mut slot = self.slot.lock();
-        slot.stage = Stage::Outcome(outcome);
-        let watchers = std::mem::take(&mut slot.watchers);
-        // Before anybody can see the state: whoever does, and looks at an
-        // iterator then, finds the task there, and before those that end later.
-        watchers.announce();
+        // The closure was taken out, so there is nothing to drop.
+        std::mem::forget(std::mem::replace(&mut slot.stage, Stage::Outcome(outcome)));
+        // Most tasks have none when they end.
+        let watchers = if matches!(slot.watchers, Watchers::None) {
+            None
+        } else {
+            let watchers = std::mem::take(&mut slot.watchers);
+            // Before anybody can see the state: whoever does, and looks at an
+            // iterator then, finds the task there, and before those that end later.
+            watchers.announce();
+            Some(watchers)
+        };
         self.state.store(state, Ordering::Release);
-        drop(slot);
         watchers
     }
 
     /// Makes the state final and notifies the watchers.
     fn settle(&self, state: u8, outcome: Result<T, JoinError>) {
-        self.finish(state, outcome).notify(self.id);
+        if let Some(watchers) = self.finish(state, outcome) {
+            watchers.notify(self.id);
+        }
     }
 
     /// Tells the queue that the task is in, if it is in one, that no worker needs
@@ -208,59 +232,31 @@ impl<F, T, S> Cell<F, T, S> {
         }
     }
 
-    /// Runs the closure that was taken out.
-    fn run_closure(&self, closure: F, hook: Option<&Hook>)
+    /// Runs the closure that was taken out, which nothing is around and nobody is
+    /// told of.
+    fn run_closure(&self, closure: F)
+    where
+        F: Work<T>,
+    {
+        let outcome = closure.catch();
+        self.settle(state_of(&outcome), outcome);
+    }
+
+    /// Runs the closure that was taken out within what was put around it.
+    #[cold]
+    fn run_within(&self, closure: F, hook: Option<&Hook>)
     where
         F: Work<T>,
     {
         let running = hook.map(|hook| hook.start(self.id));
-        let ended = if self.marks.load(Ordering::Relaxed) & WRAPPED == 0 {
-            unwind::catch(|| closure.work())
+        let outcome = if self.marks.load(Ordering::Relaxed) & WRAPPED == 0 {
+            closure.catch()
         } else {
-            self.run_wrapped(closure)
+            let arounds = self.slot.lock().watchers.take_arounds();
+            run_wrapped(closure, arounds)
         };
         drop(running);
-        match ended {
-            Ok(outcome) => {
-                let state = match &outcome {
-                    Ok(_) => RETURNED,
-                    Err(JoinError::Panicked(_)) => PANICKED,
-                    Err(JoinError::Cancelled) => CANCELLED,
-                    Err(JoinError::Rejected(_)) => REJECTED,
-                    Err(_) => FAILED,
-                };
-                self.settle(state, outcome);
-            }
-            Err(payload) => {
-                self.settle(PANICKED, Err(JoinError::Panicked(Panic::new(payload))));
-            }
-        }
-    }
-
-    /// Runs the closure within what was put around it.
-    #[cold]
-    fn run_wrapped(&self, closure: F) -> Result<Result<T, JoinError>, Payload>
-    where
-        F: Work<T>,
-    {
-        let mut arounds = self.slot.lock().watchers.take_arounds();
-        let (mut closure, mut outcome) = (Some(closure), None);
-        let mut run = || {
-            if let Some(closure) = closure.take() {
-                outcome = Some(unwind::catch(|| closure.work()));
-            }
-        };
-        let wrapped = unwind::catch(|| within(&mut arounds, &mut run));
-        unwind::discard((closure, arounds));
-        match (outcome, wrapped) {
-            // What it panics with after the closure has been reported.
-            (Some(outcome), wrapped) => {
-                unwind::discard(wrapped);
-                outcome
-            }
-            (None, Ok(())) => Ok(Err(JoinError::Rejected(Rejected::Lost))),
-            (None, Err(payload)) => Err(payload),
-        }
+        self.settle(state_of(&outcome), outcome);
     }
 
     /// Takes the closure out of a task that its executor refused and for which
@@ -418,14 +414,16 @@ where
 
     fn join_pool(&self, pool: u32) -> Member {
         self.owner.store(pool, Ordering::Relaxed);
-        let guard = self.guard();
-        if let Some(guard) = &guard {
-            guard.join_pool(pool);
+        let is_guarded = self.marks.load(Ordering::Relaxed) & GUARDED != 0;
+        if is_guarded {
+            if let Some(guard) = self.guard() {
+                guard.join_pool(pool);
+            }
         }
         Member {
             id: self.id,
             // The pool loses sight of a task that its guard keeps, too.
-            listens: self.stop.token().is_some() || guard.is_some(),
+            listens: is_guarded || self.stop.token().is_some(),
         }
     }
 
@@ -434,13 +432,18 @@ where
     }
 
     fn run(&self, hook: Option<&Hook>) -> Ran {
-        if self.marks.load(Ordering::Relaxed) & GUARDED != 0 {
+        let marks = self.marks.load(Ordering::Relaxed);
+        if marks & GUARDED != 0 {
             return Ran::Guarded;
         }
         let Some(closure) = self.take_closure(RUNNING) else {
             return Ran::No;
         };
-        self.run_closure(closure, hook);
+        if marks == 0 && hook.is_none() {
+            self.run_closure(closure);
+        } else {
+            self.run_within(closure, hook);
+        }
         Ran::Yes
     }
 
@@ -449,7 +452,7 @@ where
             return false;
         };
         self.leave_queue(None);
-        self.run_closure(closure, hook);
+        self.run_within(closure, hook);
         true
     }
 
@@ -517,7 +520,8 @@ where
         let closure = self.take_closure(meanwhile)?;
         self.leave_queue(Some(self.id));
         unwind::discard(closure);
-        Some(self.finish(state, Err(error)).notify_waiting(self.id))
+        let watchers = self.finish(state, Err(error)).unwrap_or_default();
+        Some(watchers.notify_waiting(self.id))
     }
 
     fn reject(&self, reason: Rejected) {
@@ -565,6 +569,38 @@ where
             }
             None => false,
         }
+    }
+}
+
+/// The final state of a task that has ended so.
+#[inline]
+fn state_of<T>(outcome: &Result<T, JoinError>) -> u8 {
+    match outcome {
+        Ok(_) => RETURNED,
+        Err(JoinError::Panicked(_)) => PANICKED,
+        Err(JoinError::Cancelled) => CANCELLED,
+        Err(JoinError::Rejected(_)) => REJECTED,
+        Err(_) => FAILED,
+    }
+}
+
+fn run_wrapped<T>(closure: impl Work<T>, mut arounds: Vec<Around>) -> Result<T, JoinError> {
+    let (mut closure, mut outcome) = (Some(closure), None);
+    let mut run = || {
+        if let Some(closure) = closure.take() {
+            outcome = Some(closure.catch());
+        }
+    };
+    let wrapped = unwind::catch(|| within(&mut arounds, &mut run));
+    unwind::discard((closure, arounds));
+    match (outcome, wrapped) {
+        // What it panics with after the closure has been reported.
+        (Some(outcome), wrapped) => {
+            unwind::discard(wrapped);
+            outcome
+        }
+        (None, Ok(())) => Err(JoinError::Rejected(Rejected::Lost)),
+        (None, Err(payload)) => Err(panicked(payload)),
     }
 }
 

@@ -60,11 +60,7 @@ impl<'scope> ErasedTask<'scope> {
     pub(crate) fn run(self, hook: Option<&Hook>) {
         self.end(|cell| {
             if cell.run(hook) == Ran::Guarded {
-                match cell.guard() {
-                    Some(guard) => guard.run(hook),
-                    // It was taken away a moment ago, or the task is final.
-                    None => drop(cell.run(hook)),
-                }
+                run_guarded(cell, hook);
             }
         });
     }
@@ -117,6 +113,15 @@ impl<'scope> ErasedTask<'scope> {
     }
 }
 
+#[cold]
+fn run_guarded(cell: &(dyn AnyCell + '_), hook: Option<&Hook>) {
+    match cell.guard() {
+        Some(guard) => guard.run(hook),
+        // It was taken away a moment ago, or the task is final.
+        None => drop(cell.run(hook)),
+    }
+}
+
 impl ErasedTask<'static> {
     /// Has the task run within that limit; says whether it was in none.
     pub(crate) fn limit(&self, limiter: &Arc<Limiter>) -> bool {
@@ -136,12 +141,19 @@ impl ErasedTask<'static> {
 }
 
 impl Drop for ErasedTask<'_> {
+    // Inlined: whoever has just emptied it sees that there is nothing to do.
+    #[inline]
     fn drop(&mut self) {
         if let Some(cell) = self.0.take() {
-            cell.reject(Rejected::Lost);
-            unwind::discard(cell);
+            lose(cell);
         }
     }
+}
+
+#[cold]
+fn lose(cell: Arc<dyn AnyCell + '_>) {
+    cell.reject(Rejected::Lost);
+    unwind::discard(cell);
 }
 
 /// A task that may be gone.

@@ -27,8 +27,10 @@ where
     S: Stop + 'scope,
 {
     let cell = Arc::new(Cell::new(closure, stop));
-    // The drop of a refused task resolves its handle.
-    drop(execute(ErasedTask::new(Arc::clone(&cell) as _)));
+    if let Err(refused) = execute(ErasedTask::new(Arc::clone(&cell) as _)) {
+        // The drop of a refused task resolves its handle.
+        drop(refused);
+    }
     ScopedJoinHandle::new(cell)
 }
 

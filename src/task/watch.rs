@@ -61,6 +61,8 @@ impl Completions {
     }
 
     /// Sends a place, and wakes nobody who polls.
+    // The only caller of the channel's function, which is inlined here.
+    #[inline(never)]
     fn send(&self, place: u32) {
         // An error means that the iterator is gone, and nobody wants to know.
         let _ = self.sender.send(place);
@@ -160,6 +162,13 @@ impl Watcher {
         match self {
             Self::Completion(completions, _) => completions.abandoned.load(Ordering::Relaxed),
             _ => false,
+        }
+    }
+
+    #[inline]
+    fn announce(&self) {
+        if let Self::Completion(completions, place) = self {
+            completions.send(*place);
         }
     }
 
@@ -305,11 +314,12 @@ impl Watchers {
 
     /// Sends to all iterators, which is no foreign code, in the critical
     /// section that makes the task final.
+    #[inline]
     pub(crate) fn announce(&self) {
-        for watcher in self.as_slice() {
-            if let Watcher::Completion(completions, place) = watcher {
-                completions.send(*place);
-            }
+        match self {
+            Self::None => {}
+            Self::One(watcher) => watcher.announce(),
+            Self::Many(all) => all.iter().for_each(Watcher::announce),
         }
     }
 

@@ -171,10 +171,19 @@ impl<'scope> Core<'scope> {
         }
     }
 
-    /// Says whether a task may be queued now. What an initializer submits to the
-    /// pool that it initializes is rejected: its own worker may not run the task
-    /// yet, and there may be no other.
+    /// Says whether a task may be queued now.
+    #[inline]
     fn check_open(&self, state: &State<'scope>) -> Result<(), Rejected> {
+        if matches!(state.phase, Phase::Open) && self.settings.initializer.is_none() {
+            return Ok(());
+        }
+        self.check_open_in_full(state)
+    }
+
+    /// What an initializer submits to the pool that it initializes is rejected: its
+    /// own worker may not run the task yet, and there may be no other.
+    #[inline(never)]
+    fn check_open_in_full(&self, state: &State<'scope>) -> Result<(), Rejected> {
         state.check_open()?;
         if self.settings.initializer.is_some() && thread_of() == self.id && worker_of() != self.id {
             return Err(Rejected::Initializer(InitializerError::own_pool()));
@@ -184,11 +193,20 @@ impl<'scope> Core<'scope> {
 
     /// Queues the task, waiting for room; a worker of this pool that would
     /// have to wait runs it instead.
+    #[inline]
     pub(super) fn submit(
         self: &Arc<Self>,
         task: ErasedTask<'scope>,
     ) -> Result<(), Refused<'scope>> {
-        if !self.is_bounded() || self.capacity.try_take() {
+        if self.is_bounded() {
+            return self.submit_bounded(task);
+        }
+        self.enqueue(task)
+    }
+
+    #[inline(never)]
+    fn submit_bounded(self: &Arc<Self>, task: ErasedTask<'scope>) -> Result<(), Refused<'scope>> {
+        if self.capacity.try_take() {
             return self.enqueue(task);
         }
         // Before it waits: nobody may come to free a place.
@@ -245,11 +263,16 @@ impl<'scope> Core<'scope> {
             Ok(()) => self.push(state, task, member),
             Err(reason) => {
                 drop(state);
-                self.withdraw_from_hook(&task);
-                self.leave_queue([&task]);
-                Err(Refused::new(task, reason))
+                Err(self.give_back(task, reason))
             }
         }
+    }
+
+    #[cold]
+    fn give_back(&self, task: ErasedTask<'scope>, reason: Rejected) -> Refused<'scope> {
+        self.withdraw_from_hook(&task);
+        self.leave_queue([&task]);
+        Refused::new(task, reason)
     }
 
     fn push(
@@ -264,7 +287,10 @@ impl<'scope> Core<'scope> {
         state.inbox.push_back(task);
         let wants_sweep = state.wants_sweep(|| self.capacity.left());
         let unattended = std::mem::take(&mut state.unattended);
-        self.has_news.store(true, Ordering::Relaxed);
+        // Written only where it changes: next to it is what workers read.
+        if !self.has_news.load(Ordering::Relaxed) {
+            self.has_news.store(true, Ordering::Relaxed);
+        }
         let plan = state.plan_wake(&self.settings);
         // A sleeper that is woken was free before, and still is.
         if let WakePlan::Start(_) = plan {
