@@ -35,9 +35,10 @@ pub enum Rejected {
     /// The executor dropped the task without running it.
     #[error("executor dropped the task without running it")]
     Lost,
-    /// The task runs within a [`Limit`](crate::Limit) already, and was handed to
-    /// another.
-    #[error("task is within a limit already; limit the executor once")]
+    /// The task is in a [`Limit`](crate::Limit) whose tasks go to another one behind it,
+    /// or that is older than this one: an executor of yours between the two sent it
+    /// there. Tasks of one limit share all further limits, so that none waits for ever.
+    #[error("task is in a limit that this one cannot contain")]
     Limited,
     /// The initializer of a worker failed, so the pool runs no more tasks; or it
     /// submitted a task to its own pool, which is not ready yet.

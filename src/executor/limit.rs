@@ -14,8 +14,10 @@ use std::sync::Arc;
 ///
 /// Tasks are queued, cancelled and shut down as on the executor itself. A worker
 /// that finds the limit reached goes on with other tasks, and the limited one runs
-/// when one of its limit ends. Limits cannot be nested: a task that is in a limit
-/// already is rejected.
+/// when one of its limit ends.
+///
+/// A limit of a limit keeps to both: eight connections in all, two to a host. What waits
+/// for a place at its host takes up none of the eight.
 ///
 /// A task that waits for another of the same limit lends its place, so that such
 /// waits end on the pools of this crate, at any size of the limit. But a
@@ -125,7 +127,7 @@ impl<E: Executor> Limit<E> {
         }
         execute(&self.executor, task).inspect_err(|rejected| {
             if rejected.0.task().id() == id {
-                rejected.0.task().unlimit();
+                rejected.0.task().unlimit(&self.limiter);
             }
         })
     }

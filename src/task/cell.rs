@@ -232,6 +232,18 @@ impl<F, T, S> Cell<F, T, S> {
         }
     }
 
+    /// Tells the queue, and the guard, that the task will not run. Called after the
+    /// closure was taken.
+    fn withdraw_from_queue(&self)
+    where
+        Self: AnyCell,
+    {
+        self.leave_queue(Some(self.id));
+        if let Some(guard) = self.guard() {
+            guard.withdraw(self.id);
+        }
+    }
+
     /// Runs the closure that was taken out, which nothing is around and nobody is
     /// told of.
     fn run_closure(&self, closure: F)
@@ -244,7 +256,7 @@ impl<F, T, S> Cell<F, T, S> {
 
     /// Runs the closure that was taken out within what was put around it.
     #[cold]
-    fn run_within(&self, closure: F, hook: Option<&Hook>)
+    fn run_within(&self, closure: F, hook: Option<&Arc<Hook>>)
     where
         F: Work<T>,
     {
@@ -308,13 +320,13 @@ pub(crate) trait AnyCell: Send + Sync {
     fn leave_pool(&self) -> bool;
     /// Runs the task on the current thread, if it has not started and has no
     /// guard.
-    fn run(&self, hook: Option<&Hook>) -> Ran;
+    fn run(&self, hook: Option<&Arc<Hook>>) -> Ran;
     /// Runs the task on the current thread, if it has not started, whether or not
     /// it is in a queue; its guard was asked before. Says whether it ran.
-    fn run_from_queue(&self, hook: Option<&Hook>) -> bool;
-    /// Puts a guard before the task; says whether there was none. Called before
-    /// the task is handed to its executor.
-    fn set_guard(&self, guard: Arc<dyn Guard>) -> bool;
+    fn run_from_queue(&self, hook: Option<&Arc<Hook>>) -> bool;
+    /// Puts a guard before the task, which has none. Called before the task is handed
+    /// to its executor.
+    fn set_guard(&self, guard: Arc<dyn Guard>);
     fn guard(&self) -> Option<Arc<dyn Guard>>;
     fn unguard(&self);
     /// Puts something around the closure; called before the task is handed on.
@@ -431,7 +443,7 @@ where
         self.owner.swap(0, Ordering::Relaxed) != 0
     }
 
-    fn run(&self, hook: Option<&Hook>) -> Ran {
+    fn run(&self, hook: Option<&Arc<Hook>>) -> Ran {
         let marks = self.marks.load(Ordering::Relaxed);
         if marks & GUARDED != 0 {
             return Ran::Guarded;
@@ -447,7 +459,7 @@ where
         Ran::Yes
     }
 
-    fn run_from_queue(&self, hook: Option<&Hook>) -> bool {
+    fn run_from_queue(&self, hook: Option<&Arc<Hook>>) -> bool {
         let Some(closure) = self.take_closure(RUNNING) else {
             return false;
         };
@@ -456,14 +468,10 @@ where
         true
     }
 
-    fn set_guard(&self, guard: Arc<dyn Guard>) -> bool {
-        if self.marks.load(Ordering::Relaxed) & GUARDED != 0 {
-            return false;
-        }
+    fn set_guard(&self, guard: Arc<dyn Guard>) {
         if self.watch(Watcher::Guard(Box::new(guard))).is_ok() {
             self.marks.fetch_or(GUARDED, Ordering::Relaxed);
         }
-        true
     }
 
     fn guard(&self) -> Option<Arc<dyn Guard>> {
@@ -490,7 +498,7 @@ where
         let Some(closure) = self.take_closure(CANCELLING) else {
             return false;
         };
-        self.leave_queue(Some(self.id));
+        self.withdraw_from_queue();
         unwind::discard(closure);
         self.settle(CANCELLED, Err(JoinError::Cancelled));
         true
@@ -518,7 +526,7 @@ where
             Some(reason) => (REJECTING, REJECTED, JoinError::Rejected(reason)),
         };
         let closure = self.take_closure(meanwhile)?;
-        self.leave_queue(Some(self.id));
+        self.withdraw_from_queue();
         unwind::discard(closure);
         let watchers = self.finish(state, Err(error)).unwrap_or_default();
         Some(watchers.notify_waiting(self.id))
@@ -526,7 +534,7 @@ where
 
     fn reject(&self, reason: Rejected) {
         if let Some(closure) = self.take_closure(REJECTING) {
-            self.leave_queue(Some(self.id));
+            self.withdraw_from_queue();
             unwind::discard(closure);
             self.settle(REJECTED, Err(JoinError::Rejected(reason)));
         }

@@ -152,7 +152,7 @@ impl Worker {
         let ran = run_on_thread(self.stack_size, move || match become_worker(stand_in) {
             Ok(()) => {
                 hold(permits);
-                cell.run_from_queue(self.hook.as_deref());
+                cell.run_from_queue(self.hook.as_ref());
             }
             Err(cause) => cell.reject(Rejected::Initializer(cause)),
         });
@@ -242,11 +242,8 @@ impl Claimer {
         if guard.pool() != self.pool || !cell.is_pending() {
             return Claim::Never;
         }
-        if !guard.try_enter(self.is_anyone_free()) {
-            return Claim::Left;
-        }
-        let claim = self.run(cell);
-        guard.leave();
+        let mut claim = Claim::Left;
+        guard.try_within(self.is_anyone_free(), &mut || claim = self.run(cell));
         claim
     }
 
@@ -263,7 +260,7 @@ impl Claimer {
         };
         self.watches.set(true);
         if let Some(guard) = cell.guard() {
-            guard.watch(waiter());
+            guard.watch(&waiter);
             self.guards.borrow_mut().push(guard);
             gauge.watch(waiter());
             // Whatever changes from here on notifies one of the two.
@@ -288,7 +285,7 @@ impl Claimer {
     fn run(&self, cell: &(dyn AnyCell + '_)) -> Claim {
         let ran = match &self.worker {
             Some(worker) if stack::is_half_used() => worker.run_on_stand_in(cell),
-            Some(worker) => cell.run_from_queue(worker.hook.as_deref()),
+            Some(worker) => cell.run_from_queue(worker.hook.as_ref()),
             None => cell.run_from_queue(None),
         };
         if ran { Claim::Ran } else { Claim::Never }

@@ -57,11 +57,11 @@ impl<'scope> ErasedTask<'scope> {
     }
 
     /// Runs the task, if it has not started, and lets go of it.
-    pub(crate) fn run(self, hook: Option<&Hook>) {
-        self.end(|cell| {
-            if cell.run(hook) == Ran::Guarded {
-                run_guarded(cell, hook);
-            }
+    pub(crate) fn run(self, hook: Option<&Arc<Hook>>) {
+        self.end(|cell| match cell.run(hook) {
+            Ran::Yes => {}
+            Ran::No => not_run(cell, hook),
+            Ran::Guarded => run_guarded(cell, hook),
         });
     }
 
@@ -114,24 +114,43 @@ impl<'scope> ErasedTask<'scope> {
 }
 
 #[cold]
-fn run_guarded(cell: &(dyn AnyCell + '_), hook: Option<&Hook>) {
+fn run_guarded(cell: &(dyn AnyCell + '_), hook: Option<&Arc<Hook>>) {
     match cell.guard() {
         Some(guard) => guard.run(hook),
-        // It was taken away a moment ago, or the task is final.
-        None => drop(cell.run(hook)),
+        // The task is final.
+        None => not_run(cell, hook),
+    }
+}
+
+/// Whoever cancelled it did not know of the hook, if the task was on its way from
+/// the queue to here.
+#[cold]
+fn not_run(cell: &(dyn AnyCell + '_), hook: Option<&Arc<Hook>>) {
+    if let Some(hook) = hook {
+        hook.withdraw(cell.id());
     }
 }
 
 impl ErasedTask<'static> {
-    /// Has the task run within that limit; says whether it was in none.
+    /// Has the task run within that limit, too; says whether it can.
     pub(crate) fn limit(&self, limiter: &Arc<Limiter>) -> bool {
         let cell = self.there();
-        cell.set_guard(limiter.guard(Arc::downgrade(cell)))
+        if let Some(guard) = cell.guard() {
+            return limiter.contain(&*guard);
+        }
+        cell.set_guard(limiter.guard(Arc::downgrade(cell)));
+        true
     }
 
-    /// Has the task run without a limit.
-    pub(crate) fn unlimit(&self) {
-        self.there().unguard();
+    /// Has the task run without a limit, if that is the first that it was in.
+    pub(crate) fn unlimit(&self, limiter: &Limiter) {
+        let cell = self.there();
+        if cell
+            .guard()
+            .is_some_and(|guard| limiter.is_innermost(&*guard))
+        {
+            cell.unguard();
+        }
     }
 
     /// Has the task run within `around`.

@@ -415,15 +415,13 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         false
     }
 
-    fn run(&self, _: Option<&Hook>) -> Ran {
+    fn run(&self, _: Option<&Arc<Hook>>) -> Ran {
         Ran::No
     }
 
     // No executor holds a promise, so nobody guards or wraps one.
 
-    fn set_guard(&self, _: Arc<dyn Guard>) -> bool {
-        false
-    }
+    fn set_guard(&self, _: Arc<dyn Guard>) {}
 
     fn guard(&self) -> Option<Arc<dyn Guard>> {
         None
@@ -435,7 +433,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         drop(around);
     }
 
-    fn run_from_queue(&self, _: Option<&Hook>) -> bool {
+    fn run_from_queue(&self, _: Option<&Arc<Hook>>) -> bool {
         false
     }
 

@@ -10,6 +10,7 @@ use super::hook::Hook;
 use super::id::TaskId;
 use crate::sync::{AtomicBool, Mutex, Ordering, Parker, Sender, Unparker, UnparkerKey};
 use crate::unwind;
+use std::any::Any;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -108,14 +109,18 @@ pub(crate) trait Guard: Send + Sync {
     fn pool(&self) -> u32;
     fn join_pool(&self, pool: u32);
     /// Runs the task here, or keeps it until it may run.
-    fn run(&self, hook: Option<&Hook>);
-    /// Whether the current thread, which waits for the task, may run it now, and is
-    /// to: if others are free to, it is left to them. [`leave`](Self::leave) follows.
-    fn try_enter(&self, is_anyone_free: bool) -> bool;
-    fn leave(&self);
-    /// Notifies the waiter when `try_enter` may answer otherwise.
-    fn watch(&self, waiter: Watcher);
+    fn run(&self, hook: Option<&Arc<Hook>>);
+    /// Called when the task will not run, which it may have kept.
+    fn withdraw(&self, task: TaskId);
+    /// Calls `run`, which runs the task, if the current thread, which waits for it, may
+    /// run it now, and is to: if others are free to, it is left to them. Says whether
+    /// it did.
+    fn try_within(&self, is_anyone_free: bool, run: &mut dyn FnMut()) -> bool;
+    /// Notifies the waiter when `try_within` may answer otherwise.
+    fn watch(&self, waiter: &dyn Fn() -> Watcher);
     fn unwatch(&self, key: &Key<'_>);
+    /// For those who know what it is.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// What a task runs in: calls its argument once.

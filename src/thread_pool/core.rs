@@ -225,7 +225,7 @@ impl<'scope> Core<'scope> {
             if member.listens {
                 self.state.lock().watch_for_stop(&task);
             }
-            task.run(self.settings.hook.as_deref());
+            task.run(self.settings.hook.as_ref());
             Ok(())
         } else {
             self.capacity.take_extra();

@@ -8,7 +8,7 @@ use super::core::Spawner;
 use super::state::{Settings, State, WakePlan};
 use crate::error::{JoinError, Rejected};
 use crate::sync::spawn;
-use crate::task::{CancelToken, Cell, ErasedTask, JoinHandle};
+use crate::task::{CancelToken, Cell, ErasedTask, HookBuilder, JoinHandle, TaskEvent};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -564,4 +564,27 @@ fn what_is_left_of_a_task_is_done_by_the_thread_that_joins_it_or_by_the_worker_h
     assert!(!queued.is_finished());
     drop(worker);
     queued.join().unwrap();
+}
+
+/// The worker has taken it, and so the queue no longer knows of it.
+#[test]
+fn a_task_cancelled_on_its_way_from_the_queue_is_withdrawn() {
+    let (sender, events) = mpsc::channel();
+    let hook = HookBuilder {
+        observer: Some(Box::new(move |event| sender.send(*event).unwrap())),
+        #[cfg(feature = "tracing")]
+        carries_spans: false,
+    };
+    let hook = Arc::new(hook.build().unwrap());
+    let cell = Arc::new(Cell::new(|| (), ()));
+    let task = ErasedTask::new(Arc::clone(&cell) as _);
+    hook.queue(task.join_pool(u32::MAX).id);
+    assert!(task.leave_pool());
+    assert!(JoinHandle::new(cell as _).cancel());
+    task.run(Some(&hook));
+    let events: Vec<_> = events.try_iter().collect();
+    assert!(matches!(
+        events[..],
+        [TaskEvent::Queued { .. }, TaskEvent::Withdrawn { .. }]
+    ));
 }

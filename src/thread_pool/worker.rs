@@ -184,7 +184,7 @@ impl<'scope> Core<'scope> {
         if self.is_bounded() && (has_left || task.leave_pool()) {
             self.capacity.free(1);
         }
-        task.run(self.settings.hook.as_deref());
+        task.run(self.settings.hook.as_ref());
     }
 
     /// Sleeps until woken or until the pool is over, and is searching then;

@@ -2,7 +2,8 @@
 
 use crate::support::{Gate, ON_PURPOSE, alarm, eventually, expect_panics, occupy};
 use as_completed::{
-    Executor, ExecutorExt, Inline, JoinError, JoinHandle, Limit, Rejected, ThreadPool, as_completed,
+    Executor, ExecutorExt, Inline, JoinError, JoinHandle, Limit, Rejected, RejectedTask, Task,
+    ThreadPool, as_completed,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
@@ -89,7 +90,11 @@ fn nested_waits_end_at_any_size_of_the_pool_and_the_limit() {
     }
 }
 
-fn submit(limited: &Limit<Arc<ThreadPool>>, is_limited: bool, depth: u32) -> JoinHandle<u32> {
+fn submit<E: Executor + Clone + 'static>(
+    limited: &Limit<E>,
+    is_limited: bool,
+    depth: u32,
+) -> JoinHandle<u32> {
     let inner = limited.clone();
     let task = move || descend(&inner, is_limited, depth);
     if is_limited {
@@ -101,7 +106,7 @@ fn submit(limited: &Limit<Arc<ThreadPool>>, is_limited: bool, depth: u32) -> Joi
 
 /// Two tasks a level, awaited in either way. A limited task waits for limited ones only:
 /// others could wait for its place.
-fn descend(limited: &Limit<Arc<ThreadPool>>, is_limited: bool, depth: u32) -> u32 {
+fn descend<E: Executor + Clone + 'static>(limited: &Limit<E>, is_limited: bool, depth: u32) -> u32 {
     if depth == 0 {
         return 1;
     }
@@ -267,11 +272,33 @@ fn a_rejected_task_comes_back_without_its_limit() {
     assert_eq!(error.into_closure()(), 1);
     assert!(limited.submit(|| 2).join().unwrap_err().is_rejected());
 
-    let other = Inline.limit(1);
-    let nested = other.limit(1);
+    // Also from behind a limit of a limit: then it is in neither.
+    let outer = closed.limit(1);
+    let nested = outer.limit(1);
     let error = nested.try_submit(|| 3).unwrap_err();
-    assert!(matches!(error.reason(), Rejected::Limited));
+    assert!(matches!(error.reason(), Rejected::ShutDown));
     assert_eq!(error.into_closure()(), 3);
+}
+
+/// Hands its tasks to two executors in turn.
+struct Turns<E>([E; 2], AtomicUsize);
+
+impl<E: Executor> Executor for Turns<E> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+        self.0[self.1.fetch_add(1, Ordering::SeqCst) % 2].execute(task)
+    }
+}
+
+#[test]
+fn tasks_of_one_limit_go_to_one_further_limit_only() {
+    let _alarm = alarm();
+    let limits = [Inline.limit(1), Inline.limit(1)];
+    let limit = Limit::new(Turns(limits, AtomicUsize::new(0)), 1);
+    assert_eq!(limit.submit(|| 1).join().unwrap(), 1);
+    let error = limit.try_submit(|| 2).unwrap_err();
+    assert!(matches!(error.reason(), Rejected::Limited));
+    assert_eq!(error.into_closure()(), 2);
+    assert_eq!(limit.submit(|| 3).join().unwrap(), 3);
 }
 
 #[test]
@@ -343,4 +370,136 @@ fn a_trait_object_has_a_limit_too() {
     let waits = limited.submit(move || turnstile.pass());
     gate.open();
     waits.join().unwrap();
+}
+
+/// How many of the tasks of one limit, and of all, run.
+#[test]
+fn a_limit_of_a_limit_keeps_to_both() {
+    let _alarm = alarm();
+    for (workers, outer, inner) in [(4, 2, 1), (4, 3, 2), (8, 2, 4), (2, 1, 1), (1, 2, 2)] {
+        let pool = Arc::new(ThreadPool::new(workers));
+        let all = Limit::new(pool, outer);
+        let hosts = [0, 1, 2].map(|_| Limit::new(all.clone(), inner));
+        let running = Arc::new(Running::default());
+        let each = [(); 3].map(|()| Arc::new(Running::default()));
+        let handles: Vec<_> = (0..300)
+            .map(|n| {
+                let (running, own) = (Arc::clone(&running), Arc::clone(&each[n % 3]));
+                let task = move || running.within(|| own.within(std::thread::yield_now));
+                // Some in the outer limit alone.
+                if n % 7 == 0 {
+                    all.submit(task)
+                } else {
+                    hosts[n % 3].submit(task)
+                }
+            })
+            .collect();
+        // Those that were cancelled while they wait keep nobody from anything.
+        let cancelled = handles
+            .iter()
+            .step_by(5)
+            .filter(|handle| handle.cancel())
+            .count();
+        let ended = as_completed(handles).filter(|handle| !handle.is_cancelled());
+        assert_eq!(ended.count() + cancelled, 300);
+        assert!(running.most() <= outer.min(workers));
+    }
+}
+
+#[test]
+fn tasks_that_wait_for_a_limit_do_not_use_up_the_limit_around_it() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(4);
+    let all = pool.limit(2);
+    let host = Limit::new(&all, 1);
+    let busy = occupy(&host, 1);
+    let waiting: Vec<_> = (0..10).map(|n| host.submit(move || n)).collect();
+    // The other place of the outer limit is free, whoever waits for the host.
+    assert_eq!(all.submit(|| 42).join().unwrap(), 42);
+    busy.release();
+    for (n, handle) in waiting.into_iter().enumerate() {
+        assert_eq!(handle.join().unwrap(), n);
+    }
+}
+
+/// It has moved on from the inner limit, where the next one relies on it.
+#[test]
+fn a_task_cancelled_while_it_waits_for_the_outer_limit_lets_the_next_of_the_inner_one_run() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(3);
+    let all = pool.limit(2);
+    let host = Limit::new(&all, 1);
+    let (in_host, in_all) = (occupy(&host, 1), occupy(&all, 1));
+    let (gate, started) = (Gate::new(), Arc::new(Barrier::new(2)));
+    let (turnstile, starts) = (gate.turnstile(), Arc::clone(&started));
+    // The third worker parks them all.
+    let next = all.submit(move || {
+        starts.wait();
+        turnstile.pass();
+    });
+    let waiting: Vec<_> = (0..3).map(|n| host.submit(move || n)).collect();
+    eventually(|| pool.queued_count() == 0);
+    pool.submit(|| ()).join().unwrap();
+    in_host.release();
+    started.wait();
+    // The first of the host's waits for the outer limit now.
+    assert!(waiting[0].cancel());
+    // So many that those which were cancelled are looked for.
+    let others: Vec<_> = (0..100).map(|n| all.submit(move || n)).collect();
+    eventually(|| pool.queued_count() == 0);
+    gate.open();
+    for handle in &waiting[1..] {
+        handle.wait();
+    }
+    in_all.release();
+    next.join().unwrap();
+    for (n, handle) in others.into_iter().enumerate() {
+        assert_eq!(handle.join().unwrap(), n);
+    }
+}
+
+/// It must not be parked: the one that runs serves nobody but who waits for it.
+#[test]
+fn a_task_waits_for_the_place_of_one_that_a_worker_has_claimed() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(2));
+    let limited = Limit::new(Arc::clone(&pool), 1);
+    let busy = occupy(&*pool, 1);
+    let (gate, started) = (Gate::new(), Arc::new(Barrier::new(2)));
+    let (turnstile, starts, inner) = (gate.turnstile(), Arc::clone(&started), limited.clone());
+    let outer = pool.submit(move || {
+        // Nobody else is free to run it.
+        inner
+            .submit(move || {
+                starts.wait();
+                turnstile.pass();
+            })
+            .join()
+            .unwrap();
+    });
+    started.wait();
+    let next = limited.submit(|| 42);
+    busy.release();
+    eventually(|| pool.queued_count() == 0);
+    // So that the other worker waits by now, most of the time.
+    for _ in 0..1000 {
+        std::thread::yield_now();
+    }
+    gate.open();
+    assert_eq!(next.join().unwrap(), 42);
+    outer.join().unwrap();
+}
+
+#[test]
+fn nested_waits_end_in_a_limit_of_a_limit() {
+    let _alarm = alarm();
+    for workers in [1, 2, 4] {
+        for (outer, inner) in [(1, 1), (2, 1), (1, 2), (3, 2)] {
+            for is_limited in [true, false] {
+                let pool = Arc::new(ThreadPool::new(workers));
+                let limited = Limit::new(Limit::new(pool, outer), inner);
+                assert_eq!(submit(&limited, is_limited, 4).join().unwrap(), 16);
+            }
+        }
+    }
 }

@@ -113,6 +113,37 @@ fn a_task_that_a_worker_runs_because_the_queue_is_full_is_not_queued() {
 }
 
 #[test]
+fn a_task_that_waits_for_a_limit_is_withdrawn_when_it_is_cancelled() {
+    let _alarm = alarm();
+    // A bounded queue takes back the place of a task before the limit parks it.
+    for capacity in [usize::MAX, 100] {
+        let (builder, events) = observed();
+        let builder = builder.max_workers(2).queue_capacity(capacity);
+        let pool = builder.build().unwrap();
+        let limited = pool.limit(1);
+        let busy = occupy(&limited, 1);
+        let by_handle = [limited.submit(|| ()), limited.submit(|| ())];
+        let with_the_pool = limited.submit(|| ());
+        // The other worker has parked them.
+        pool.submit(|| ()).join().unwrap();
+        assert_eq!(pool.queued_count(), 0);
+        for handle in &by_handle {
+            assert!(handle.cancel());
+        }
+        assert_eq!(pool.cancel_pending(), 1);
+        let runs = limited.submit(|| ());
+        pool.submit(|| ()).join().unwrap();
+        busy.release();
+        pool.join();
+        let events: Vec<_> = events.try_iter().collect();
+        for handle in by_handle.iter().chain([&with_the_pool]) {
+            assert_eq!(story(&events, handle.id()), "qw");
+        }
+        assert_eq!(story(&events, runs.id()), "qse");
+    }
+}
+
+#[test]
 fn an_observer_that_panics_harms_nobody() {
     let _alarm = alarm();
     expect_panics();

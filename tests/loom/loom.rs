@@ -1148,3 +1148,59 @@ fn limited_task_claimed_while_another_worker_takes_it_runs_once_and_frees_its_pl
         drop(pool);
     });
 }
+
+#[test]
+fn tasks_of_a_limit_in_a_limit_keep_to_both_and_none_is_left() {
+    explore(1, || {
+        let pool = pool(2);
+        let outer = pool.limit(1);
+        let inner = as_completed::Limit::new(&outer, 1);
+        let running = Count::default();
+        let task = || {
+            let running = running.clone();
+            move || {
+                running.assert(0);
+                running.add();
+                running.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        };
+        let handles = [
+            inner.submit(task()),
+            outer.submit(task()),
+            inner.submit(task()),
+        ];
+        for handle in handles {
+            handle.join().unwrap();
+        }
+    });
+}
+
+// What is parked at the inner limit relies on what is parked at the outer one.
+#[test]
+fn task_cancelled_while_it_may_wait_for_the_outer_limit_keeps_none_of_the_inner_one() {
+    explore(2, || {
+        let pool = pool(2);
+        let outer = pool.limit(1);
+        let inner = as_completed::Limit::new(&outer, 1);
+        let other = outer.submit(|| ());
+        let cancelled = inner.submit(|| ());
+        let last = inner.submit(|| 42);
+        cancelled.cancel();
+        assert_eq!(last.join().unwrap(), 42);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn task_of_the_outer_limit_lends_its_place_to_one_of_the_inner_limit() {
+    explore(2, || {
+        let pool = Arc::new(pool(2));
+        let outer = as_completed::Limit::new(Arc::clone(&pool), 1);
+        let inner = as_completed::Limit::new(outer.clone(), 1);
+        let (own, other) = (inner.clone(), inner);
+        let waits = outer.submit(move || own.submit(|| 42).join().unwrap());
+        let last = other.submit(|| 43);
+        assert_eq!(waits.join().unwrap() + last.join().unwrap(), 85);
+        drop((outer, other, pool));
+    });
+}
