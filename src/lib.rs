@@ -247,35 +247,21 @@
 //!
 //! # Processes
 //!
-#![cfg_attr(
-    all(feature = "process", unix),
-    doc = "The feature `process` adds [`process::ProcessPool`], which calls functions in child
-processes of the same program: for work that may crash, hang or need too much memory, each of
-which fails one call, and for calls that must be stopped while they run. The functions are
-named by a [`function::Function`], which every executor can call, so that a program chooses at
-run time between processes and threads. See the module [`process`]."
-)]
-#![cfg_attr(
-    not(all(feature = "process", unix)),
-    doc = "The feature `process` adds `process::ProcessPool`, which calls functions in child
-processes of the same program: for work that may crash, hang or need too much memory, each of
-which fails one call, and for calls that must be stopped while they run."
-)]
+//! The feature `process` adds [`process::ProcessPool`], which calls functions in child
+//! processes of the same program: for work that may crash, hang or need too much
+//! memory, each of which fails one call, and for calls that must be stopped while they
+//! run. The functions are named by a [`function::Function`], which every executor can
+//! call, so that a program chooses at run time between processes and threads. See the
+//! module [`process`].
+//!
+//! The feature `cluster` runs the same functions on many machines, over a NATS server:
+//! see the module [`cluster`].
 //!
 //! # Downloads
 //!
-#![cfg_attr(
-    feature = "download",
-    doc = "The feature `download`, which is on by default, adds [`download::download_many`]: it
-downloads thousands of files on any executor, each completely or not at all, with retries,
-timeouts and a report that names every failure. See the module [`download`]."
-)]
-#![cfg_attr(
-    not(feature = "download"),
-    doc = "The feature `download` adds `download_many`: it downloads thousands of files on any
-executor, each completely or not at all, with retries, timeouts and a report that names every
-failure."
-)]
+//! The feature `download`, which is on by default, adds [`download::download_many`]: it
+//! downloads thousands of files on any executor, each completely or not at all, with retries,
+//! timeouts and a report that names every failure. See the module [`download`].
 //!
 //! # Coming from Python
 //!
@@ -316,69 +302,47 @@ failure."
 //! | `InvalidStateError` | none: [`Promise::settle`] takes the promise |
 //! | `await loop.run_in_executor(executor, f)` | [`pool.submit`](ThreadPool::submit)`(f).await`, on any runtime |
 //! | a subclass of `Executor` | [`Executor`] |
-#![cfg_attr(
-    all(feature = "process", unix),
-    doc = "| `ProcessPoolExecutor` | [`process::ProcessPool`] |
-| `executor.submit(f, x)`, in a process | [`function::FunctionExecutorExt::call`] |
-| `executor.map(f, items, chunksize=n)`, in processes | [`function::FunctionExecutorExt::call_map`] with [`Map::chunk_size`] |
-| `max_tasks_per_child=n` | [`process::ProcessPoolBuilder::max_tasks_per_child`] |
-| `initializer=f, initargs=(x,)` | [`process::ProcessPoolBuilder::initializer`] |
-| `executor.terminate_workers()`, `kill_workers()` | [`process::ProcessPool::kill`] |
-| `if __name__ == \"__main__\":` | [`function::Functions::init`], first thing in `main` |"
-)]
-#![cfg_attr(
-    not(all(feature = "process", unix)),
-    doc = "| `ProcessPoolExecutor` | `process::ProcessPool`, with the feature `process` |"
-)]
-//! | dask's `Client`, Celery | `cluster::Cluster`, with the feature `cluster` |
+//! | `ProcessPoolExecutor` | [`process::ProcessPool`] |
+//! | `executor.submit(f, x)`, in a process | [`function::FunctionExecutorExt::call`] |
+//! | `executor.map(f, items, chunksize=n)`, in processes | [`function::FunctionExecutorExt::call_map`] with [`Map::chunk_size`] |
+//! | `max_tasks_per_child=n` | [`process::ProcessPoolBuilder::max_tasks_per_child`] |
+//! | `initializer=f, initargs=(x,)` | [`process::ProcessPoolBuilder::initializer`] |
+//! | `executor.terminate_workers()`, `kill_workers()` | [`process::ProcessPool::kill`] |
+//! | `if __name__ == "__main__":` | [`function::Functions::init`], first thing in `main` |
+//! | dask's `Client`, Celery | [`cluster::Cluster`] |
 //! | `BrokenProcessPool` | [`JoinError::Died`], for the one call that crashed |
 //!
 //! # Features
 //!
-#![cfg_attr(
-    feature = "download",
-    doc = "- `download` (default): the module [`download`], for many files at once."
-)]
-#![cfg_attr(
-    not(feature = "download"),
-    doc = "- `download` (default): the module `download`, for many files at once."
-)]
+//! - `download` (default): the module [`download`], for many files at once.
 //! - `rustls` (default): https for `download`.
 //! - `progress`: progress bars for `download`.
 //! - `serde`: serialization of the report of `download`.
-#![cfg_attr(
-    all(feature = "process", unix),
-    doc = "- `process`: the modules [`function`] and [`process`], for named functions in child processes. Unix only."
-)]
-#![cfg_attr(
-    not(all(feature = "process", unix)),
-    doc = "- `process`: the modules `function` and `process`, for named functions in child processes. Unix only."
-)]
-#![cfg_attr(
-    all(feature = "cluster", unix),
-    doc = "- `cluster`: the module [`cluster`], for the same functions on many machines, over a NATS server. Unix only."
-)]
-#![cfg_attr(
-    not(all(feature = "cluster", unix)),
-    doc = "- `cluster`: the module `cluster`, for the same functions on many machines, over a NATS server. Unix only."
-)]
-#![cfg_attr(feature = "stream", doc = "- `stream`: [`AsCompleted::into_stream`].")]
-#![cfg_attr(
-    not(feature = "stream"),
-    doc = "- `stream`: `AsCompleted::into_stream`."
-)]
-#![cfg_attr(
-    feature = "tracing",
-    doc = "- `tracing`: [`ThreadPoolBuilder::carry_spans`]; a span for each call that a child process or a worker of a cluster runs."
-)]
-#![cfg_attr(
-    not(feature = "tracing"),
-    doc = "- `tracing`: `ThreadPoolBuilder::carry_spans`; a span for each call that a child process or a worker of a cluster runs."
-)]
+//! - `process`: the modules [`function`] and [`process`], for named functions in child
+//!   processes. Unix only.
+//! - `cluster`: the module [`cluster`], for the same functions on many machines, over a
+//!   NATS server. Unix only.
+//! - `stream`: [`AsCompleted::into_stream`].
+//! - `tracing`: [`ThreadPoolBuilder::carry_spans`]; a span for each call that a child
+//!   process or a worker of a cluster runs.
 //!
 //! With `default-features = false` only the executors remain.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(all(
+        unix,
+        feature = "cluster",
+        feature = "download",
+        feature = "process",
+        feature = "stream",
+        feature = "tracing"
+    )),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "this page links to what is behind features; the links are checked with all of them"
+    )
+)]
 #![allow(
     clippy::needless_doctest_main,
     reason = "the first program is whole, to be copied into a file of its own"
