@@ -1,6 +1,6 @@
 //! [`cancel_all`]: several tasks cancelled together.
 
-use super::cell::AnyCell;
+use super::any_cell::AnyCell;
 use super::watch::Watchers;
 
 /// Cancels the tasks that have not started, asks the running ones to stop, and

@@ -19,8 +19,8 @@
 //! - A task that a worker has taken from the queue cannot be claimed any more:
 //!   that worker runs it next.
 
+use super::any_cell::AnyCell;
 use super::capacity::Capacity;
-use super::cell::AnyCell;
 use super::hook::Hook;
 use super::limiter::{held, hold};
 use super::stack;

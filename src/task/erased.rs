@@ -1,6 +1,6 @@
 //! A task as its executor holds it, and as a pool remembers it.
 
-use super::cell::{AnyCell, Member, Ran};
+use super::any_cell::{AnyCell, Member, Ran};
 use super::hook::Hook;
 use super::id::TaskId;
 use super::limiter::Limiter;

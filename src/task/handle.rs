@@ -1,12 +1,11 @@
 //! [`JoinHandle`]: the caller's end of a task.
 
+use super::any_cell::{AnyCell, JoinCell};
+use super::block::{block, run_or_wait};
 use super::callback::call;
-use super::cell::{AnyCell, JoinCell};
-use super::claim::{Claim, Claimer};
 use super::id::TaskId;
-use super::watch::{Key, Watcher};
+use super::watch::Watcher;
 use crate::error::{JoinError, TryJoinError, WaitTimeoutError};
-use crate::sync::{Parker, spin_until};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -429,72 +428,6 @@ impl<T: Send + 'static> JoinHandle<T> {
 
 const FINAL_AND_THERE: &str = "the task is final, and its result was not taken by a poll before";
 
-/// Blocks until the task is final; a worker of its pool runs it, if it has not
-/// started and nobody else is free to.
-fn run_or_wait(cell: &(dyn AnyCell + '_)) {
-    if cell.is_final() || cell.finish_here() {
-        return;
-    }
-    let Some(claimer) = Claimer::current() else {
-        block(cell, None);
-        return;
-    };
-    match claimer.try_claim(cell) {
-        Claim::Ran => {}
-        Claim::Never => {
-            block(cell, None);
-        }
-        Claim::Left => wait_until_nobody_is_free(cell, &claimer),
-    }
-}
-
-/// Blocks until the task is final, which others are free to bring about; when
-/// they no longer are, it runs here.
-fn wait_until_nobody_is_free(cell: &(dyn AnyCell + '_), claimer: &Claimer) {
-    if spin_until(|| cell.is_final()) {
-        return;
-    }
-    let parker = Parker::new();
-    if cell.watch(Watcher::Thread(parker.unparker())).is_err() {
-        return;
-    }
-    let key = Key::of_thread(&parker);
-    while !cell.is_final() {
-        // Woken for either reason, or for none: without this, each stray wake-up
-        // would leave one more watcher at the gauge.
-        claimer.unwatch(&key);
-        let claim = claimer.claim_or_watch(cell, || Watcher::Thread(parker.unparker()));
-        if claim != Claim::Ran && !cell.is_final() {
-            parker.park(None);
-        }
-    }
-    claimer.unwatch(&key);
-}
-
-/// Blocks until the task is final or the deadline has passed; says whether it
-/// is final.
-fn block(cell: &(dyn AnyCell + '_), deadline: Option<Instant>) -> bool {
-    if spin_until(|| cell.is_final()) {
-        return true;
-    }
-    let parker = Parker::new();
-    if cell.watch(Watcher::Thread(parker.unparker())).is_err() {
-        return true;
-    }
-    loop {
-        parker.park(deadline);
-        if cell.is_final() {
-            return true;
-        }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            // Otherwise a thread that waits repeatedly would leave a watcher
-            // behind each time.
-            cell.unwatch(&Key::of_thread(&parker));
-            return cell.is_final();
-        }
-    }
-}
-
 /// Resolves to what [`join`](ScopedJoinHandle::join) returns.
 ///
 /// Polling never runs the task and never blocks; only the last waker is called.
@@ -548,7 +481,8 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
 
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests {
-    use super::super::cell::{Cell, Ran};
+    use super::super::any_cell::Ran;
+    use super::super::cell::Cell;
     use super::*;
     use crate::error::Rejected;
     use std::task::Waker;

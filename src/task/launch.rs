@@ -1,7 +1,8 @@
 //! A closure becomes a task: handed to whatever takes tasks, and its handle
 //! returned.
 
-use super::cell::{AnyCell, Cell, Stop, Work};
+use super::any_cell::AnyCell;
+use super::cell::{Cell, Stop, Work};
 use super::erased::ErasedTask;
 use super::handle::ScopedJoinHandle;
 use super::refused::Refused;

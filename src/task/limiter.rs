@@ -36,7 +36,7 @@
 //! - Workers that wait for a limited task without claiming it have a watcher in
 //!   `waiters`, which is notified whenever room has come or gone.
 
-use super::cell::AnyCell;
+use super::any_cell::AnyCell;
 use super::hook::Hook;
 use super::id::TaskId;
 use super::watch::{Guard, Key, Watcher};

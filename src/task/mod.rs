@@ -1,10 +1,11 @@
 //! A task: a closure and the place for its result, and everything that is said
 //! of one.
 //!
-//! [`cell`] is the task itself, shared by its two ends: [`erased`] is the end
-//! of the executor, [`refused`] is that end given back by an executor that does
-//! not take it, [`handle`] that of the caller. [`watch`] is how the task
-//! tells that it is final, [`cancel`] how it is asked to stop while it runs.
+//! [`cell`] is the task itself, and [`any_cell`] what all see of it. It is shared by
+//! its two ends: [`erased`] is the end of the executor, [`refused`] is that end given
+//! back by an executor that does not take it, [`handle`] that of the caller, and
+//! [`block`] how a thread waits there. [`watch`] is how the task tells that it is final,
+//! [`cancel`] how it is asked to stop while it runs.
 
 mod id;
 
@@ -21,12 +22,16 @@ mod full;
 
 mod cancel;
 
+mod any_cell;
+
 mod cell;
 
 mod cancel_all;
 mod limiter;
 
 mod claim;
+
+mod block;
 
 mod erased;
 mod handle;
@@ -39,12 +44,13 @@ mod timeout;
 
 mod promise;
 
+pub(crate) use self::any_cell::{AnyCell, Member};
 pub use self::cancel::{CancelToken, OnCancel};
 pub(crate) use self::cancel_all::cancel_all;
 pub(crate) use self::capacity::Capacity;
 #[cfg(all(test, not(as_completed_loom)))]
 pub(crate) use self::cell::Cell;
-pub(crate) use self::cell::{AnyCell, Member, Work};
+pub(crate) use self::cell::Work;
 pub(crate) use self::claim::{
     Claim, Claimer, Gauge, Initializer, Worker, become_worker, worker_index,
 };

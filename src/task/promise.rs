@@ -1,7 +1,7 @@
 //! [`Promise`]: a task that is settled from outside.
 
+use super::any_cell::{AnyCell, JoinCell, Member, Ran};
 use super::callback::call;
-use super::cell::{AnyCell, JoinCell, Member, Ran};
 use super::erased::WeakTask;
 use super::handle::JoinHandle;
 use super::hook::Hook;
