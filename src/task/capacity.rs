@@ -146,10 +146,7 @@ impl Capacity {
 
     pub(super) fn unwatch(&self, key: &Key<'_>) {
         let mut places = self.places.lock();
-        let (removed, kept): (Vec<_>, _) = std::mem::take(&mut places.watchers)
-            .into_iter()
-            .partition(|watcher| key.names(watcher));
-        places.watchers = kept;
+        let removed = key.take_from(&mut places.watchers);
         drop(places);
         // An iterator's end may hold a waker, whose drop is foreign.
         unwind::discard(removed);

@@ -81,10 +81,7 @@ impl Gauge {
 
     fn unwatch(&self, key: &Key<'_>) {
         let mut waiters = self.waiters.lock();
-        let (removed, kept): (Vec<_>, _) = std::mem::take(&mut *waiters)
-            .into_iter()
-            .partition(|watcher| key.names(watcher));
-        *waiters = kept;
+        let removed = key.take_from(&mut waiters);
         drop(waiters);
         // An iterator's end may hold a waker, whose drop is foreign.
         unwind::discard(removed);

@@ -428,10 +428,7 @@ impl Guard for Limited {
     fn unwatch(&self, key: &Key<'_>) {
         for limiter in self.limiter.all() {
             let mut state = limiter.state.lock();
-            let (removed, kept): (Vec<_>, _) = std::mem::take(&mut state.waiters)
-                .into_iter()
-                .partition(|watcher| key.names(watcher));
-            state.waiters = kept;
+            let removed = key.take_from(&mut state.waiters);
             drop(state);
             // An iterator's end may hold a waker, whose drop is foreign.
             unwind::discard(removed);

@@ -155,6 +155,15 @@ impl Key<'_> {
             _ => false,
         }
     }
+
+    /// Takes out the watchers that it names, for the caller to drop outside of locks.
+    pub(super) fn take_from(&self, watchers: &mut Vec<Watcher>) -> Vec<Watcher> {
+        let (removed, kept) = std::mem::take(watchers)
+            .into_iter()
+            .partition(|watcher| self.names(watcher));
+        *watchers = kept;
+        removed
+    }
 }
 
 impl Watcher {

@@ -70,7 +70,7 @@ impl Serving<'_> {
         let lost = Delivery::read(&acknowledge).map_or(0, |delivery| delivery.deliveries - 1);
         let client = self.connection.client.clone();
         let names = self.connection.names.clone();
-        self.moves.spawn(async move {
+        self.requests.spawn(async move {
             let sent_back = async {
                 let (mut call, argument) = unpack::<Call>(&message)?;
                 let lost = u32::try_from(lost).unwrap_or(u32::MAX);
@@ -115,7 +115,7 @@ impl Serving<'_> {
     }
 
     /// Takes a call that has ended out of the queue.
-    pub(super) async fn let_go(&self, held: &Held) {
+    pub(super) async fn let_go(&mut self, held: &Held) {
         if held.is_marked {
             self.remove_mark(&held.submitter, held.number);
         }

@@ -47,8 +47,9 @@ struct Serving<'a> {
     suspects: Suspects,
     /// Tells what has been done beside the loop.
     steps: UnboundedSender<Step>,
-    /// Calls that are on their way back into the queue.
-    moves: JoinSet<()>,
+    /// Requests that the end waits for: calls on their way back into the queue, and
+    /// removals.
+    requests: JoinSet<()>,
     connected: bool,
     is_stopping: bool,
 }
@@ -76,7 +77,7 @@ pub(super) async fn serve(
         submitters: Submitters::default(),
         suspects: Suspects::new(),
         steps,
-        moves: JoinSet::new(),
+        requests: JoinSet::new(),
         connected: true,
         is_stopping: false,
     };
@@ -391,7 +392,7 @@ impl Serving<'_> {
             self.give_back();
         }
         self.give_back_stuck_suspects();
-        while self.moves.try_join_next().is_some() {}
+        while self.requests.try_join_next().is_some() {}
         for held in self.held.values() {
             self.say(held, "+WPI").await;
         }
@@ -437,7 +438,7 @@ impl Serving<'_> {
             }
         }
         let last = async {
-            while self.moves.join_next().await.is_some() {}
+            while self.requests.join_next().await.is_some() {}
             self.connection.client.flush().await
         };
         let _ = tokio::time::timeout(self.connection.lease, last).await;

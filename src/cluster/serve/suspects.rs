@@ -154,9 +154,9 @@ impl Serving<'_> {
     }
 
     /// The run of a suspect has ended, or nobody waits for it: it was not to blame.
-    pub(super) fn remove_mark(&self, submitter: &Arc<str>, number: u64) {
+    pub(super) fn remove_mark(&mut self, submitter: &Arc<str>, number: u64) {
         let (api, submitter) = (self.connection.api.clone(), Arc::clone(submitter));
-        tokio::spawn(async move {
+        self.requests.spawn(async move {
             let mark = api.names.mark(&submitter, number);
             api.remove(&submitter, &mark).await;
         });

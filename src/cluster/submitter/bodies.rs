@@ -40,8 +40,8 @@ impl Submitter {
     }
 
     /// Removes what was too large of a call that has ended.
-    pub(super) fn remove_large(&self, number: u64) {
+    pub(super) fn remove_large(&mut self, number: u64) {
         let (api, id) = (self.connection.api.clone(), self.id.clone());
-        tokio::spawn(async move { api.remove_large(&id, Some(number)).await });
+        self.remove(async move { api.remove_large(&id, Some(number)).await });
     }
 }

@@ -124,20 +124,13 @@ impl Submitter {
 
     /// Sends a call again that is not in the stream any more and has no answer.
     pub(super) fn lost(&mut self, number: u64, sequence: u64) {
-        if let Some(pending) = self.calls.get_mut(&number) {
+        if let Some(pending) = self.calls.get(&number) {
             if matches!(pending.stage, Stage::Stored(stored) if stored == sequence) {
                 if pending.record.is_some() {
                     // Its answer may be there.
                     return self.read_record(number, true);
                 }
-                pending.stage = Stage::Waiting;
-                pending.attempt += 1;
-                if pending.large.is_some() {
-                    // It was removed together with the call.
-                    self.put(number);
-                } else {
-                    self.waiting.push_back(number);
-                }
+                self.wait_again(number);
             }
         }
     }
@@ -156,6 +149,6 @@ impl Submitter {
         let (api, id) = (self.connection.api.clone(), self.id.clone());
         // What is sent from now on comes later.
         let before = self.highest + 1;
-        tokio::spawn(async move { api.purge(&id, Some(before)).await });
+        self.remove(async move { drop(api.purge(&id, Some(before)).await) });
     }
 }

@@ -163,9 +163,11 @@ impl Submitter {
     }
 
     /// Removes the record of a call that ends without a result.
-    pub(super) fn remove_record(&self, number: u64, record: u64) {
+    pub(super) fn remove_record(&mut self, number: u64, record: u64) {
         let (api, id) = (self.connection.api.clone(), self.id.clone());
-        tokio::spawn(take(api, id, number, record));
+        self.remove(async move {
+            take(api, id, number, record).await;
+        });
     }
 
     /// A call was answered: ends it, once its record is taken.
@@ -271,11 +273,12 @@ impl Submitter {
     }
 
     /// Sends a call, or sends it again.
-    fn wait_again(&mut self, number: u64) {
+    pub(super) fn wait_again(&mut self, number: u64) {
         if let Some(pending) = self.calls.get_mut(&number) {
             pending.stage = Stage::Waiting;
             pending.attempt += 1;
             if pending.large.is_some() {
+                // It was removed together with the call.
                 self.put(number);
             } else {
                 self.waiting.push_back(number);

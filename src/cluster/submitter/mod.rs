@@ -31,6 +31,7 @@ use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 
 /// What a look at the queue finds.
 enum Found {
@@ -111,6 +112,8 @@ pub(super) struct Submitter {
     /// Answers that nobody has asked for yet, by worker.
     unclaimed: HashMap<String, Vec<u64>>,
     durable: Option<Durable>,
+    /// Removals that are on their way; the end waits for them.
+    removals: JoinSet<()>,
 }
 
 /// Who a submitter is, and how long it waits for a worker with a function.
@@ -155,6 +158,7 @@ pub(super) async fn serve(
         arrived: HashMap::new(),
         unclaimed: HashMap::new(),
         durable: identity.durable,
+        removals: JoinSet::new(),
     };
     let mut tick = tokio::time::interval(period);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -313,7 +317,7 @@ impl Submitter {
                     self.settle(*number, Err(JoinError::Cancelled));
                 }
                 let api = self.connection.api.clone();
-                tokio::spawn(async move { api.delete_all(places).await });
+                self.remove(async move { drop(api.delete_all(places).await) });
                 if self.durable.is_none() {
                     return self.tell_workers(Vec::new()).await;
                 }
@@ -360,9 +364,15 @@ impl Submitter {
         }
     }
 
-    fn delete(&self, sequence: u64) {
+    /// Removes something at the server, meanwhile.
+    fn remove(&mut self, removal: impl Future<Output = ()> + Send + 'static) {
+        while self.removals.try_join_next().is_some() {}
+        self.removals.spawn(removal);
+    }
+
+    fn delete(&mut self, sequence: u64) {
         let api = self.connection.api.clone();
-        tokio::spawn(async move { api.delete(sequence).await });
+        self.remove(async move { drop(api.delete(sequence).await) });
     }
 
     /// Ends a call, if it has not ended.
@@ -397,13 +407,21 @@ impl Submitter {
             }
             self.settle(number, Err(JoinError::Rejected(Rejected::Lost)));
         }
-        if self.connected && self.durable.is_none() {
-            // What is left of its calls, though they have ended.
-            let purge = async {
+        if !self.connected {
+            return;
+        }
+        let mut removals = std::mem::take(&mut self.removals);
+        let last = async {
+            if self.durable.is_none() {
+                // What is left of its calls, though they have ended.
                 let _ = self.connection.api.purge(&self.id, None).await;
                 self.connection.api.remove_large(&self.id, None).await;
-            };
-            let _ = tokio::time::timeout(self.connection.lease, purge).await;
-        }
+                return;
+            }
+            // Nobody else removes what belonged to the calls that have ended.
+            while removals.join_next().await.is_some() {}
+            let _ = self.connection.client.flush().await;
+        };
+        let _ = tokio::time::timeout(self.connection.lease, last).await;
     }
 }

@@ -100,16 +100,8 @@ impl Offer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::validator::tests::headers;
     use super::*;
-
-    fn headers(all: &[(&str, &str)]) -> HeaderMap {
-        all.iter()
-            .map(|(name, value)| {
-                let name: ureq::http::HeaderName = name.parse().unwrap();
-                (name, value.parse().unwrap())
-            })
-            .collect()
-    }
 
     fn offer(length: u64, total: Option<u64>) -> Offer {
         Offer {

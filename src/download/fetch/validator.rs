@@ -49,10 +49,10 @@ impl Validator {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn headers(all: &[(&str, &str)]) -> HeaderMap {
+    pub(in crate::download::fetch) fn headers(all: &[(&str, &str)]) -> HeaderMap {
         all.iter()
             .map(|(name, value)| {
                 let name: ureq::http::HeaderName = name.parse().unwrap();
