@@ -2,6 +2,8 @@
 
 use super::names::{Names, is_durable};
 use async_nats::{Client, RequestErrorKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -143,7 +145,7 @@ impl<'a> Deletions<'a> {
 pub(super) struct Api {
     pub(super) client: Client,
     pub(super) names: Names,
-    /// On how many servers a message is kept.
+    /// On how many servers the queue keeps a message.
     replicas: usize,
 }
 
@@ -153,6 +155,14 @@ impl Api {
             client,
             names,
             replicas,
+        }
+    }
+
+    /// For a queue that others have made: what is kept beside it is kept as safely.
+    pub(super) fn with_replicas(&self, replicas: usize) -> Self {
+        Self {
+            replicas,
+            ..self.clone()
         }
     }
 
@@ -248,6 +258,20 @@ impl Api {
         deletions.end().await
     }
 
+    /// Takes all calls of one submitter out of the queue; tries until they are, for a
+    /// group of servers may be without a leader at the moment.
+    pub(super) async fn purge_at_last(&self, submitter: &str) {
+        while self.purge(submitter, None).await.is_err() {
+            if let Err(Refusal::Server {
+                code: NO_STREAM, ..
+            }) = self.stream().await
+            {
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
     /// Makes the stream of what is too large for a message of such a submitter, if
     /// it is absent.
     pub(super) async fn create_large(&self, submitter: &str) -> Result<(), Refusal> {
@@ -318,7 +342,7 @@ impl Api {
     pub(super) async fn load(&self, submitter: &str, subject: &str) -> Result<Bytes, Refusal> {
         let stream = self.names.large_stream(submitter);
         let message = self
-            .direct(&stream, &json!({ "last_by_subj": subject }))
+            .find(&stream, &json!({ "last_by_subj": subject }))
             .await?;
         message
             .map(|(_, payload)| payload)
@@ -336,7 +360,7 @@ impl Api {
     ) -> Result<Option<(u64, Bytes)>, Refusal> {
         let subject = self.names.record(submitter, call);
         let stream = self.names.records_stream();
-        self.direct(&stream, &json!({ "last_by_subj": subject }))
+        self.find(&stream, &json!({ "last_by_subj": subject }))
             .await
     }
 
@@ -347,10 +371,44 @@ impl Api {
         from: u64,
     ) -> Result<Option<(u64, Bytes)>, Refusal> {
         let which = json!({ "seq": from, "next_by_subj": self.names.calls_of(submitter) });
-        self.direct(&self.names.stream, &which).await
+        self.find(&self.names.stream, &which).await
     }
 
-    /// Reads one message as it is, with its number in the stream.
+    /// Finds one message, with its number in the stream.
+    async fn find(&self, stream: &str, which: &Value) -> Result<Option<(u64, Bytes)>, Refusal> {
+        if self.replicas > 1 {
+            self.find_at_leader(stream, which).await
+        } else {
+            self.direct(stream, which).await
+        }
+    }
+
+    /// Finds a message at the server that leads: any other may be behind, and have a
+    /// message no more, or not yet.
+    async fn find_at_leader(
+        &self,
+        stream: &str,
+        which: &Value,
+    ) -> Result<Option<(u64, Bytes)>, Refusal> {
+        let found = self.ask(&format!("STREAM.MSG.GET.{stream}"), which).await;
+        let message = match &found {
+            Ok(found) => &found["message"],
+            Err(Refusal::Server {
+                code: NO_MESSAGE, ..
+            }) => return Ok(None),
+            Err(_) => return found.map(|_| None),
+        };
+        let incomplete = |what: &str| Refusal::Lost(format!("a message without its {what}"));
+        let number = message["seq"]
+            .as_u64()
+            .ok_or_else(|| incomplete("number"))?;
+        // Absent for a message without content.
+        let payload = message["data"].as_str().unwrap_or_default();
+        let payload = BASE64.decode(payload).map_err(|_| incomplete("content"))?;
+        Ok(Some((number, payload.into())))
+    }
+
+    /// Reads a message as it is, from any server that has the stream.
     async fn direct(&self, stream: &str, which: &Value) -> Result<Option<(u64, Bytes)>, Refusal> {
         let what = format!("$JS.API.DIRECT.GET.{stream}");
         let message = self.client.request(what, which.to_string().into()).await;

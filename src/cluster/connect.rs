@@ -142,7 +142,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
         let found = queue.settings(settings);
         Ok(Connection {
             client,
-            api: api.clone(),
+            api: api.with_replicas(found.replicas.unwrap_or(1)),
             names,
             lease: found.lease.unwrap_or(LEASE),
             settings: found,
@@ -297,7 +297,11 @@ async fn queue(api: &Api, settings: &Settings) -> Result<Queue, Refusal> {
         let storage = stream["config"]["storage"].as_str().unwrap_or("file");
         let most = stream["config"]["max_msgs"].as_u64();
         let most = most.and_then(|calls| usize::try_from(calls).ok());
-        api.create_records(storage, most).await?;
+        let replicas = stream["config"]["num_replicas"].as_u64();
+        let replicas = replicas.and_then(|number| usize::try_from(number).ok());
+        api.with_replicas(replicas.unwrap_or(1))
+            .create_records(storage, most)
+            .await?;
     }
     Ok(Queue { stream, consumer })
 }

@@ -160,16 +160,18 @@ use tokio::sync::mpsc::UnboundedSender;
 /// its handle at once, removes the call from the queue, and stops it where it
 /// runs. If this process dies, its calls are dropped within a lease, unless
 /// the cluster has a [`durable`](ClusterBuilder::durable) name: then the next of the
-/// name gets them by [`resume`](Self::resume). If the
-/// server restarts, calls wait for it and go on.
+/// name gets them by [`resume`](Self::resume). If the server restarts, calls wait for
+/// it and go on.
 ///
 /// Callbacks of handles run on a thread of the cluster, which must not be blocked
-/// for long, as the [`observer`](ClusterBuilder::observer) does. Where a call is, only [`status`](Self::status) tells: its handle is
-/// pending until it has ended.
+/// for long, as the [`observer`](ClusterBuilder::observer) does. Where a call is, only
+/// [`status`](Self::status) tells: its handle is pending until it has ended.
 ///
 /// Dropping the cluster blocks: it takes no more calls and waits for those that
 /// have not ended. Without workers, or without a server, it waits until there
-/// are some; call [`cancel_pending`](Self::cancel_pending) first to end sooner.
+/// are some; call [`cancel_pending`](Self::cancel_pending) first to end sooner. Then
+/// it removes what is left of them at the server, which takes the
+/// [`connect_timeout`](ClusterBuilder::connect_timeout) at most.
 ///
 /// # Examples
 ///

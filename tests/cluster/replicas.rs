@@ -1,10 +1,11 @@
 //! A group of three servers that keep each call on all three: one is killed after
 //! the other under load. `CLUSTER_CHAOS_ROUNDS` makes it long.
 
+use crate::durable;
 use crate::functions::{self, SPIN};
-use crate::server::{Server, ask_soon, eventually};
+use crate::server::{Server, ask, ask_soon, eventually};
 use crate::support::{PATIENCE, alarm};
-use crate::worker::{Here, LEASE};
+use crate::worker::{self, Here, LEASE};
 use as_completed::as_completed;
 use as_completed::cluster::{Cluster, Worker};
 use std::collections::BTreeSet;
@@ -81,6 +82,21 @@ fn campaign(rounds: u64) {
         info.is_some_and(|info| info.contains("\"messages\":0,"))
     };
     eventually("the queue is empty", || is_empty(&servers[0]));
+}
+
+#[test]
+fn what_a_killed_submitter_has_left_at_three_servers_is_picked_up() {
+    let _alarm = alarm();
+    let Some(servers) = group() else {
+        return;
+    };
+    drop(worker::builder(&servers[0]).replicas(3).connect().unwrap());
+    durable::leave_and_pick_up_large(&servers[0]);
+    for stream in ["records", "large_durable"] {
+        let subject = format!("$JS.API.STREAM.INFO.as_completed_default_{stream}");
+        let info = ask(&servers[0], &subject, "");
+        assert!(info.contains("\"num_replicas\":3"), "{info}");
+    }
 }
 
 #[test]

@@ -407,15 +407,13 @@ impl Serving<'_> {
         for submitter in self.submitters.take_silent(lease) {
             self.drop_all(|held| held.submitter == submitter).await;
             let api = self.connection.api.clone();
-            let client = self.connection.client.clone();
             tokio::spawn(async move {
                 api.remove_large(&submitter, None).await;
-                if api.purge(&submitter, None).await.is_ok() {
-                    // It may live, cut off or stopped, and then sends them again.
-                    if let Ok(message) = pack(&ToSubmitter::Purged, &[]) {
-                        let subject = api.names.to_submitter(&submitter);
-                        let _ = client.publish(subject, message).await;
-                    }
+                api.purge_at_last(&submitter).await;
+                // It may live, cut off or stopped, and then sends them again.
+                if let Ok(message) = pack(&ToSubmitter::Purged, &[]) {
+                    let subject = api.names.to_submitter(&submitter);
+                    let _ = api.client.publish(subject, message).await;
                 }
             });
         }

@@ -414,14 +414,15 @@ impl Submitter {
         let last = async {
             if self.durable.is_none() {
                 // What is left of its calls, though they have ended.
-                let _ = self.connection.api.purge(&self.id, None).await;
-                self.connection.api.remove_large(&self.id, None).await;
-                return;
+                let api = &self.connection.api;
+                api.purge_at_last(&self.id).await;
+                return api.remove_large(&self.id, None).await;
             }
             // Nobody else removes what belonged to the calls that have ended.
             while removals.join_next().await.is_some() {}
             let _ = self.connection.client.flush().await;
         };
-        let _ = tokio::time::timeout(self.connection.lease, last).await;
+        let longest = self.connection.settings.connect_timeout;
+        let _ = tokio::time::timeout(longest, last).await;
     }
 }
