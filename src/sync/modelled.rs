@@ -274,6 +274,8 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
     done()
 }
 
+pub(crate) fn pause() {}
+
 pub(crate) fn processors() -> usize {
     2
 }

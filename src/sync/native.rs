@@ -199,6 +199,13 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
     false
 }
 
+/// Lets others go on for about two microseconds.
+pub(crate) fn pause() {
+    for _ in 0..SPINS * PAUSES {
+        std::hint::spin_loop();
+    }
+}
+
 /// The number of threads that can run at the same time, asked for once.
 pub(crate) fn processors() -> usize {
     static PROCESSORS: OnceLock<usize> = OnceLock::new();

@@ -31,6 +31,7 @@ use crate::sync::{
     AtomicBool, Condvar, JoinHandle, Mutex, MutexGuard, Ordering, this_thread, thread_of, worker_of,
 };
 use crate::task::{Capacity, ErasedTask, FullQueues, Gauge, Member, Refused, TaskId, WeakTask};
+use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -54,12 +55,14 @@ pub(super) struct Core<'scope> {
     pub(super) gauge: Arc<Gauge>,
     /// The places of the queue, and what has left it behind the pool's back.
     pub(super) capacity: Arc<Capacity>,
+    // Those who submit write to `state`, and workers to `outbox`: in one line of the
+    // cache they would slow each other down.
     /// Tasks that only workers take. Locked before `state`.
-    pub(super) outbox: Mutex<VecDeque<ErasedTask<'scope>>>,
-    pub(super) state: Mutex<State<'scope>>,
+    pub(super) outbox: CachePadded<Mutex<VecDeque<ErasedTask<'scope>>>>,
+    pub(super) state: CachePadded<Mutex<State<'scope>>>,
     /// Whether the inbox holds tasks, or the pool was shut down; written under
     /// its lock: a hint for searchers, who look at it without.
-    pub(super) has_news: AtomicBool,
+    pub(super) has_news: CachePadded<AtomicBool>,
     /// Sleeping workers wait here for a permit or the end.
     pub(super) wake: Condvar,
     /// Joiners wait here for the last worker to end.
@@ -105,9 +108,9 @@ impl<'scope> Core<'scope> {
             gauge: Gauge::new(),
             capacity: Capacity::new(id, settings.queue_capacity, settings.hook.clone()),
             settings,
-            outbox: Mutex::new(VecDeque::new()),
-            has_news: AtomicBool::new(false),
-            state: Mutex::new(State::new()),
+            outbox: CachePadded::new(Mutex::new(VecDeque::new())),
+            has_news: CachePadded::new(AtomicBool::new(false)),
+            state: CachePadded::new(Mutex::new(State::new())),
             wake: Condvar::new(),
             ended: Condvar::new(),
             threads: Mutex::new(Vec::new()),

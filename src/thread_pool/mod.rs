@@ -6,6 +6,7 @@
 //! are the two ways to a pool.
 
 mod inside;
+mod pace;
 mod state;
 
 // One machine: core, worker.

@@ -1,9 +1,10 @@
 //! The life of a worker: one thread of a pool.
 
 use super::core::Core;
+use super::pace::Pace;
 use super::state::{Phase, State, WakePlan};
 use crate::error::{InitializerError, Rejected};
-use crate::sync::{MutexGuard, Ordering, spin_until};
+use crate::sync::{MutexGuard, Ordering, pause, spin_until};
 use crate::task::{ErasedTask, Worker, become_worker};
 use crate::unwind;
 use std::sync::Arc;
@@ -84,8 +85,9 @@ impl<'scope> Core<'scope> {
     fn work(self: &Arc<Self>, index: usize) {
         // As whoever started this thread has counted it.
         let mut searching = true;
+        let mut pace = Pace::new();
         loop {
-            match self.look(searching) {
+            match self.look(searching, &mut pace) {
                 Look::Found { task, has_left } => {
                     searching = false;
                     self.run(task, has_left);
@@ -103,7 +105,7 @@ impl<'scope> Core<'scope> {
 
     /// Takes the next task out of the queue. Finding none, a worker that runs
     /// becomes a searching one.
-    fn look(self: &Arc<Self>, searching: bool) -> Look<'_, 'scope> {
+    fn look(self: &Arc<Self>, searching: bool, pace: &mut Pace) -> Look<'_, 'scope> {
         let mut outbox = self.outbox.lock();
         if !searching {
             // Most tasks: the counts do not change, so their lock is not needed.
@@ -113,10 +115,18 @@ impl<'scope> Core<'scope> {
                     has_left: false,
                 };
             }
+            if pace.pauses() {
+                drop(outbox);
+                pause();
+                outbox = self.outbox.lock();
+            }
         }
         let mut state = self.state.lock();
         if outbox.is_empty() {
             state.take_over(&mut outbox);
+            if !searching {
+                pace.took(outbox.len());
+            }
             self.has_news.store(false, Ordering::Relaxed);
         }
         let duty = if searching {
