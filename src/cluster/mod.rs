@@ -211,7 +211,15 @@ impl Cluster {
         ClusterBuilder::new(url, functions)
     }
 
-    call_without_import!();
+    call_without_import!(
+        "no_run",
+        "use as_completed::cluster::Cluster;
+use as_completed::function::{Function, Functions};
+
+const LENGTH: Function<String, usize> = Function::new(\"length\", |text| text.len());
+
+let executor = Cluster::connect(\"nats://localhost\", Functions::new().with(LENGTH))?;"
+    );
 
     /// Takes no more calls; those that have been made go on. Never blocks.
     pub fn shutdown(&self) {

@@ -111,11 +111,12 @@ pub(crate) use place_behind_pointers;
 place_behind_pointers!(dyn FunctionExecutor + '_);
 
 /// What calls named functions: every [`Executor`], which runs them in this
-/// process, and [`ProcessPool`](crate::process::ProcessPool).
+/// process, [`ProcessPool`](crate::process::ProcessPool) and
+/// [`Cluster`](crate::cluster::Cluster).
 ///
 /// Functions are called by the methods of [`FunctionExecutorExt`], which every
-/// one has; `dyn FunctionExecutor` and the process pool have the same methods
-/// without an import. To run your own functions elsewhere, implement
+/// one has; `dyn FunctionExecutor`, the process pool and the cluster have the same
+/// methods without an import. To run your own functions elsewhere, implement
 /// [`Executor`]: every executor calls functions.
 ///
 /// # Examples
@@ -262,7 +263,10 @@ pub trait FunctionExecutorExt: FunctionExecutor {
     /// arguments at once, which is much faster where calls are short. It returns
     /// results every millisecond or so. If it dies and it is not clear which
     /// call it died of, those of that millisecond are made again, one by one;
-    /// without a chunk size no call is ever made twice.
+    /// without a chunk size a process pool makes no call twice.
+    ///
+    /// A [`Cluster`](crate::cluster::Cluster) makes one call for each argument, whatever
+    /// the chunk size, and may run it more than once.
     ///
     /// # Examples
     ///
@@ -494,10 +498,21 @@ pub(super) fn result_error(function: &str, cause: String) -> JoinError {
 }
 
 /// Gives a type the methods of [`FunctionExecutorExt`] without an import.
+///
+/// Given are the fence of the examples, and their first lines, which make of the
+/// function `LENGTH` what calls it: `executor`.
 macro_rules! call_without_import {
-    () => {
+    ($fence:expr, $first:expr) => {
         /// Calls a function and returns the handle of the call; see
         /// [`FunctionExecutorExt::call`](crate::function::FunctionExecutorExt::call).
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```", $fence, "\n", $first, "
+let length = executor.call(LENGTH, \"four\".to_owned());
+assert_eq!(length.join()?, 4);
+# Ok::<(), Box<dyn std::error::Error>>(())
+```")]
         pub fn call<A, R>(
             &self,
             function: crate::function::Function<A, R>,
@@ -517,6 +532,16 @@ macro_rules! call_without_import {
         ///
         /// [`TryCallError`](crate::TryCallError) with the argument if the call
         /// is not taken: shut down, or the queue is full.
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```", $fence, "\n", $first, "
+match executor.try_call(LENGTH, \"four\".to_owned()) {
+    Ok(length) => assert_eq!(length.join()?, 4),
+    Err(refused) => assert_eq!(refused.into_argument(), \"four\"), // try again later
+}
+# Ok::<(), Box<dyn std::error::Error>>(())
+```")]
         pub fn try_call<A, R>(
             &self,
             function: crate::function::Function<A, R>,
@@ -529,9 +554,18 @@ macro_rules! call_without_import {
             crate::function::FunctionExecutorExt::try_call(self, function, argument)
         }
 
-        /// Calls a function for each argument, results in the order of the
-        /// arguments; see
+        /// Calls a function for each argument, and returns the results in the order of
+        /// the arguments; see
         /// [`FunctionExecutorExt::call_map`](crate::function::FunctionExecutorExt::call_map).
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```", $fence, "\n", $first, "
+let words = [\"a\", \"bc\", \"def\"].map(str::to_owned);
+let lengths: Result<Vec<usize>, _> = executor.call_map(LENGTH, words).collect();
+assert_eq!(lengths?, [1, 2, 3]);
+# Ok::<(), Box<dyn std::error::Error>>(())
+```")]
         pub fn call_map<A, R, I>(
             &self,
             function: crate::function::Function<A, R>,
@@ -545,8 +579,20 @@ macro_rules! call_without_import {
             crate::function::FunctionExecutorExt::call_map(self, function, arguments)
         }
 
-        /// Calls a function for each argument, results as they come; see
+        /// Calls a function for each argument, and returns the results as they come; see
         /// [`FunctionExecutorExt::call_map_unordered`](crate::function::FunctionExecutorExt::call_map_unordered).
+        ///
+        /// # Examples
+        ///
+        #[doc = concat!("```", $fence, "\n", $first, "
+let words = [\"a\", \"bc\", \"def\"].map(str::to_owned);
+let mut all = 0;
+for length in executor.call_map_unordered(LENGTH, words) {
+    all += length?;
+}
+assert_eq!(all, 6);
+# Ok::<(), Box<dyn std::error::Error>>(())
+```")]
         pub fn call_map_unordered<A, R, I>(
             &self,
             function: crate::function::Function<A, R>,
@@ -564,7 +610,15 @@ macro_rules! call_without_import {
 pub(crate) use call_without_import;
 
 impl dyn FunctionExecutor + '_ {
-    call_without_import!();
+    call_without_import!(
+        "",
+        "use as_completed::ThreadPool;
+use as_completed::function::{Function, FunctionExecutor};
+
+const LENGTH: Function<String, usize> = Function::new(\"length\", |text| text.len());
+
+let executor: &dyn FunctionExecutor = &ThreadPool::new(1);"
+    );
 }
 
 impl fmt::Debug for dyn FunctionExecutor + '_ {

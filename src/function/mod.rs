@@ -1,12 +1,16 @@
 //! Functions with a name, which can be called where closures cannot go: in
-//! another process.
+//! another process, or on another machine.
 //!
 //! [`Function`] pairs a plain `fn` with its name, [`Functions`] is the registry
 //! that finds it again on the other side, and [`FunctionExecutor`] is whatever
-//! calls functions: every [`Executor`](crate::Executor), and
-//! [`ProcessPool`](crate::process::ProcessPool). Arguments and results cross as
-//! `MessagePack` with named fields, by serde, whose traits stand in the bounds
-//! here.
+//! calls functions: every [`Executor`](crate::Executor),
+//! [`ProcessPool`](crate::process::ProcessPool) and
+//! [`Cluster`](crate::cluster::Cluster). Arguments and results cross as
+//! [MessagePack](https://msgpack.org) with named fields, by
+//! [serde](https://serde.rs), whose traits stand in the bounds here: a field that the
+//! other program does not know is ignored, and one that it misses takes its
+//! `#[serde(default)]`. An executor that runs functions in this process hands the values
+//! over as they are.
 //!
 //! ```
 //! use as_completed::function::{Function, FunctionExecutor, FunctionExecutorExt};

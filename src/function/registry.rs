@@ -11,7 +11,9 @@ use std::sync::Arc;
 /// it.
 ///
 /// Several arguments are a tuple. The argument and the result cross between
-/// processes by serde, so both are `Serialize` and `DeserializeOwned`.
+/// processes by serde: the argument is `Serialize` where the function is called and
+/// `DeserializeOwned` where it runs, and the result the other way round. It is `Copy`,
+/// and most often a `const`.
 ///
 /// # Examples
 ///
@@ -32,8 +34,27 @@ pub struct Function<A, R> {
 }
 
 impl<A, R> Function<A, R> {
-    /// Names a function. The name is what a child process looks up, so it is
-    /// unique in the program's registry.
+    /// Names a function: a plain `fn`, or a closure that captures nothing.
+    ///
+    /// The name is what a child process or a worker of a cluster looks up. So it is
+    /// unique in the program's registry, and the same in all programs that call the
+    /// function or run it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::function::{Function, FunctionExecutorExt};
+    /// use as_completed::Inline;
+    ///
+    /// fn power((base, exponent): (u64, u32)) -> Option<u64> {
+    ///     base.checked_pow(exponent)
+    /// }
+    ///
+    /// const POWER: Function<(u64, u32), Option<u64>> = Function::new("power", power);
+    ///
+    /// assert_eq!(Inline.call(POWER, (2, 10)).join()?, Some(1024));
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     #[must_use]
     pub const fn new(name: &'static str, run: fn(A) -> R) -> Self {
         Self {
@@ -65,6 +86,16 @@ impl<A, R> Function<A, R> {
     }
 
     /// Returns the name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::function::Function;
+    ///
+    /// const LENGTH: Function<String, usize> = Function::new("length", |text| text.len());
+    ///
+    /// assert_eq!(LENGTH.name(), "length");
+    /// ```
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
@@ -120,10 +151,12 @@ impl<A: DeserializeOwned, R: Serialize> OnBytes for Plain<A, R> {
     }
 }
 
-/// The functions that a child process can be asked to run.
+/// The registry of a program's functions: what can be called by name, and run in its
+/// child processes or on its workers.
 ///
-/// Explicit, with nothing that runs before `main`: a program builds it, calls
-/// [`init`](Self::init) first thing in `main`, and gives it to its pool.
+/// Nothing is registered behind the scenes, before `main`: a program adds its functions
+/// here, calls [`init`](Self::init) first thing in `main`, and gives the registry to its
+/// pool, cluster or worker.
 ///
 /// # Examples
 ///
@@ -149,6 +182,14 @@ struct Registered {
 
 impl Functions {
     /// Creates an empty registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::function::Functions;
+    ///
+    /// assert_eq!(Functions::new().names().count(), 0);
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -159,6 +200,29 @@ impl Functions {
     /// # Panics
     ///
     /// If another function has the same name, which the message tells.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const DOUBLE: Function<u32, u32> = Function::new("double", |n| 2 * n);
+    /// const HALVE: Function<u32, f64> = Function::new("halve", |n| f64::from(n) / 2.0);
+    ///
+    /// let functions = Functions::new().with(DOUBLE).with(HALVE);
+    /// assert_eq!(functions.names().count(), 2);
+    /// ```
+    ///
+    /// Two functions of one name are a mistake of the program:
+    ///
+    /// ```should_panic
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const DOUBLE: Function<u32, u32> = Function::new("double", |n| 2 * n);
+    /// const TWICE: Function<u32, u32> = Function::new("double", |n| n + n);
+    ///
+    /// let functions = Functions::new().with(DOUBLE).with(TWICE); // panics
+    /// ```
     #[must_use]
     pub fn with<A, R>(mut self, function: Function<A, R>) -> Self
     where
@@ -179,6 +243,18 @@ impl Functions {
     }
 
     /// Returns the names of all functions, sorted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const DOUBLE: Function<u32, u32> = Function::new("double", |n| 2 * n);
+    /// const AREA: Function<(u32, u32), u32> = Function::new("area", |(w, h)| w * h);
+    ///
+    /// let functions = Functions::new().with(DOUBLE).with(AREA);
+    /// assert_eq!(functions.names().collect::<Vec<_>>(), ["area", "double"]);
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.by_name.keys().copied()
     }
