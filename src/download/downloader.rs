@@ -15,8 +15,9 @@ use std::sync::Arc;
 /// Downloads files into a folder, each completely or not at all.
 ///
 /// A downloader owns a pool of connections, which later jobs and runs reuse.
-/// Cloning is cheap, and clones share the connections. Dropping the last clone
-/// closes them.
+/// Cloning is cheap; clones share the connections, and the limit of
+/// [bytes per second](super::DownloaderBuilder::max_bytes_per_second). Dropping the
+/// last clone closes the connections.
 ///
 /// # Examples
 ///
@@ -44,6 +45,17 @@ impl Downloader {
     }
 
     /// Returns the folder into which files are downloaded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::download::Downloader;
+    /// use std::path::Path;
+    ///
+    /// let downloader = Downloader::builder("downloaded").build()?;
+    /// assert_eq!(downloader.directory(), Path::new("downloaded"));
+    /// # Ok::<(), as_completed::download::DownloaderBuildError>(())
+    /// ```
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.0.settings.directory
@@ -52,21 +64,54 @@ impl Downloader {
     /// Downloads the files of all `jobs` on the executor, and returns the outcome
     /// of each.
     ///
-    /// Blocks until all jobs have ended or the run is cancelled. Jobs are read
-    /// lazily, on the calling thread, as earlier ones finish, so there may be
-    /// any number of them, and reading may block: a finished file is told of, and
-    /// a failed attempt retried, meanwhile. A job that fails does not stop the
-    /// others. The `observer` receives the events of the run; `()` ignores them.
+    /// Blocks until all jobs have ended, or have been cancelled by the
+    /// [token](super::DownloaderBuilder::cancel_token); a task of the same executor may
+    /// call it, at any number of workers. Jobs are read lazily, on the calling thread,
+    /// as earlier ones finish, so there may be any number of them. Reading may block:
+    /// meanwhile, finished files are reported to the observer, and failed attempts are
+    /// retried, if the executor has threads of its own. A job that fails does not stop
+    /// the others. The `observer` receives the events of the run; `()` ignores them.
     ///
     /// # Errors
     ///
-    /// [`DownloadError`] if the folder cannot be created or written, before
-    /// any request is made. The failures of jobs are in the report.
+    /// [`DownloadError`] of the kind [`File`](super::DownloadErrorKind::File) if the
+    /// folder cannot be created or written, before any request is made. A job that
+    /// fails is not an error: its failure is in the report.
     ///
     /// # Panics
     ///
-    /// If reading `jobs` panics: after the downloads in flight have been cancelled
-    /// and have ended.
+    /// If reading `jobs` panics: the downloads in flight are cancelled and end, and
+    /// then the panic goes on. A panic of the observer is caught and counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use as_completed::download::{DownloadStatus, Downloader, Event, Job, Overwrite};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let pool = ThreadPool::new(2);
+    /// let downloader = Downloader::builder(&folder).overwrite(Overwrite::Never).build()?;
+    /// let flag = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    ///
+    /// let finished = Arc::new(AtomicUsize::new(0));
+    /// let counter = Arc::clone(&finished);
+    /// let report = downloader.download_many(&pool, [flag.clone()], move |event: &Event<'_, &str>| {
+    ///     if let Event::Finished { .. } = event {
+    ///         counter.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// })?;
+    /// assert_eq!(report.count(DownloadStatus::Ok), 1);
+    /// assert_eq!(finished.load(Ordering::Relaxed), 1);
+    ///
+    /// // The second run has nothing to do.
+    /// let report = downloader.download_many(&pool, [flag], ())?;
+    /// assert_eq!(report.count(DownloadStatus::Skipped), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn download_many<K, E, I, O>(
         &self,
         executor: &E,

@@ -32,7 +32,7 @@ pub struct Job<K> {
     wanted: Wanted,
 }
 
-/// Omits a password in the URL.
+/// Replaces a password in the URL by asterisks.
 impl<K: fmt::Debug> fmt::Debug for Job<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
@@ -71,9 +71,28 @@ struct Required {
 impl<K> Job<K> {
     /// Creates a job that downloads `url` into the file `file_name`.
     ///
-    /// The name is relative to the downloader's folder. A name that leads out of
-    /// it, or that some operating system does not allow, makes the job fail before
-    /// any request is made.
+    /// The URL is an http or https one, and the name is relative to the downloader's
+    /// folder. Neither is checked here. A URL that cannot be used, a name that leads
+    /// out of the folder or that some operating system does not allow (see
+    /// [`NameError`](super::NameError)), and a name that an earlier job of the run has
+    /// make the job fail before any request is made.
+    ///
+    /// # Examples
+    ///
+    /// A name that leads out of the folder is refused:
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadErrorKind, Job, NameError, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
+    /// let job = Job::new((), "https://example.org/passwd", "../../etc/passwd");
+    /// let report = download_many(&Inline, &folder, [job])?;
+    /// let error = report.ok().unwrap_err();
+    /// assert!(matches!(error.kind(), DownloadErrorKind::Name(NameError::Separator)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(key: K, url: impl Into<String>, file_name: impl Into<String>) -> Self {
         Self {
             key,
@@ -85,47 +104,150 @@ impl<K> Job<K> {
         }
     }
 
-    /// Requires the file to have this SHA-256, in 64 hexadecimal digits.
+    /// Requires the file to have this SHA-256, in 64 hexadecimal digits of either case.
+    /// Replaces a SHA-512.
     ///
-    /// A file that exists and has it is not downloaded again.
+    /// A file that exists and has this checksum is not downloaded again. A file that is
+    /// downloaded and has another is not saved, and the job fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadErrorKind, Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    /// // The checksum of an empty file, which the server's is not.
+    /// let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    /// let report = download_many(&Inline, &folder, [job.sha256(empty)])?;
+    /// let error = report.ok().unwrap_err();
+    /// assert!(matches!(error.kind(), DownloadErrorKind::Sha256 { expected, .. } if expected == empty));
+    /// assert!(!folder.join("BR.gif").exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sha256(mut self, sha256: impl Into<String>) -> Self {
         self.required().sum = Some(RequiredSum::Sha256(sha256.into()));
         self
     }
 
-    /// Requires the file to have this SHA-512, in 128 hexadecimal digits, instead of a
-    /// SHA-256.
+    /// Requires the file to have this SHA-512, in 128 hexadecimal digits of either case.
+    /// Replaces a SHA-256.
+    ///
+    /// A file that exists and has this checksum is not downloaded again. A file that is
+    /// downloaded and has another is not saved, and the job fails.
+    ///
+    /// # Examples
+    ///
+    /// What is no checksum is reported before any request is made:
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadErrorKind, Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
+    /// let job = Job::new("BR", "https://example.org/br.gif", "BR.gif").sha512("unknown");
+    /// let report = download_many(&Inline, &folder, [job])?;
+    /// let error = report.ok().unwrap_err();
+    /// assert!(matches!(error.kind(), DownloadErrorKind::InvalidSha512));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sha512(mut self, sha512: impl Into<String>) -> Self {
         self.required().sum = Some(RequiredSum::Sha512(sha512.into()));
         self
     }
 
     /// Requires the file to be of this length, in bytes.
+    ///
+    /// A body of another length is not saved. If the server announces another length,
+    /// the body is not read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadErrorKind, Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif").content_length(1_024);
+    /// let error = download_many(&Inline, &folder, [job])?.ok().unwrap_err();
+    /// assert!(matches!(error.kind(), DownloadErrorKind::Length { expected: 1_024, actual: 6 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn content_length(mut self, bytes: u64) -> Self {
         self.required().content_length = Some(bytes);
         self
     }
 
     /// Requires the server to send this content type, as in `image/gif`; case and
-    /// parameters such as `; charset=` are ignored.
+    /// parameters such as `; charset=` are ignored. The file is not saved if the server
+    /// sends another type or none.
+    ///
+    /// # Examples
+    ///
+    /// Some servers respond with a page of theirs instead of an error:
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadErrorKind, Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) =
+    /// #     serve(&[("/br.gif", "200 OK\r\nContent-Type: text/html; charset=utf-8", "Please log in.")]);
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif").content_type("image/gif");
+    /// let error = download_many(&Inline, &folder, [job])?.ok().unwrap_err();
+    /// assert_eq!(error.to_string(), "content type is text/html; charset=utf-8, not image/gif");
+    /// assert!(!folder.join("BR.gif").exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.required().content_type = Some(content_type.into());
         self
     }
 
     /// Returns the key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::download::Job;
+    ///
+    /// let job = Job::new(7, "https://example.org/br.gif", "BR.gif");
+    /// assert_eq!(*job.key(), 7);
+    /// ```
     #[must_use]
     pub fn key(&self) -> &K {
         &self.key
     }
 
     /// Returns the URL.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::download::Job;
+    ///
+    /// let job = Job::new("BR", "https://example.org/br.gif", "BR.gif");
+    /// assert_eq!(job.url(), "https://example.org/br.gif");
+    /// ```
     #[must_use]
     pub fn url(&self) -> &str {
         &self.wanted.url
     }
 
     /// Returns the name of the file within the downloader's folder.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::download::Job;
+    ///
+    /// let job = Job::new("BR", "https://example.org/br.gif", "BR.gif");
+    /// assert_eq!(job.file_name(), "BR.gif");
+    /// ```
     #[must_use]
     pub fn file_name(&self) -> &str {
         &self.wanted.file_name

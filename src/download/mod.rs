@@ -1,8 +1,8 @@
 //! Downloads of many files, each completely or not at all.
 //!
 //! A [`Job`] is a key of your own, a URL and a file name. A [`Downloader`] runs
-//! any number of them on any [`Executor`], a bounded number at a time, and its
-//! [`Report`] has the outcome of each. An [`Observer`] receives events meanwhile.
+//! any number of jobs on any [`Executor`], a bounded number at a time, and returns a
+//! [`Report`] with the outcome of each. An [`Observer`] receives events meanwhile.
 //!
 //! ```no_run
 //! use as_completed::ThreadPool;
@@ -89,19 +89,41 @@ use std::path::PathBuf;
 /// Downloads the files of all `jobs` into `directory` on the executor, with the
 /// default settings, and returns the outcome of each.
 ///
-/// Blocks until all jobs have ended. [`Downloader::download_many`] does the same
-/// with settings and an observer.
+/// Blocks until all jobs have ended; a task of the same executor may call it, at any
+/// number of workers. [`Downloader::download_many`] does the same with settings and an
+/// observer.
 ///
 /// # Errors
 ///
-/// [`DownloadError`] if the folder cannot be created or written, before any
-/// request is made; or if the environment names a proxy that cannot be used.
-/// The failures of jobs are in the report.
+/// [`DownloadError`], before any request is made, of the kind
+/// [`File`](DownloadErrorKind::File) if the folder cannot be created or written, or
+/// [`Settings`](DownloadErrorKind::Settings) if the environment names a proxy that
+/// cannot be used. A job that fails is not an error: its failure is in the report.
 ///
 /// # Panics
 ///
-/// If reading `jobs` panics: after the downloads in flight have been cancelled and
-/// have ended.
+/// If reading `jobs` panics: the downloads in flight are cancelled and end, and then
+/// the panic goes on.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::ThreadPool;
+/// use as_completed::download::{DownloadStatus, Job, download_many};
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+/// // The server has the flag of Brazil, and not the one of Atlantis.
+/// let jobs = ["br", "atlantis"].map(|name| {
+///     Job::new(name, format!("{server}/{name}.gif"), format!("{name}.gif"))
+/// });
+/// let pool = ThreadPool::new(2);
+/// let report = download_many(&pool, &folder, jobs)?;
+/// assert_eq!(report.count(DownloadStatus::Ok), 1);
+/// assert_eq!(report.count(DownloadStatus::NotFound), 1);
+/// assert_eq!(std::fs::read(folder.join("br.gif"))?, b"GIF89a");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn download_many<K, E>(
     executor: &E,
     directory: impl Into<PathBuf>,

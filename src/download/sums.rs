@@ -3,7 +3,19 @@
 use super::job::Job;
 use std::fmt::Write;
 
-/// Why a list of checksums cannot be read.
+/// Why [`jobs_of_sums`] cannot read a list of checksums.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::download::jobs_of_sums;
+///
+/// let list = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  a.iso\n\
+///             d41d8cd98f00b204e9800998ecf8427e  md5.iso\n";
+/// let error = jobs_of_sums("https://example.org", list).unwrap_err();
+/// assert_eq!(error.line(), 2);
+/// assert!(error.to_string().starts_with("line 2 is not a checksum and a file name"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is not a checksum and a file name: {text:?}")]
 pub struct SumsError {
@@ -12,7 +24,9 @@ pub struct SumsError {
 }
 
 impl SumsError {
-    /// Returns the number of the line, from 1.
+    /// Returns the number of the line that cannot be read, from 1.
+    ///
+    /// The example of [`SumsError`] uses it.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
@@ -22,13 +36,15 @@ impl SumsError {
 /// Reads a `SHA256SUMS` or `SHA512SUMS` file, and returns a job for each line: the
 /// file of that name below `base_url`, with that checksum, and its name as the key.
 ///
-/// A line is a checksum and a name, as `sha256sum` and `sha512sum` write them, or
-/// `SHA256 (NAME) = CHECKSUM`, as with `--tag`. Empty lines and lines that begin with
-/// `#` are skipped. A file that exists and has its checksum is not downloaded.
+/// A line is a checksum and a name, as `sha256sum` and `sha512sum` of the GNU coreutils
+/// write them, or `SHA256 (NAME) = CHECKSUM`, as they write with `--tag`. Empty lines and
+/// lines that begin with `#` are skipped. A file that exists and has its checksum is not
+/// downloaded. Names in subdirectories require
+/// [`allow_subdirectories`](super::DownloaderBuilder::allow_subdirectories).
 ///
 /// # Errors
 ///
-/// [`SumsError`] names the first line that is neither.
+/// [`SumsError`] with the number of the first line that is something else.
 ///
 /// # Examples
 ///

@@ -9,6 +9,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The outcome of a job.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+/// use as_completed::download::{DownloadStatus, Job, download_many};
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (server, folder) = serve(&[
+/// #     ("/br.gif", "200 OK", "GIF89a"),
+/// #     ("/fr.gif", "403 Forbidden", ""),
+/// # ]);
+/// // The server has `br.gif`, refuses `fr.gif`, and knows no `in.gif`.
+/// let jobs = ["br", "fr", "in"]
+///     .map(|cc| Job::new(cc, format!("{server}/{cc}.gif"), format!("{cc}.gif")));
+/// let report = download_many(&Inline, &folder, jobs)?;
+/// for entry in report.entries() {
+///     let status = match *entry.key() {
+///         "br" => DownloadStatus::Ok,
+///         "fr" => DownloadStatus::Error,
+///         _ => DownloadStatus::NotFound,
+///     };
+///     assert_eq!(entry.status(), status);
+/// }
+/// assert_eq!(DownloadStatus::NotFound.to_string(), "not found");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DownloadStatus {
@@ -76,7 +103,38 @@ impl fmt::Display for DownloadStatus {
     }
 }
 
-/// The outcome of one job, in a [`Report`](super::Report).
+/// The outcome of one job, in a [`Report`](super::Report) and in
+/// [`Event::Finished`](crate::download::Event::Finished).
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+/// use as_completed::download::{DownloadStatus, Job, download_many};
+/// use std::time::Duration;
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+/// let url = format!("{server}/br.gif");
+/// let report = download_many(&Inline, &folder, [Job::new("BR", &url, "BR.gif")])?;
+/// let entry = &report.entries()[0];
+///
+/// // What the job says:
+/// assert_eq!(*entry.key(), "BR");
+/// assert_eq!(entry.url(), url);
+/// assert_eq!(entry.file_name(), "BR.gif");
+/// assert_eq!(entry.number(), 0);
+///
+/// // What became of it:
+/// assert_eq!(entry.status(), DownloadStatus::Ok);
+/// assert_eq!(entry.http_status(), Some(200));
+/// assert_eq!(entry.bytes(), 6);
+/// assert_eq!(entry.retries(), 0);
+/// assert!(entry.elapsed() > Duration::ZERO);
+/// assert!(entry.error().is_none());
+/// assert_eq!(std::fs::read(entry.path())?, b"GIF89a");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Entry<K> {
     job: Arc<Job<K>>,
     directory: Arc<Path>,
@@ -87,60 +145,168 @@ pub struct Entry<K> {
 
 impl<K> Entry<K> {
     /// Returns the key of the job.
+    ///
+    /// The example of [`Entry`] uses it.
     #[must_use]
     pub fn key(&self) -> &K {
         self.job.key()
     }
 
     /// Returns the URL of the job, as it was given.
+    ///
+    /// The example of [`Entry`] uses it.
     #[must_use]
     pub fn url(&self) -> &str {
         self.job.url()
     }
 
     /// Returns the file name of the job.
+    ///
+    /// The example of [`Entry`] uses it.
     #[must_use]
     pub fn file_name(&self) -> &str {
         self.job.file_name()
     }
 
-    /// Returns the path of the file, whether it exists or not.
+    /// Returns the path of the file: the downloader's folder and the file name. The file
+    /// may not exist.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    /// let report = download_many(&Inline, &folder, [job])?;
+    /// assert_eq!(report.entries()[0].path(), folder.join("BR.gif"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.directory.join(self.job.file_name())
     }
 
     /// Returns the position of the job in the input, from 0.
+    ///
+    /// # Examples
+    ///
+    /// Entries are in the order in which jobs finished. Sort them by number to have them in
+    /// the order of the jobs:
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[]);
+    /// let jobs = ["br", "fr", "in"].map(|cc| Job::new(cc, format!("{server}/{cc}"), cc));
+    /// let mut entries = download_many(&ThreadPool::new(3), &folder, jobs)?.into_entries();
+    /// entries.sort_unstable_by_key(|entry| entry.number());
+    /// assert!(entries.iter().map(|entry| *entry.key()).eq(["br", "fr", "in"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
     /// Returns the status of the job.
+    ///
+    /// The example of [`Entry`] uses it.
     #[must_use]
     pub fn status(&self) -> DownloadStatus {
         self.status
     }
 
     /// Returns the URL of the last response, after redirects, if there was one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[
+    /// #     ("/latest", "302 Found\r\nLocation: /v2", ""),
+    /// #     ("/v2", "200 OK", "version 2"),
+    /// # ]);
+    /// // The server redirects `/latest` to `/v2`.
+    /// let job = Job::new("tool", format!("{server}/latest"), "tool");
+    /// let report = download_many(&Inline, &folder, [job])?;
+    /// assert_eq!(report.entries()[0].final_url(), Some(&*format!("{server}/v2")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn final_url(&self) -> Option<&str> {
         self.outcome.answered.as_ref().map(|last| last.url.as_str())
     }
 
     /// Returns the HTTP status of the last response, if there was one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/gone", "410 Gone", "")]);
+    /// let jobs = [
+    ///     Job::new(1, format!("{server}/gone"), "1.gif"),
+    ///     Job::new(2, "no url", "2.gif"),
+    /// ];
+    /// let [gone, refused] = &download_many(&Inline, &folder, jobs)?.into_entries()[..] else {
+    ///     panic!("there is an entry for each job");
+    /// };
+    /// assert_eq!(gone.http_status(), Some(410));
+    /// assert_eq!(refused.http_status(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         self.outcome.answered.as_ref().map(|last| last.code)
     }
 
-    /// Returns the number of body bytes received for the job, in all attempts.
+    /// Returns the number of body bytes received for the job, in all attempts; without
+    /// those that a [resumed](crate::download::DownloaderBuilder::resume) file had from
+    /// earlier runs.
+    ///
+    /// The example of [`Entry`] uses it.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.outcome.bytes
     }
 
     /// Returns the number of retries of the job.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Job, RetryPolicy};
+    /// use std::time::Duration;
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[
+    /// #     ("/br.gif", "503 Service Unavailable", "not yet"),
+    /// #     ("/br.gif", "200 OK", "GIF89a"),
+    /// # ]);
+    /// let soon = Duration::from_millis(10);
+    /// let downloader =
+    ///     Downloader::builder(&folder).retry(RetryPolicy::default().delay(soon, soon)).build()?;
+    /// // The server responds with 503 to the first request.
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    /// let report = downloader.download_many(&Inline, [job], ())?;
+    /// let entry = &report.entries()[0];
+    /// assert_eq!(entry.retries(), 1);
+    /// assert!(entry.elapsed() >= soon / 2);
+    /// assert!(entry.error().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn retries(&self) -> u32 {
         self.outcome.retries
@@ -148,12 +314,16 @@ impl<K> Entry<K> {
 
     /// Returns how long the job took, including its retries and the delays between
     /// them, from when a worker started it; zero if none has.
+    ///
+    /// The example of [`Entry`] uses it.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.outcome.elapsed
     }
 
     /// Returns the error, unless the status is `Ok` or `Skipped`.
+    ///
+    /// The example of [`Entry`] uses it.
     #[must_use]
     pub fn error(&self) -> Option<&DownloadError> {
         self.outcome.error.as_ref()
@@ -172,6 +342,22 @@ impl<K> Entry<K> {
     }
 
     /// Returns the error by value, unless the status is `Ok` or `Skipped`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
+    /// let jobs = [1, 2].map(|row| Job::new(row, "no url", format!("{row}.gif")));
+    /// let report = download_many(&Inline, &folder, jobs)?;
+    /// let errors: Vec<_> =
+    ///     report.into_entries().into_iter().filter_map(|entry| entry.into_error()).collect();
+    /// assert_eq!(errors.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn into_error(self) -> Option<DownloadError> {
         self.outcome.error

@@ -10,12 +10,19 @@ impl<K: Display> Entry<K> {
     ///
     /// Its members are `type`, which is `"file"`, `key`, `url`, `file`, `status`
     /// (`ok`, `not_found`, `error`, `skipped` or `cancelled`), `bytes`, `retries`,
-    /// `seconds`; and if there are any, `final_url` and `http_status` of the last
-    /// response, the `sha256` or `sha512` of the file where the job requires one, `kind`
-    /// (see [`DownloadErrorKind::as_str`]) and message of the `error`. Passwords in URLs
-    /// are replaced by asterisks.
+    /// `seconds`, and those of the following that exist: `final_url` and `http_status`
+    /// of the last response; the `sha256` or `sha512` of the file, where the job requires
+    /// one; `kind` of the error (see [`DownloadErrorKind::as_str`]), and `error`, its
+    /// message. Passwords in URLs are replaced by asterisks.
+    ///
+    /// With the feature `serde`, entries and reports also implement `Serialize`, with the
+    /// same members; there, a key need not be text.
     ///
     /// [`DownloadErrorKind::as_str`]: crate::download::DownloadErrorKind::as_str
+    ///
+    /// # Panics
+    ///
+    /// If the `Display` of the key returns an error.
     ///
     /// # Examples
     ///
@@ -81,6 +88,26 @@ impl<K: Display> Report<K> {
     /// `not_found`, `error`, `skipped`, `cancelled`), `bytes`, `retries`, `seconds`,
     /// whether the run `is_complete` and `is_cancelled`, and `entries`, the kept ones,
     /// as [`Entry::to_json`] writes them.
+    ///
+    /// # Panics
+    ///
+    /// If the `Display` of a key returns an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Job, Keep};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
+    /// let downloader = Downloader::builder(&folder).keep(Keep::Nothing).build()?;
+    /// let report = downloader.download_many(&Inline, [Job::new("BR", "no url", "BR.gif")], ())?;
+    /// let json = report.to_json();
+    /// assert!(json.starts_with(r#"{"type":"summary","ok":0,"not_found":0,"error":1,"#));
+    /// assert!(json.ends_with(r#""is_complete":true,"is_cancelled":false,"entries":[]}"#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn to_json(&self) -> String {
         written(|out| {

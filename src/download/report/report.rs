@@ -8,6 +8,25 @@ use std::time::Duration;
 /// Which entries a [`Report`] keeps.
 ///
 /// In every case, all jobs are counted and the observer receives all entries.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+/// use as_completed::download::{DownloadStatus, Downloader, Job, Keep};
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (server, folder) = serve(&[("/0", "200 OK", "zero")]);
+/// let downloader = Downloader::builder(&folder).keep(Keep::Failures).build()?;
+/// // The server has the first file only.
+/// let jobs = [0, 1].map(|row| Job::new(row, format!("{server}/{row}"), format!("{row}")));
+/// let report = downloader.download_many(&Inline, jobs, ())?;
+/// assert_eq!(report.total(), 2);
+/// assert_eq!(report.count(DownloadStatus::Ok), 1);
+/// assert_eq!(report.entries().len(), 1);
+/// assert_eq!(*report.entries()[0].key(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Keep {
@@ -23,6 +42,9 @@ pub enum Keep {
 
 /// The outcomes of all jobs of a run.
 ///
+/// It counts all jobs, and holds the [entries](Self::entries) of those that [`Keep`]
+/// names.
+///
 /// # Examples
 ///
 /// ```
@@ -34,7 +56,10 @@ pub enum Keep {
 /// let report = downloader.download_many(&Inline, [Job::new(1, "not a url", "one")], ())?;
 /// assert_eq!(report.count(DownloadStatus::Error), 1);
 /// assert_eq!(report.total(), 1);
+/// assert_eq!((report.bytes(), report.retries()), (0, 0));
+/// assert!(report.is_complete());
 /// assert_eq!(report.exit_code(), 1);
+/// println!("{:.1} s", report.elapsed().as_secs_f64());
 /// # std::fs::remove_dir(folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -103,12 +128,43 @@ impl<K> Report<K> {
 
     /// Returns the kept entries (see [`Keep`]), in the order in which the jobs
     /// finished.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    /// for entry in download_many(&Inline, &folder, [job])?.entries() {
+    ///     assert_eq!((*entry.key(), entry.bytes()), ("BR", 6));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn entries(&self) -> &[Entry<K>] {
         &self.entries
     }
 
     /// Returns the kept entries by value, in the same order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    /// let report = download_many(&Inline, &folder, [job])?;
+    /// let (downloaded, failed): (Vec<_>, Vec<_>) =
+    ///     report.into_entries().into_iter().partition(|entry| entry.error().is_none());
+    /// assert_eq!((downloaded.len(), failed.len()), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn into_entries(self) -> Vec<Entry<K>> {
         self.entries
@@ -119,7 +175,10 @@ impl<K> Report<K> {
     ///
     /// # Errors
     ///
-    /// The first failure, whether its entry is kept or not.
+    /// The failure of the first job that failed, whether its entry is kept or not. If no
+    /// job failed but jobs were left unread:
+    /// [`Cancelled`](DownloadErrorKind::Cancelled) or
+    /// [`Rejected`](DownloadErrorKind::Rejected).
     ///
     /// # Examples
     ///
@@ -150,12 +209,16 @@ impl<K> Report<K> {
     }
 
     /// Returns the number of jobs with this status.
+    ///
+    /// The example of [`Report`] uses it.
     #[must_use]
     pub fn count(&self, status: DownloadStatus) -> u64 {
         self.counts[status.index()]
     }
 
-    /// Returns the number of jobs.
+    /// Returns the number of jobs that were read.
+    ///
+    /// The example of [`Report`] uses it.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
@@ -163,24 +226,63 @@ impl<K> Report<K> {
 
     /// Returns the number of body bytes received, including those of failed
     /// attempts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let jobs = [1, 2].map(|n| Job::new(n, format!("{server}/br.gif"), format!("{n}.gif")));
+    /// assert_eq!(download_many(&Inline, &folder, jobs)?.bytes(), 12);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Returns the number of retries.
+    /// Returns the number of retries of all jobs.
+    ///
+    /// The example of [`Report`] uses it.
     #[must_use]
     pub fn retries(&self) -> u64 {
         self.retries
     }
 
-    /// Returns how long the run took.
+    /// Returns how long the run took, from the first read of the input until all jobs
+    /// had ended.
+    ///
+    /// The example of [`Report`] uses it.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
     /// Returns whether the run was cancelled before its end.
+    ///
+    /// It is false if the token was cancelled too late to stop any job.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::download::{Downloader, Job};
+    /// use as_completed::{CancelToken, Inline};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
+    /// let token = CancelToken::new();
+    /// let downloader = Downloader::builder(&folder).cancel_token(token.clone()).build()?;
+    /// // Elsewhere, as in a handler of Ctrl-C:
+    /// token.cancel();
+    /// let job = Job::new("BR", "https://example.org/br.gif", "BR.gif");
+    /// let report = downloader.download_many(&Inline, [job], ())?;
+    /// assert!(report.is_cancelled());
+    /// assert_eq!(report.exit_code(), 130);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled
@@ -189,13 +291,49 @@ impl<K> Report<K> {
     /// Returns whether all jobs of the input were read, so that each is counted.
     ///
     /// It is false if the run was cancelled before, or if the executor took no more
-    /// jobs, as a pool that is shut down.
+    /// jobs, as a pool that is shut down does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use as_completed::download::{DownloadStatus, Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[]);
+    /// let pool = ThreadPool::new(2);
+    /// pool.shutdown();
+    /// let jobs = (0..10).map(|n| Job::new(n, format!("{server}/{n}"), format!("{n}")));
+    /// let report = download_many(&pool, &folder, jobs)?;
+    /// assert!(!report.is_complete());
+    /// assert_eq!(report.count(DownloadStatus::Ok), 0);
+    /// assert_eq!(report.exit_code(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
     /// Returns how often the observer panicked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadStatus, Downloader, Event, Job};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let downloader = Downloader::builder(&folder).build()?;
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    /// let report = downloader.download_many(&Inline, [job], |event: &Event<'_, &str>| {
+    ///     assert!(!matches!(event, Event::Finished { .. }), "a mistake in the observer");
+    /// })?;
+    /// assert_eq!(report.observer_panics(), 1);
+    /// assert_eq!(report.count(DownloadStatus::Ok), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn observer_panics(&self) -> u64 {
         self.observer_panics
@@ -203,6 +341,25 @@ impl<K> Report<K> {
 
     /// Returns an exit code for a program that does only this run: 0 if every file
     /// was downloaded or existed already, 130 if the run was cancelled, otherwise 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadError, Job, download_many};
+    /// use std::process::ExitCode;
+    ///
+    /// fn run(folder: &str) -> Result<ExitCode, DownloadError> {
+    ///     let job = Job::new("BR", "no url", "BR.gif");
+    ///     let report = download_many(&Inline, folder, [job])?;
+    ///     Ok(ExitCode::from(report.exit_code()))
+    /// }
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
+    /// # let code = run(folder.to_str().expect("a temporary folder has such a name"))?;
+    /// # assert_eq!(code, ExitCode::FAILURE);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         if self.cancelled {
