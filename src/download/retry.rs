@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 /// Only errors that are
 /// [transient](super::DownloadError::is_transient) are retried. The delay
 /// doubles from one retry of a job to the next, and half of it is random, so
-/// that jobs which failed together are not retried together. If the server sends
-/// `Retry-After`, all jobs of this run wait that long before their next request to
-/// that host.
+/// that jobs which failed together are not retried together. A job that waits for its
+/// retry occupies no worker. If the server sends `Retry-After` with such an error, all
+/// jobs of this run wait that long before their next request to that host and port.
+/// A job whose [total timeout](super::DownloaderBuilder::total_timeout) would end during
+/// the delay fails at once.
 ///
 /// # Examples
 ///
@@ -37,7 +39,7 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// Three retries per job, the first after a quarter of a second.
+    /// Three retries per job, the first after at most 250 ms.
     fn default() -> Self {
         Self {
             max_retries: 3,
@@ -52,42 +54,160 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// Creates a policy that never retries.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::download::RetryPolicy;
+    ///
+    /// assert_eq!(RetryPolicy::never(), RetryPolicy::default().max_retries(0));
+    /// ```
     pub fn never() -> Self {
         Self::default().max_retries(0)
     }
 
     /// Sets the maximum number of retries per job; 3 by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Job, RetryPolicy};
+    /// use std::time::Duration;
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/", "503 Service Unavailable", "")]);
+    /// let millisecond = Duration::from_millis(1);
+    /// let twice = RetryPolicy::default().max_retries(2).delay(millisecond, millisecond);
+    /// let downloader = Downloader::builder(&folder).retry(twice).build()?;
+    /// // This server always responds with 503.
+    /// let report = downloader.download_many(&Inline, [Job::new((), server, "page.html")], ())?;
+    /// assert_eq!(report.entries()[0].retries(), 2);
+    /// assert_eq!(report.exit_code(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = retries;
         self
     }
 
     /// Sets the delay before the first retry of a job, and the maximum delay; 250 ms
-    /// and 10 s by default.
+    /// and 10 s by default. If `longest` is shorter than `first`, it counts as `first`.
+    ///
+    /// The delay doubles with each retry. Each is random, between half of that and all
+    /// of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Event, Job, RetryPolicy};
+    /// use std::time::Duration;
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/", "503 Service Unavailable", "")]);
+    /// let [first, longest] = [4, 6].map(Duration::from_millis);
+    /// let policy = RetryPolicy::default().delay(first, longest);
+    /// let downloader = Downloader::builder(&folder).retry(policy).build()?;
+    /// // This server always responds with 503.
+    /// let check = move |event: &Event<'_, ()>| {
+    ///     if let Event::Retrying { retry, delay, .. } = event {
+    ///         let doubled = first * 2_u32.pow(retry - 1);
+    ///         let whole = doubled.min(longest);
+    ///         assert!(*delay >= whole / 2 && *delay <= whole);
+    ///     }
+    /// };
+    /// let report = downloader.download_many(&Inline, [Job::new((), server, "page.html")], check)?;
+    /// assert_eq!((report.retries(), report.observer_panics()), (3, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delay(mut self, first: Duration, longest: Duration) -> Self {
         self.first_delay = first;
         self.longest_delay = longest.max(first);
         self
     }
 
-    /// Sets the maximum delay for `Retry-After`; longer delays are shortened to it.
-    /// 60 s by default.
+    /// Sets the maximum delay for `Retry-After`, in which a server says when to try again
+    /// ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
+    /// Longer delays are shortened to it; 60 s by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadStatus, Downloader, Job, RetryPolicy};
+    /// use std::time::Duration;
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[
+    /// #     ("/", "429 Too Many Requests\r\nRetry-After: 3600", ""),
+    /// #     ("/", "200 OK", "a page"),
+    /// # ]);
+    /// let millisecond = Duration::from_millis(1);
+    /// let policy =
+    ///     RetryPolicy::default().longest_retry_after(millisecond).delay(millisecond, millisecond);
+    /// let downloader = Downloader::builder(&folder).retry(policy).build()?;
+    /// // This server wants to be left alone for an hour.
+    /// let report = downloader.download_many(&Inline, [Job::new((), server, "page.html")], ())?;
+    /// assert_eq!(report.count(DownloadStatus::Ok), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn longest_retry_after(mut self, longest: Duration) -> Self {
         self.longest_retry_after = longest;
         self
     }
 
-    /// Sets how many retries a run may have outstanding; 100 by default.
+    /// Sets the budget of retries of each run; 100 by default.
     ///
-    /// Each retry takes one from the budget, and each downloaded file returns one.
-    /// So a server that is down costs no more retries than this for any number of
-    /// jobs, while a server that fails now and then is retried without limit.
+    /// Each retry takes one from the budget, and each downloaded file returns one, up to
+    /// this number. A job that would retry when none is left fails. So a server that is
+    /// down costs no more retries than this for any number of jobs, while a server that
+    /// fails now and then is retried without limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadStatus, Downloader, Job, RetryPolicy};
+    /// use std::time::Duration;
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/", "503 Service Unavailable", "")]);
+    /// let millisecond = Duration::from_millis(1);
+    /// let policy = RetryPolicy::default().budget(2).delay(millisecond, millisecond);
+    /// let downloader = Downloader::builder(&folder).retry(policy).build()?;
+    /// // This server is down: without a budget, its 10 files would take 30 retries.
+    /// let jobs = (0..10).map(|n| Job::new(n, format!("{server}/"), format!("{n}.html")));
+    /// let report = downloader.download_many(&Inline, jobs, ())?;
+    /// assert_eq!(report.count(DownloadStatus::Error), 10);
+    /// assert_eq!(report.retries(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn budget(mut self, retries: u32) -> Self {
         self.budget = retries;
         self
     }
 
-    /// Also retries this status, for servers that use it for temporary errors.
+    /// Also retries this HTTP status, for servers that use it for temporary errors. May
+    /// be called for several.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{DownloadStatus, Downloader, Job, RetryPolicy};
+    /// use std::time::Duration;
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/", "403 Forbidden", ""), ("/", "200 OK", "a page")]);
+    /// let millisecond = Duration::from_millis(1);
+    /// let policy = RetryPolicy::default().also_status(403).delay(millisecond, millisecond);
+    /// let downloader = Downloader::builder(&folder).retry(policy).build()?;
+    /// // This server responds with 403 where others respond with 429.
+    /// let report = downloader.download_many(&Inline, [Job::new((), server, "page.html")], ())?;
+    /// assert_eq!(report.count(DownloadStatus::Ok), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn also_status(mut self, code: u16) -> Self {
         self.also.push(code);
         self

@@ -9,13 +9,37 @@ use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderName, HeaderValue};
 
-/// What to do if the file of a job already exists.
+/// What to do if the file of a job already exists; see
+/// [`DownloaderBuilder::overwrite`](super::DownloaderBuilder::overwrite).
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+/// use as_completed::download::{DownloadStatus, Downloader, Job, Overwrite};
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (server, folder) = serve(&[
+/// #     ("/", "200 OK\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT", "a page"),
+/// #     ("/", "304 Not Modified", ""),
+/// # ]);
+/// let downloader = Downloader::builder(&folder).overwrite(Overwrite::IfChanged).build()?;
+/// let job = Job::new((), server, "page.html");
+/// let first = downloader.download_many(&Inline, [job.clone()], ())?;
+/// assert_eq!(first.count(DownloadStatus::Ok), 1);
+///
+/// // The page has not changed since.
+/// let second = downloader.download_many(&Inline, [job], ())?;
+/// assert_eq!(second.count(DownloadStatus::Skipped), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Overwrite {
     /// Download the file, and replace the old one once the new one is complete. The
     /// new file gets the permissions of the old one; a read-only file is an error.
-    /// A file that has the checksum which the job requires is kept.
+    /// An old file that has the checksum which the job requires is kept, and no request
+    /// is made.
     #[default]
     Always,
     /// Replace the old file only if the server's file is newer, or if the old one is
@@ -27,11 +51,24 @@ pub enum Overwrite {
     Never,
 }
 
-/// What is synced to disk before a file counts as downloaded.
+/// What is synced to disk before a file counts as downloaded; see
+/// [`DownloaderBuilder::durability`](super::DownloaderBuilder::durability).
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::download::{Downloader, Durability};
+///
+/// let downloader = Downloader::builder("downloaded").durability(Durability::File).build()?;
+/// # assert!(downloader.directory().ends_with("downloaded"));
+/// assert_eq!(Durability::default(), Durability::None);
+/// # Ok::<(), as_completed::download::DownloaderBuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Nothing: after a crash of the machine, a file may be empty. The fastest.
+    /// Nothing, which is the fastest: after a crash of the machine, a file may be empty
+    /// or incomplete.
     #[default]
     None,
     /// The content of the file: after a crash of the machine, the file is complete
@@ -46,9 +83,30 @@ pub enum Durability {
 /// What to do with a body that the server has encoded, as with `gzip`, although it
 /// was asked not to.
 ///
-/// Nothing is decoded: that would take a decompressor in every build for the sake of
-/// servers that do not do what they are asked, and neither length nor ranges nor a
-/// checksum would be of the file that is saved.
+/// Nothing is decoded. Decoding would add a decompressor to every build, for servers
+/// that ignore what they are asked; and the length, the ranges and the checksum that a
+/// server states would not be those of the file that is saved.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+/// use as_completed::download::{ContentEncoding, DownloadErrorKind, Downloader, Job};
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (server, folder) = serve(&[("/", "200 OK\r\nContent-Encoding: gzip", "(compressed)")]);
+/// // The server encodes all responses.
+/// let [page, archive] = ["page.html", "logs.tar.gz"].map(|name| Job::new((), &server, name));
+///
+/// let downloader = Downloader::builder(&folder).build()?;
+/// assert!(downloader.download_many(&Inline, [archive], ())?.ok().is_ok());
+/// let error = downloader.download_many(&Inline, [page.clone()], ())?.ok().unwrap_err();
+/// assert!(matches!(error.kind(), DownloadErrorKind::ContentEncoding(name) if name == "gzip"));
+///
+/// let save = Downloader::builder(&folder).content_encoding(ContentEncoding::Save).build()?;
+/// assert!(save.download_many(&Inline, [page], ())?.ok().is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ContentEncoding {
@@ -82,12 +140,28 @@ impl ContentEncoding {
     }
 }
 
-/// Which proxy to use.
+/// Which proxy to use; see [`DownloaderBuilder::proxy`](super::DownloaderBuilder::proxy).
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::download::{Downloader, DownloaderBuildError, Proxy};
+///
+/// let proxy = Proxy::Url("http://user:secret@proxy.example:3128".to_owned());
+/// assert_eq!(format!("{proxy:?}"), "Url(..)");
+/// assert!(Downloader::builder("downloaded").proxy(proxy).build().is_ok());
+///
+/// let proxy = Proxy::Url("socks5://proxy.example".to_owned());
+/// let error = Downloader::builder("downloaded").proxy(proxy).build().unwrap_err();
+/// assert!(matches!(error, DownloaderBuildError::Proxy(_)));
+/// ```
 #[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Proxy {
-    /// The proxy of `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY`, if any, with the
-    /// exceptions of `NO_PROXY`.
+    /// The proxy that the first of the variables `ALL_PROXY`, `HTTPS_PROXY` and
+    /// `HTTP_PROXY` names, in upper or lower case, for http and https alike, with the
+    /// exceptions of `NO_PROXY`; none if there is no such variable. They are read when the
+    /// downloader is built, by the rules of the crate `ureq`.
     #[default]
     Environment,
     /// No proxy, regardless of the environment.
