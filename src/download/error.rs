@@ -21,10 +21,12 @@ pub(crate) trait Subject: Send + Sync {
 
 /// Why a file could not be downloaded, with the job it is about.
 ///
-/// The message contains only the cause; [`url`](Self::url) and [`key`](Self::key)
-/// identify the job. The error of the network or the operating system, if there is one,
-/// is in [`kind`](Self::kind): its text is in the message, so it is no
-/// [`source`](Error::source), which reports print once more.
+/// The message contains only the cause; [`url`](Self::url), [`file_name`](Self::file_name)
+/// and [`key`](Self::key) identify the job. The error of the network or the operating
+/// system, if there is one, is in [`kind`](Self::kind). Its text is part of the message,
+/// so [`source`](Error::source) is `None`: error reports would print it twice.
+///
+/// Cloning is cheap.
 ///
 /// # Examples
 ///
@@ -36,7 +38,7 @@ pub(crate) trait Subject: Send + Sync {
 /// let downloader = Downloader::builder(&folder).build()?;
 /// let jobs = [Job::new("BR", "http://127.0.0.1/br.gif", "../BR.gif")];
 /// let report = downloader.download_many(&Inline, jobs, ())?;
-/// let error = report.entries()[0].error().expect("no such name is taken");
+/// let error = report.entries()[0].error().expect("the name is refused");
 /// assert!(matches!(error.kind(), DownloadErrorKind::Name(_)));
 /// assert_eq!(error.key(), Some(&"BR"));
 /// assert_eq!(error.url(), Some("http://127.0.0.1/br.gif"));
@@ -68,34 +70,94 @@ impl DownloadError {
     }
 
     /// Returns what went wrong.
+    ///
+    /// The example of [`DownloadError`] uses it.
     #[must_use]
     pub fn kind(&self) -> &DownloadErrorKind {
         &self.0.kind
     }
 
     /// Returns the URL of the job, as it was given, if the error is about one.
+    ///
+    /// The example of [`DownloadError`] uses it.
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         self.0.subject.as_ref().map(|subject| subject.url())
     }
 
     /// Returns the file name of the job, if the error is about one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
+    /// let job = Job::new("BR", "no url", "BR.gif");
+    /// let error = download_many(&Inline, &folder, [job])?.ok().unwrap_err();
+    /// assert_eq!(error.file_name(), Some("BR.gif"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {
         self.0.subject.as_ref().map(|subject| subject.file_name())
     }
 
     /// Returns the key of the job, if the error is about one whose key is a `K`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Job, download_many};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
+    /// let job = Job::new(7_u32, "no url", "7.gif");
+    /// let error = download_many(&Inline, &folder, [job])?.ok().unwrap_err();
+    /// assert_eq!(error.key::<u32>(), Some(&7));
+    /// assert_eq!(error.key::<u64>(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn key<K: 'static>(&self) -> Option<&K> {
         self.0.subject.as_ref()?.key().downcast_ref()
     }
 
-    /// Returns whether the same request is likely to succeed later.
+    /// Returns whether the same request may succeed later.
     ///
-    /// These errors are retried: failed connections, timeouts, bodies that break off,
-    /// files that change meanwhile, and the statuses 408, 425, 429, 500, 502, 503 and
-    /// 504.
+    /// These errors are retried: hosts that cannot be looked up, connections that fail or
+    /// are lost, timeouts other than that of the whole job, bodies that break off or
+    /// arrive too slowly, files that change meanwhile, and the statuses 408, 425, 429,
+    /// 500, 502, 503 and 504 of a server or a proxy. A status of
+    /// [`RetryPolicy::also_status`](super::RetryPolicy::also_status) is retried too, and
+    /// does not count here.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Job, RetryPolicy};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[
+    /// #     ("/busy", "503 Service Unavailable", ""),
+    /// #     ("/gone", "410 Gone", ""),
+    /// # ]);
+    /// let downloader = Downloader::builder(&folder).retry(RetryPolicy::never()).build()?;
+    /// let jobs = ["busy", "gone"].map(|name| Job::new(name, format!("{server}/{name}"), name));
+    /// let report = downloader.download_many(&Inline, jobs, ())?;
+    /// let again: Vec<_> = report
+    ///     .entries()
+    ///     .iter()
+    ///     .filter(|entry| entry.error().is_some_and(|error| error.is_transient()))
+    ///     .map(|entry| *entry.key())
+    ///     .collect();
+    /// assert_eq!(again, ["busy"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.kind.is_transient()
@@ -120,7 +182,31 @@ impl fmt::Display for DownloadError {
 
 impl Error for DownloadError {}
 
-/// What went wrong with a download.
+/// What went wrong with a download; see [`DownloadError::kind`].
+///
+/// The message of each is its text in [`DownloadError`].
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+/// use as_completed::download::{DownloadErrorKind, Job, download_many};
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (server, folder) = serve(&[]);
+/// // The server has no such file.
+/// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+/// let error = download_many(&Inline, &folder, [job])?.ok().unwrap_err();
+/// let advice = match error.kind() {
+///     DownloadErrorKind::Status { code: 404 | 410 } => "check the list",
+///     DownloadErrorKind::Sha256 { .. } | DownloadErrorKind::Sha512 { .. } => "check the mirror",
+///     _ if error.is_transient() => "try again later",
+///     _ => "ask someone",
+/// };
+/// assert_eq!(advice, "check the list");
+/// assert_eq!(error.to_string(), "HTTP error 404 - Not Found");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownloadErrorKind {
@@ -154,8 +240,8 @@ pub enum DownloadErrorKind {
     /// No connection to the host, or to the proxy, can be made.
     #[error("cannot connect: {0}")]
     Connect(Cause),
-    /// The proxy does not make the connection, for example because it wants to be
-    /// told another user name and password (407).
+    /// The proxy does not make the connection, for example because it requires another
+    /// user name and password (407).
     #[error("proxy {proxy} refused the connection: HTTP error {code}{}", reason(*code))]
     Proxy {
         /// The host and port of the proxy.
@@ -163,8 +249,8 @@ pub enum DownloadErrorKind {
         /// The status code of its response.
         code: u16,
     },
-    /// No secure connection: an unknown authority, another host name, an expired
-    /// certificate, or no common protocol.
+    /// No secure connection can be made: the certificate is of an unknown authority, of
+    /// another host or expired, or there is no common protocol.
     #[error("cannot secure the connection: {0}")]
     Tls(Cause),
     /// A timeout ended.
@@ -187,7 +273,8 @@ pub enum DownloadErrorKind {
     /// The header of the response is larger than the limit.
     #[error("response header is too large")]
     HeaderTooLarge,
-    /// The server responded with an error status.
+    /// The server responded with an error status, or with another that does not go with
+    /// the request.
     #[error("HTTP error {code}{}", reason(*code))]
     Status {
         /// The status code.
@@ -196,7 +283,7 @@ pub enum DownloadErrorKind {
     /// A redirect that is not followed.
     #[error("redirect not followed: {0}")]
     Redirect(RedirectError),
-    /// The body broke off, or its framing broke.
+    /// The body broke off, or its framing is malformed.
     #[error("body broke off after {received} bytes: {cause}")]
     Body {
         /// Bytes received before.
@@ -270,7 +357,17 @@ pub enum DownloadErrorKind {
 }
 
 impl DownloadErrorKind {
-    /// Returns the name of the kind in snake case, as it stands in JSON.
+    /// Returns the name of the kind in snake case, as in
+    /// [`Entry::to_json`](super::Entry::to_json).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::download::DownloadErrorKind;
+    ///
+    /// assert_eq!(DownloadErrorKind::NameTaken.as_str(), "name_taken");
+    /// assert_eq!(DownloadErrorKind::Status { code: 404 }.as_str(), "status");
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -332,7 +429,8 @@ fn reason(code: u16) -> String {
         .map_or_else(String::new, |reason| format!(" - {reason}"))
 }
 
-/// Which timeout ended.
+/// Which timeout ended; the example of
+/// [`total_timeout`](super::DownloaderBuilder::total_timeout) shows one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimeoutKind {
@@ -356,7 +454,23 @@ pub enum TimeoutKind {
     Total,
 }
 
-/// Why a file name is refused.
+/// Why a file name is refused: on every system, what any of them does not allow.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+/// use as_completed::download::{DownloadErrorKind, Job, NameError, download_many};
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (_, folder) = serve(&[]);
+/// // No such file can be written on Windows, so none is written anywhere.
+/// let job = Job::new((), "https://example.org/aux.txt", "aux.txt");
+/// let error = download_many(&Inline, &folder, [job])?.ok().unwrap_err();
+/// assert!(matches!(error.kind(), DownloadErrorKind::Name(NameError::Device)));
+/// assert_eq!(error.to_string(), "invalid file name: reserved for a device");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -392,6 +506,21 @@ pub enum NameError {
 }
 
 /// Why a redirect is not followed.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+/// use as_completed::download::{DownloadErrorKind, Job, RedirectError, download_many};
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (server, folder) = serve(&[("/", "302 Found\r\nLocation: ftp://example.org/", "")]);
+/// // The server redirects to another protocol.
+/// let job = Job::new((), server, "page.html");
+/// let error = download_many(&Inline, &folder, [job])?.ok().unwrap_err();
+/// assert!(matches!(error.kind(), DownloadErrorKind::Redirect(RedirectError::Location(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedirectError {
@@ -413,6 +542,16 @@ pub enum RedirectError {
 }
 
 /// Why a [`Downloader`](super::Downloader) could not be built.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::download::{Downloader, DownloaderBuildError};
+///
+/// let error = Downloader::builder("downloaded").header("host", "example.org").build().unwrap_err();
+/// assert!(matches!(error, DownloaderBuildError::ReservedHeader(_)));
+/// assert_eq!(error.to_string(), "header \"host\" is set by the downloader");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownloaderBuildError {

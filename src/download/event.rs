@@ -7,8 +7,39 @@ use std::time::Duration;
 
 /// Something that happened during a run.
 ///
-/// The events of one job come in the order of the variants here, each `Bytes`
-/// and `Retrying` any number of times; those of different jobs are mixed.
+/// The first event of a job is `Started` and the last `Finished`; between them, `Bytes`
+/// and `Retrying` come any number of times. A job that no worker starts, such as one
+/// with an invalid URL, has only `Finished`. The events of different jobs are mixed.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::Inline;
+/// use as_completed::download::{Downloader, Event, Job};
+/// use std::sync::mpsc;
+///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+/// let (sender, events) = mpsc::channel();
+/// let observer = move |event: &Event<'_, &str>| {
+///     let text = match event {
+///         Event::Started { key, .. } => format!("{key}: started"),
+///         Event::Bytes { key, total, expected: Some(all), .. } => format!("{key}: {total} of {all}"),
+///         Event::Finished { key, entry, .. } => format!("{key}: {}", entry.status()),
+///         _ => return,
+///     };
+///     // The receiver may be gone.
+///     let _ = sender.send(text);
+/// };
+/// let downloader = Downloader::builder(&folder).build()?;
+/// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+/// downloader.download_many(&Inline, [job], observer)?;
+/// let events: Vec<_> = events.iter().collect();
+/// assert_eq!(events.first().map(String::as_str), Some("BR: started"));
+/// assert!(events.iter().any(|text| text == "BR: 6 of 6"));
+/// assert_eq!(events.last().map(String::as_str), Some("BR: ok"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a, K> {
@@ -66,13 +97,13 @@ pub enum Event<'a, K> {
 /// They are sent on the threads of the executor, as they happen: `Started`, `Bytes`
 /// and `Retrying` concurrently, and they delay the download while they are handled;
 /// `Finished` one at a time and in the order in which jobs finish, also while the
-/// next job is being read. Those of jobs that no worker has started, such as one
+/// next job is being read. The events of jobs that no worker has started, such as one
 /// with an invalid URL, may be sent on the calling thread. A panic in an observer is
 /// caught and counted in the [`Report`](super::Report), and the run goes on.
 ///
-/// Closures over `&Event` are observers, and `()` is the one that does nothing. An
-/// observer borrows nothing, since the tasks of an executor may not: what it counts is
-/// in an `Arc` or a static, or it sends what it has seen to a channel.
+/// Closures that take `&Event` are observers, and `()` is the one that does nothing. An
+/// observer is `'static`, as the tasks of an executor are, so it cannot borrow: it keeps
+/// what it counts in an `Arc` or a static, or sends what it has seen to a channel.
 ///
 /// # Examples
 ///
@@ -101,6 +132,38 @@ pub enum Event<'a, K> {
 /// ```
 pub trait Observer<K>: Send + Sync {
     /// Receives one event.
+    ///
+    /// # Examples
+    ///
+    /// A type of one's own can be an observer too:
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Event, Job, Observer};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// /// Counts the bytes of all runs.
+    /// #[derive(Clone, Default)]
+    /// struct Meter(Arc<AtomicU64>);
+    ///
+    /// impl<K> Observer<K> for Meter {
+    ///     fn on_event(&self, event: &Event<'_, K>) {
+    ///         if let Event::Bytes { received, .. } = event {
+    ///             self.0.fetch_add(*received, Ordering::Relaxed);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let meter = Meter::default();
+    /// let downloader = Downloader::builder(&folder).build()?;
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    /// downloader.download_many(&Inline, [job], meter.clone())?;
+    /// assert_eq!(meter.0.load(Ordering::Relaxed), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn on_event(&self, event: &Event<'_, K>);
 }
 

@@ -17,15 +17,17 @@ use std::sync::Arc;
 use std::time::Instant;
 use tally::{Fate, Tally, Wait};
 
-/// Draws one bar for all files, with bytes, bytes per second, retries, failures and
-/// the remaining time, and one for each of up to eight larger files and those that
-/// wait for a retry, in the order of the input; prints failures above them.
+/// An [`Observer`] that draws progress bars: one for all files, with bytes, bytes per
+/// second, retries, failures and the remaining time, and one for each of up to eight
+/// files that are at least 256 KiB long, of unknown length, or waiting for a retry, in the
+/// order of the input. Failures are printed above them, with the key and the URL.
 ///
-/// All output goes to standard error. If that is not a terminal, there are no
-/// bars, but failures are still printed. Without colours (`NO_COLOR`), the bars are
-/// told from the rest by their length. Clones share the bars.
+/// All output goes to standard error. If that is not a terminal, or a dumb one
+/// (`TERM=dumb`), there are no bars, but failures are still printed. Without colours
+/// (`NO_COLOR`), the empty part of a bar is blank. A thread draws the bars ten times a
+/// second until they end. Clones share the bars.
 /// [`finish`](Self::finish) leaves the last state on the screen; dropping the
-/// last clone removes the bars.
+/// last clone removes the bars, and blocks until that is done.
 ///
 /// # Examples
 ///
@@ -47,23 +49,83 @@ use tally::{Fate, Tally, Wait};
 pub struct Progress(Arc<Bars<Tally>>);
 
 impl Progress {
-    /// Creates the bars; `files` is the number of files, if known.
+    /// Creates the bars and starts to draw them; `files` is the number of files, if
+    /// known. Without it, no remaining time is shown.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::download::Progress;
+    ///
+    /// let files = ["BR.gif", "FR.gif"];
+    /// let progress = Progress::new(Some(files.len() as u64));
+    /// // Of an endless list:
+    /// let unknown = Progress::new(None);
+    /// # progress.finish();
+    /// # assert!(format!("{unknown:?}").starts_with("Progress"));
+    /// ```
     #[must_use]
     pub fn new(files: Option<u64>) -> Self {
         Self(Arc::new(Bars::new(Tally::new(files, Instant::now()), true)))
     }
 
-    /// Leaves the bar for all files on the screen, and removes the others.
+    /// Leaves the bar for all files on the screen, and removes the others. From then on,
+    /// nothing but failures and [lines](Self::println) is printed.
     ///
-    /// Blocks until they are drawn.
+    /// Blocks until that is drawn. Does nothing the second time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Job, Progress};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let progress = Progress::new(Some(1));
+    /// let downloader = Downloader::builder(&folder).build()?;
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    /// let report = downloader.download_many(&Inline, [job], progress.clone())?;
+    /// // The next line is below the bar.
+    /// progress.finish();
+    /// println!("{} bytes", report.bytes());
+    /// # assert_eq!(report.bytes(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(&self) {
         self.0.finish();
     }
 
-    /// Prints a line above the bars, or by itself where there are none; control
-    /// characters in it are escaped, and it is cut if it is very long.
+    /// Prints a line above the bars, or by itself where there are none. Control
+    /// characters in it are escaped, and it is cut after 1000 characters.
     ///
     /// Blocks until it is written. Does nothing if standard error is closed.
+    ///
+    /// # Examples
+    ///
+    /// An observer of one's own that prints while the bars are drawn:
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{Downloader, Event, Job, Observer, Progress};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a")]);
+    /// let progress = Progress::new(Some(1));
+    /// let bars = progress.clone();
+    /// let observer = move |event: &Event<'_, &str>| {
+    ///     bars.on_event(event);
+    ///     if let Event::Finished { key, entry, .. } = event {
+    ///         bars.println(&format!("{key}: {} bytes", entry.bytes()));
+    ///     }
+    /// };
+    /// let downloader = Downloader::builder(&folder).build()?;
+    /// let job = Job::new("BR", format!("{server}/br.gif"), "BR.gif");
+    /// let report = downloader.download_many(&Inline, [job], observer)?;
+    /// progress.finish();
+    /// assert_eq!(report.observer_panics(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn println(&self, line: &str) {
         self.0.println(&Plain(line).to_string());
     }
