@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -183,6 +184,17 @@ impl Api {
         read(&answer.payload)
     }
 
+    /// Makes a request until it has an answer that is not going to change: a server may
+    /// be starting again, and a group of servers without a leader at the moment.
+    async fn ask_at_last(&self, what: &str, body: &Value) -> Result<Value, Refusal> {
+        loop {
+            match self.ask(what, body).await {
+                Err(refusal) if refusal.may_pass() => tokio::time::sleep(AGAIN).await,
+                answer => return answer,
+            }
+        }
+    }
+
     pub(super) async fn stream(&self) -> Result<Value, Refusal> {
         let what = format!("STREAM.INFO.{}", self.names.stream);
         self.ask(&what, &Value::Null).await
@@ -209,6 +221,11 @@ impl Api {
         self.ask(&what, &body).await
     }
 
+    pub(super) async fn delete_consumer(&self, name: &str) -> Result<(), Refusal> {
+        let what = format!("CONSUMER.DELETE.{}.{name}", self.names.stream);
+        self.ask(&what, &Value::Null).await.map(drop)
+    }
+
     /// Says whether the message is still in the queue.
     pub(super) async fn has(&self, sequence: u64) -> Result<bool, Refusal> {
         let what = format!("STREAM.MSG.GET.{}", self.names.stream);
@@ -222,11 +239,11 @@ impl Api {
         }
     }
 
-    /// Takes one message out of the queue.
+    /// Takes one message out of the queue; tries until it is done.
     pub(super) async fn delete(&self, sequence: u64) -> Result<(), Refusal> {
         let what = format!("STREAM.MSG.DELETE.{}", self.names.stream);
         let body = json!({ "seq": sequence, "no_erase": true });
-        self.ask(&what, &body).await.map(drop)
+        self.ask_at_last(&what, &body).await.map(drop)
     }
 
     /// Takes messages out of the queue.
@@ -364,6 +381,30 @@ impl Api {
             .await
     }
 
+    /// Returns which calls of a submitter have a record.
+    pub(super) async fn recorded(&self, submitter: &str) -> Result<HashSet<u64>, Refusal> {
+        let what = format!("STREAM.INFO.{}", self.names.records_stream());
+        let filter = self.names.records_of(submitter);
+        let mut calls = HashSet::new();
+        let mut offset = 0;
+        loop {
+            let body = json!({ "subjects_filter": filter, "offset": offset });
+            let info = self.ask(&what, &body).await?;
+            // Absent where there is none.
+            let page = info["state"]["subjects"].as_object();
+            let page = page.into_iter().flat_map(|page| page.keys());
+            let before = offset;
+            for subject in page {
+                offset += 1;
+                let number = subject.rsplit('.').next().map(str::parse::<u64>);
+                calls.extend(number.and_then(Result::ok));
+            }
+            if offset == before || info["total"].as_u64().is_none_or(|total| offset >= total) {
+                return Ok(calls);
+            }
+        }
+    }
+
     /// Returns the next call of a submitter in the queue, from a number on.
     pub(super) async fn next_call(
         &self,
@@ -488,10 +529,13 @@ impl Api {
         self.remove(submitter, &filter).await;
     }
 
-    /// Removes the messages of these subjects that are kept beside the queue.
+    /// Removes the messages of these subjects that are kept beside the queue; tries
+    /// until it is done.
     pub(super) async fn remove(&self, submitter: &str, subjects: &str) {
         let what = format!("STREAM.PURGE.{}", self.names.large_stream(submitter));
         // There is no such stream where nothing was too large.
-        let _ = self.ask(&what, &json!({ "filter": subjects })).await;
+        let _ = self
+            .ask_at_last(&what, &json!({ "filter": subjects }))
+            .await;
     }
 }

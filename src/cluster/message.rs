@@ -83,6 +83,9 @@ pub(super) struct Announcement {
     pub(super) host: String,
     pub(super) pid: u32,
     pub(super) slots: usize,
+    /// How many calls it has.
+    #[serde(default)]
+    pub(super) held: usize,
     pub(super) functions: Vec<Served>,
     /// What it runs, and for how long.
     pub(super) running: Vec<(String, Duration)>,

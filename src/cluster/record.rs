@@ -21,7 +21,7 @@ use super::message::{pack, unpack};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How many records are read ahead.
@@ -30,9 +30,8 @@ const BATCH: usize = 512;
 /// How long a request for records waits at the server for more of them.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// How many requests have to bring nothing until that was all: what the server
-/// counts as left is wrong where records were written over. Two seconds in all, for
-/// a busy server may be late with what it has.
+/// How many requests have to bring nothing until the records that are missing are read
+/// one by one: two seconds in all, for a busy server may be late with what it has.
 const EMPTY: u32 = 8;
 
 /// How long the server may take to answer a request, and how many it may forget.
@@ -81,6 +80,37 @@ pub(super) struct Listed {
 
 /// Reads all records of a submitter.
 pub(super) async fn list(api: &Api, submitter: &str) -> Result<Vec<Listed>, Refusal> {
+    let mut missing = api.recorded(submitter).await?;
+    let mut listed = HashMap::new();
+    if !missing.is_empty() {
+        read_all(api, submitter, &mut missing, &mut listed).await?;
+    }
+    for number in missing {
+        // It may have been taken meanwhile.
+        if let Some((sequence, message)) = api.record(submitter, number).await? {
+            if let Ok(record) = Record::read(&message) {
+                let found = Listed {
+                    number,
+                    sequence,
+                    record,
+                };
+                listed.insert(number, found);
+            }
+        }
+    }
+    Ok(listed.into_values().collect())
+}
+
+/// Reads the records of a submitter many at a time, until none of them is missing.
+///
+/// It may end before: nothing says that a server brings no more of them, but that it
+/// has brought none for a while.
+async fn read_all(
+    api: &Api,
+    submitter: &str,
+    missing: &mut HashSet<u64>,
+    listed: &mut HashMap<u64, Listed>,
+) -> Result<(), Refusal> {
     let lost = |error: String| Refusal::Lost(error);
     let client = &api.client;
     let inbox = client.new_inbox();
@@ -91,11 +121,10 @@ pub(super) async fn list(api: &Api, submitter: &str) -> Result<Vec<Listed>, Refu
         "$JS.API.CONSUMER.MSG.NEXT.{}.{reader}",
         api.names.records_stream()
     );
-    let mut listed = HashMap::new();
     let (mut empty, mut forgotten) = (0, 0);
     // Each has its own subject: the end of an earlier one says nothing of this.
     for request in 0_u64.. {
-        if empty == EMPTY {
+        if empty == EMPTY || missing.is_empty() {
             break;
         }
         if forgotten == FORGOTTEN {
@@ -107,7 +136,7 @@ pub(super) async fn list(api: &Api, submitter: &str) -> Result<Vec<Listed>, Refu
         let asked = client.publish_with_reply(next.clone(), reply.clone(), batch.into());
         asked.await.map_err(|error| lost(error.to_string()))?;
         let mut left = BATCH;
-        while left > 0 {
+        while left > 0 && !missing.is_empty() {
             let message = tokio::time::timeout(PATIENCE, super::connect::next(&mut messages)).await;
             let Ok(message) = message else {
                 (empty, forgotten) = (0, forgotten + 1);
@@ -121,7 +150,10 @@ pub(super) async fn list(api: &Api, submitter: &str) -> Result<Vec<Listed>, Refu
                 Some(404 | 408) => break,
                 Some(status) => return Err(lost(format!("status {status}"))),
             }
-            let number = message.subject.rsplit('.').next().map(str::parse);
+            let number = message.subject.rsplit('.').next().map(str::parse::<u64>);
+            if let Some(Ok(number)) = number {
+                missing.remove(&number);
+            }
             let delivery = message.reply.as_deref().and_then(Delivery::read);
             // What another version has written is left to it.
             if let (Some(Ok(number)), Some(delivery), Ok(record)) =
@@ -138,7 +170,7 @@ pub(super) async fn list(api: &Api, submitter: &str) -> Result<Vec<Listed>, Refu
             }
         }
     }
-    Ok(listed.into_values().collect())
+    Ok(())
 }
 
 #[cfg(test)]

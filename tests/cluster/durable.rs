@@ -5,11 +5,13 @@ use crate::server::{Server, ask, eventually, queued};
 use crate::submitter;
 use crate::support::{PATIENCE, alarm};
 use crate::worker::{self, Here, LEASE, Process};
-use as_completed::cluster::{Cluster, ClusterError};
+use as_completed::cluster::{Cluster, ClusterError, ClusterEvent};
 use as_completed::function::Function;
 use as_completed::{JoinHandle, as_completed};
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::sync::mpsc::channel;
+use std::thread;
 
 const URL: &str = "AS_COMPLETED_TEST_LEAVES";
 const PATH: &str = "AS_COMPLETED_TEST_LEAVES_NOTES";
@@ -247,6 +249,33 @@ fn a_call_that_was_picked_up_can_be_cancelled() {
         queued(&server, "default") == 0 && queued(&server, "default_records") == 0
     });
     assert!(noted(&path).is_empty());
+}
+
+#[test]
+fn a_call_that_was_cancelled_without_a_server_is_not_picked_up() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let (tell, events) = channel();
+    let builder = worker::builder(&server).durable("nightly");
+    let cluster = builder.observer(move |event| _ = tell.send(event));
+    let cluster = cluster.connect().unwrap();
+    let call = cluster.call(SQUARE, 3);
+    eventually("it is queued", || {
+        cluster.status().is_ok_and(|status| status.calls == 1)
+    });
+    server.kill();
+    let lost = |event| event == ClusterEvent::Disconnected;
+    assert!(events.iter().any(lost));
+    assert!(call.cancel());
+    thread::scope(|scope| {
+        scope.spawn(|| drop(cluster));
+        server.restart();
+    });
+    assert_eq!(queued(&server, "default_records"), 0);
+    assert_eq!(queued(&server, "default"), 0);
+    assert!(connect(&server.url()).resume(SQUARE).unwrap().is_empty());
 }
 
 #[test]

@@ -134,6 +134,29 @@ fn calls_that_are_made_without_a_server_wait_for_it() {
 }
 
 #[test]
+fn a_call_that_is_cancelled_as_the_server_dies_never_runs() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let (cluster, path) = (worker::cluster(&server), notes());
+    let cancelled = cluster.call(RUN, (path.clone(), 1));
+    let kept = cluster.call(RUN, (path.clone(), 2));
+    eventually("both are queued", || {
+        cluster.status().is_ok_and(|status| status.calls == 2)
+    });
+    server.pause();
+    assert!(cancelled.cancel());
+    assert!(cancelled.join().unwrap_err().is_cancelled());
+    server.kill();
+    server.restart();
+    eventually("one has left", || queued(&server, "default") == 1);
+    let _worker = Here::threads(&server, 1);
+    assert_eq!(kept.join().unwrap(), 2);
+    assert_eq!(noted(&path), ["2"]);
+}
+
+#[test]
 fn a_call_that_runs_while_the_server_is_away_is_answered() {
     let _alarm = alarm();
     let Some(mut server) = Server::start() else {
@@ -191,6 +214,30 @@ fn calls_are_sent_again_when_somebody_has_deleted_them() {
     assert_eq!(queued(&server, "default"), 0);
     server.kill();
     server.restart();
+    let _worker = Here::threads(&server, 1);
+    for (n, square) in as_completed(calls) {
+        assert_eq!(square.join().unwrap(), n * n);
+    }
+}
+
+#[test]
+fn calls_run_though_the_server_does_not_deliver_them_any_more() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let calls: Vec<_> = (0..10).map(|n| (n, cluster.call(SQUARE, n))).collect();
+    eventually("all are queued", || queued(&server, "default") == 10);
+    // One that passes them over, as one does that is stuck.
+    let consumer = "as_completed_default.workers";
+    ask(&server, &format!("$JS.API.CONSUMER.DELETE.{consumer}"), "");
+    let stuck = r#"{"stream_name":"as_completed_default","config":{
+        "durable_name":"workers","deliver_policy":"all","ack_policy":"explicit",
+        "ack_wait":2000000000,"filter_subject":"as_completed.default.call.nobody"}}"#;
+    let create = format!("$JS.API.CONSUMER.DURABLE.CREATE.{consumer}");
+    let made = ask(&server, &create, &stuck.replace('\n', ""));
+    assert!(made.contains("call.nobody"), "{made}");
     let _worker = Here::threads(&server, 1);
     for (n, square) in as_completed(calls) {
         assert_eq!(square.join().unwrap(), n * n);

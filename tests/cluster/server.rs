@@ -87,6 +87,14 @@ impl Server {
         memory(self.process.id())
     }
 
+    /// Stops it: what is sent to it now is lost if it is killed.
+    pub(crate) fn pause(&self) {
+        let status = Command::new("kill")
+            .args(["-STOP", &self.process.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

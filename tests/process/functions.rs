@@ -28,7 +28,7 @@ pub(crate) const HANG: Function<String, ()> = Function::new("hang", |path| {
 /// Starts a shell that starts a program, and writes the ids of all three to the
 /// path.
 pub(crate) const GRANDCHILD: Function<String, ()> = Function::new("grandchild", |path| {
-    let script = r#"sleep 100 & echo $PPID $$ $! > "$0.part"; mv "$0.part" "$0"; wait"#;
+    let script = r#"sleep 1000 & echo $PPID $$ $! > "$0.part"; mv "$0.part" "$0"; wait"#;
     let status = Command::new("sh").args(["-c", script, &path]).status();
     unreachable!("it was not killed: {status:?}");
 });

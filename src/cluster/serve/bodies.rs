@@ -5,7 +5,7 @@ use super::Serving;
 use super::held::{Held, Stage, Step};
 use super::slots::Request;
 use crate::cluster::api::Refusal;
-use crate::cluster::large::{self, Large};
+use crate::cluster::large::{self, Large, PAUSE};
 use crate::cluster::message::{ToSubmitter, pack};
 use bytes::Bytes;
 use std::time::Instant;
@@ -21,9 +21,17 @@ impl Serving<'_> {
     ) -> Stage {
         self.slots.reserve();
         let api = self.connection.api.clone();
-        let get = large::get(api, request.submitter.to_string(), request.number, large);
+        let (submitter, number) = (request.submitter.to_string(), request.number);
+        let patience = Instant::now() + self.connection.lease;
         let task = large::run(self.steps.clone(), async move {
-            let argument = get.await;
+            let argument = loop {
+                match large::get(api.clone(), submitter.clone(), number, large.clone()).await {
+                    Err(refusal) if refusal.may_pass() && Instant::now() < patience => {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    argument => break argument,
+                }
+            };
             Step::Fetched {
                 sequence,
                 function,

@@ -68,12 +68,13 @@ pub(super) async fn serve(
     let mut alive = connection.client.subscribe(names.alive()).await?;
     let (steps, mut done_beside) = unbounded_channel();
     let period = connection.lease / 3;
+    let supply = Supply::new(connection.lease);
     let mut serving = Serving {
         connection,
         id,
         slots,
         held: HashMap::new(),
-        supply: Supply::new(),
+        supply,
         submitters: Submitters::default(),
         suspects: Suspects::new(),
         steps,
@@ -366,6 +367,7 @@ impl Serving<'_> {
             host: uname.nodename().to_string_lossy().into_owned(),
             pid: std::process::id(),
             slots: self.slots.number(),
+            held: self.held.len(),
             functions: self.slots.functions().collect(),
             running: running.collect(),
         };
@@ -407,7 +409,7 @@ impl Serving<'_> {
         for submitter in self.submitters.take_silent(lease) {
             self.drop_all(|held| held.submitter == submitter).await;
             let api = self.connection.api.clone();
-            tokio::spawn(async move {
+            self.requests.spawn(async move {
                 api.remove_large(&submitter, None).await;
                 api.purge_at_last(&submitter).await;
                 // It may live, cut off or stopped, and then sends them again.
@@ -435,10 +437,9 @@ impl Serving<'_> {
                 self.send_back(sequence, held);
             }
         }
-        let last = async {
-            while self.requests.join_next().await.is_some() {}
-            self.connection.client.flush().await
-        };
-        let _ = tokio::time::timeout(self.connection.lease, last).await;
+        let lease = self.connection.lease;
+        let requests = async { while self.requests.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(lease, requests).await;
+        let _ = tokio::time::timeout(lease, self.connection.client.flush()).await;
     }
 }

@@ -4,14 +4,18 @@ use bytes::Bytes;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// How long a pull waits at the server for a call.
-const PULL: Duration = Duration::from_secs(30);
+/// How long a pull waits at the server for a call: a lease, but in these bounds. A
+/// server that leads a group and dies forgets it, and nobody says so.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Where calls come from: one pull at a time.
 pub(super) struct Supply {
     pull: Option<Pull>,
     pulls: u64,
     queue: Queue,
+    /// How long a pull waits at the server.
+    wait: Duration,
 }
 
 /// A request for calls that is at the server.
@@ -35,8 +39,9 @@ enum Queue {
 }
 
 impl Supply {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(lease: Duration) -> Self {
         Self {
+            wait: lease.clamp(SHORTEST, LONGEST),
             pull: None,
             pulls: 0,
             queue: Queue::Unknown,
@@ -62,7 +67,7 @@ impl Supply {
         if batch == 0 || (free == 0 && room < capacity / 2) {
             return None;
         }
-        let expires = u64::try_from(PULL.as_nanos()).unwrap_or(u64::MAX);
+        let expires = u64::try_from(self.wait.as_nanos()).unwrap_or(u64::MAX);
         let request = if waits {
             json!({ "batch": batch, "expires": expires })
         } else {
@@ -119,8 +124,9 @@ impl Supply {
         if self.queue == Queue::Away {
             self.queue = Queue::Unknown;
         }
+        let wait = self.wait;
         self.pull.take_if(|pull| {
-            let patience = if pull.waits { PULL } else { Duration::ZERO };
+            let patience = if pull.waits { wait } else { Duration::ZERO };
             pull.since.elapsed() > patience + 3 * period
         });
     }

@@ -50,7 +50,7 @@ impl Submitter {
             }
             Ok((ToSubmitter::Moved { number, from, to }, _)) => self.moved(number, from, to),
             Ok((ToSubmitter::Purged, _)) => self.check = Some(Instant::now()),
-            Ok((ToSubmitter::Recorded(number), _)) => self.read_record(number, false),
+            Ok((ToSubmitter::Recorded(number), _)) => self.answer_recorded(number),
             Ok((ToSubmitter::Present, _)) => self.is_present(message),
             // Of another version.
             Err(_) => {}

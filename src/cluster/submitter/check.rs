@@ -36,8 +36,15 @@ impl Submitter {
                 }
             }
             for (number, sequence) in stored {
-                if let Ok(false) = api.has(sequence).await {
-                    let _ = finds.send(Found::Gone(number, sequence));
+                let find = match api.has(sequence).await {
+                    Ok(true) => continue,
+                    Ok(false) => Found::Gone(number, sequence),
+                    // All are looked for once more.
+                    Err(_) => Found::Nothing,
+                };
+                let is_over = matches!(find, Found::Nothing);
+                if finds.send(find).is_err() || is_over {
+                    return;
                 }
             }
         });
@@ -55,6 +62,7 @@ impl Submitter {
                 };
                 let _ = status.send(calls.map(|calls| self.status(calls)).map_err(failed));
             }
+            Found::Consumer(consumer) => self.found_consumer(consumer),
             Found::Put(number) => {
                 if let Some(pending) = self.calls.get_mut(&number) {
                     pending.task = None;
@@ -76,10 +84,12 @@ impl Submitter {
                     }
                     // The worker repeats its answer.
                     (Err(_), Some(_)) => {}
-                    (Err(Refusal::Server { .. }), None) => {
+                    (Err(refusal), None) if refusal.may_pass() => {
+                        self.read_record(number, false);
+                    }
+                    (Err(_), None) => {
                         self.settle(number, Err(JoinError::Rejected(Rejected::Lost)));
                     }
-                    (Err(_), None) => self.read_record(number, false),
                 }
             }
             Found::Taken {

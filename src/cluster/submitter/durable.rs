@@ -30,6 +30,9 @@ pub(in crate::cluster) struct Durable {
     ended: HashSet<u64>,
     /// Calls that were cancelled before it was known where they are.
     cancelled: HashSet<u64>,
+    /// Calls that nobody has claimed, and that were answered since this submitter is
+    /// here: a listing may have read their records before.
+    answered: HashSet<u64>,
 }
 
 impl Durable {
@@ -40,6 +43,7 @@ impl Durable {
             listings: 0,
             ended: HashSet::new(),
             cancelled: HashSet::new(),
+            answered: HashSet::new(),
         }
     }
 
@@ -212,6 +216,16 @@ impl Submitter {
         self.acknowledge().await;
     }
 
+    /// A worker has written an answer into the record of a call.
+    pub(super) fn answer_recorded(&mut self, number: u64) {
+        if self.is_of_another(number) {
+            if let Some(durable) = &mut self.durable {
+                durable.answered.insert(number);
+            }
+        }
+        self.read_record(number, false);
+    }
+
     /// Reads the record of a call, whose answer may be there; `is_gone` if the call
     /// is not in the queue.
     pub(super) fn read_record(&mut self, number: u64, is_gone: bool) {
@@ -353,6 +367,7 @@ impl Submitter {
         if let Some(durable) = &mut self.durable {
             for number in numbers {
                 durable.unclaimed.remove(number);
+                durable.answered.remove(number);
             }
         }
     }
@@ -363,7 +378,7 @@ impl Submitter {
             return;
         };
         let attempt = durable.first_attempt();
-        let mut answers = Vec::new();
+        let (mut answers, mut answered) = (Vec::new(), Vec::new());
         for Claim {
             number,
             function,
@@ -389,15 +404,18 @@ impl Submitter {
                 record: Some(found.sequence),
             };
             self.calls.insert(number, pending);
-            answers.extend(
-                found
-                    .record
-                    .answer
-                    .map(|answer| (number, found.sequence, answer)),
-            );
+            let is_answered = durable.answered.remove(&number);
+            match found.record.answer {
+                Some(answer) => answers.push((number, found.sequence, answer)),
+                None if is_answered => answered.push(number),
+                None => {}
+            }
         }
         for (number, record, answer) in answers {
             self.answered_by_record(number, record, &answer);
+        }
+        for number in answered {
+            self.read_record(number, false);
         }
         let (api, id) = (self.connection.api.clone(), self.id.clone());
         let finds = self.finds.clone();

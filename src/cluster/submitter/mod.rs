@@ -5,12 +5,13 @@ mod command;
 
 mod pending;
 
-// One machine: answers, bodies, check, durable, sending, workers.
+// One machine: answers, bodies, check, durable, sending, watch, workers.
 mod answers;
 mod bodies;
 mod check;
 mod durable;
 mod sending;
+mod watch;
 mod workers;
 
 pub(super) use self::command::{Claim, Command, NewCall, Place, Report};
@@ -18,6 +19,7 @@ pub(super) use self::durable::Durable;
 
 use self::durable::Listing;
 use self::pending::{Pending, Stage};
+use self::watch::{Consumer, Watch};
 use super::api::Refusal;
 use super::connect::{Connection, TURN, messages};
 use super::error::ClusterError;
@@ -46,6 +48,8 @@ enum Found {
         Result<u64, Refusal>,
         Sender<Result<ClusterStatus, ClusterError>>,
     ),
+    /// What the consumer does, from which the workers have their calls.
+    Consumer(Consumer),
     /// The argument of a call is stored.
     Put(u64),
     /// The result of a call, or why it could not be read.
@@ -105,6 +109,7 @@ pub(super) struct Submitter {
     pause: Option<Instant>,
     /// When to ask whether the calls are still in the stream.
     check: Option<Instant>,
+    watch: Watch,
     /// What a look at the queue has found.
     finds: UnboundedSender<Found>,
     /// Answers that have arrived, by worker.
@@ -154,6 +159,7 @@ pub(super) async fn serve(
         connected: true,
         pause: None,
         check: None,
+        watch: Watch::new(),
         finds,
         arrived: HashMap::new(),
         unclaimed: HashMap::new(),
@@ -212,6 +218,7 @@ pub(super) async fn serve(
                     submitter.check = None;
                     submitter.look();
                 }
+                submitter.watch();
                 submitter.clean();
                 submitter.forget_workers();
                 submitter.send_unserved();
@@ -378,6 +385,7 @@ impl Submitter {
     /// Ends a call, if it has not ended.
     fn settle(&mut self, number: u64, result: Result<Bytes, JoinError>) {
         if let Some(pending) = self.calls.remove(&number) {
+            self.watch = Watch::new();
             if matches!(pending.stage, Stage::Sent(_)) {
                 self.sent -= 1;
             }
@@ -407,7 +415,8 @@ impl Submitter {
             }
             self.settle(number, Err(JoinError::Rejected(Rejected::Lost)));
         }
-        if !self.connected {
+        if !self.connected && self.durable.is_none() {
+            // The workers remove what a submitter has left that is not heard of.
             return;
         }
         let mut removals = std::mem::take(&mut self.removals);

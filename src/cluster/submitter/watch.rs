@@ -1,0 +1,121 @@
+//! [`Watch`]: whether the server still delivers.
+//!
+//! A server of version 2.9 may stop to deliver for good after it was killed: calls are
+//! there, workers ask for them, and its consumer says so, but nothing moves. A consumer
+//! that is made anew delivers all that is in the stream.
+
+use super::pending::Stage;
+use super::{Found, Submitter};
+use crate::cluster::api::Api;
+use crate::cluster::connect;
+use crate::cluster::names::CONSUMER;
+use serde_json::Value;
+use std::time::Instant;
+
+/// For how many leases nothing has to move: the server delivers again within one what
+/// a dead worker had.
+const PATIENCE: u32 = 2;
+
+/// What the server says of its consumer.
+#[derive(Clone, PartialEq)]
+pub(super) struct Consumer {
+    created: String,
+    /// How many messages it has delivered, those that came again included.
+    delivered: u64,
+    /// How many of them are not acknowledged.
+    held: u64,
+    /// How many are to be delivered.
+    pending: u64,
+    /// How many requests for messages wait.
+    requests: u64,
+}
+
+impl Consumer {
+    async fn look(api: &Api) -> Option<Self> {
+        let consumer = api.consumer(CONSUMER).await.ok()?;
+        let number = |number: &Value| number.as_u64().unwrap_or(0);
+        Some(Self {
+            created: consumer["created"].to_string(),
+            delivered: number(&consumer["delivered"]["consumer_seq"]),
+            held: number(&consumer["num_ack_pending"]),
+            pending: number(&consumer["num_pending"]),
+            requests: number(&consumer["num_waiting"]),
+        })
+    }
+
+    fn has_moved(&self, before: &Self) -> bool {
+        self.created != before.created || self.delivered != before.delivered
+    }
+}
+
+pub(super) struct Watch {
+    /// When the server was last asked, or a call has ended.
+    asked: Instant,
+    /// What seems to be stuck, and since when.
+    seen: Option<(Consumer, Instant)>,
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        Self {
+            asked: Instant::now(),
+            seen: None,
+        }
+    }
+}
+
+impl Submitter {
+    /// Asks what the consumer does, if no call has ended for a lease.
+    pub(super) fn watch(&mut self) {
+        let is_stored = |stage| matches!(stage, Stage::Stored(_));
+        let mut stages = self.calls.values().map(|pending| pending.stage);
+        if !self.connected || self.workers.is_empty() || !stages.any(is_stored) {
+            self.watch = Watch::new();
+            return;
+        }
+        if self.watch.asked.elapsed() < self.connection.lease {
+            return;
+        }
+        self.watch.asked = Instant::now();
+        let (api, finds) = (self.connection.api.clone(), self.finds.clone());
+        tokio::spawn(async move {
+            if let Some(consumer) = Consumer::look(&api).await {
+                let _ = finds.send(Found::Consumer(consumer));
+            }
+        });
+    }
+
+    pub(super) fn found_consumer(&mut self, consumer: Consumer) {
+        let known: usize = self.workers.values().map(|(worker, _)| worker.held).sum();
+        let known = u64::try_from(known).unwrap_or(u64::MAX);
+        // Nobody has what it should have delivered to those who wait; or it has
+        // skipped the calls of this submitter.
+        let seems_stuck = consumer.requests > 0
+            && (consumer.pending > 0 || consumer.held > known || consumer.held == 0);
+        match &self.watch.seen {
+            Some((before, since)) if seems_stuck && !consumer.has_moved(before) => {
+                if since.elapsed() >= PATIENCE * self.connection.lease {
+                    self.watch.seen = None;
+                    // Or the calls are not there at all.
+                    self.check = Some(Instant::now());
+                    self.remake_consumer(consumer);
+                }
+            }
+            _ => self.watch.seen = seems_stuck.then(|| (consumer, Instant::now())),
+        }
+    }
+
+    fn remake_consumer(&self, stuck: Consumer) {
+        let connection = &self.connection;
+        let (api, settings) = (connection.api.clone(), connection.settings.clone());
+        tokio::spawn(async move {
+            // Another submitter may have made it anew this moment.
+            let now = Consumer::look(&api).await;
+            if now.is_some_and(|now| !now.has_moved(&stuck)) {
+                let _ = api.delete_consumer(CONSUMER).await;
+                // If this is lost, a worker makes it, which does not reach it.
+                connect::remake(api, settings).await;
+            }
+        });
+    }
+}
