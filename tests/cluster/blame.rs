@@ -36,9 +36,10 @@ fn only_the_killer_is_given_up(slots: usize, variables: &[(&str, &str)]) {
     };
     let (cluster, path) = (worker::cluster(&server), notes());
     let square = |n| (n, cluster.call(SQUARE, n));
-    let mut calls: Vec<_> = (0..500).map(square).collect();
+    // Not too many: each may be a suspect, and runs alone then.
+    let mut calls: Vec<_> = (0..100).map(square).collect();
     let killer = cluster.call(SLAY, path.clone());
-    calls.extend((500..1000).map(square));
+    calls.extend((100..200).map(square));
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let _over = Over(&over);
@@ -58,12 +59,12 @@ fn only_the_killer_is_given_up(slots: usize, variables: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_thousand_neighbours_on_the_threads_of_a_killer_are_right() {
+fn the_neighbours_on_the_threads_of_a_killer_are_right() {
     only_the_killer_is_given_up(4, &[]);
 }
 
 #[test]
-fn a_thousand_neighbours_in_the_processes_of_a_killer_are_right() {
+fn the_neighbours_in_the_processes_of_a_killer_are_right() {
     only_the_killer_is_given_up(2, &[(PROCESSES, "1")]);
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, Patience};
 
 pub(crate) struct Server {
     process: Child,
@@ -210,9 +210,9 @@ pub(crate) fn queued(server: &Server, queue: &str) -> u64 {
 
 /// Blocks until `done`, which the test cannot be told.
 pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let start = Patience::new();
     while !done() {
-        assert!(Instant::now() < deadline, "never: {what}");
+        assert!(!start.is_over(PATIENCE), "never: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -708,7 +708,10 @@ fn a_worker_does_not_look_again_at_what_it_cannot_run_at_each_push() {
             all.push(inner.submit(|| ()));
             assert!(all.next().is_some());
         }
-        (all.into_pending().len(), processor_time() - before)
+        (
+            all.into_pending().len(),
+            processor_time().saturating_sub(before),
+        )
     });
     let (left, took) = rest.join().unwrap();
     assert_eq!(left, 100_000);

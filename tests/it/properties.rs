@@ -6,19 +6,19 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use crate::bombs::{Count, Counted, keep_quiet, must_end, panic_as_meant, panics_in_drop};
+use crate::support::eventually_or as eventually;
 use as_completed::{
     CancelToken, JoinError, JoinHandle, Rejected, ReturnWhen, ThreadPool, as_completed, wait,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use std::fmt;
 use std::panic::panic_any;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a task does when it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -812,15 +812,6 @@ impl World {
         if setup.workers == 1 {
             assert!(started.is_sorted(), "not first in, first out: {started:?}");
         }
-    }
-}
-
-/// Waits for what happens in other threads without anybody being told.
-fn eventually(condition: impl Fn() -> bool, otherwise: &dyn fmt::Debug) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{otherwise:?}");
-        thread::yield_now();
     }
 }
 

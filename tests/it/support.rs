@@ -2,6 +2,7 @@
 //! and a quiet place for panics that are meant.
 
 use as_completed::{Executor, JoinHandle};
+use std::fmt::Debug;
 use std::io::Write as _;
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
@@ -12,10 +13,48 @@ use std::time::{Duration, Instant};
 /// anything like it when it passes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often an alarm looks at the time.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Long enough to be worth a measurement, short enough for a test.
 pub(crate) const SHORT: Duration = Duration::from_millis(20);
 
-/// Ends the process if it still lives after [`PATIENCE`]: a test that hangs
+/// Tells when a wait has lasted for too long. Nine tenths of the time in which threads
+/// of the machine wait for a processor do not count: a test beside much other work is
+/// slow, and does not hang.
+pub(crate) struct Patience {
+    start: Instant,
+    starved: Duration,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            starved: starved(),
+        }
+    }
+
+    pub(crate) fn is_over(&self, patience: Duration) -> bool {
+        let elapsed = self.start.elapsed();
+        let starved = starved().saturating_sub(self.starved).min(elapsed);
+        elapsed.saturating_sub(starved * 9 / 10) > patience
+    }
+}
+
+/// For how long some thread of this machine has waited for a processor; nothing where
+/// the system does not tell it.
+fn starved() -> Duration {
+    let pressure = std::fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+    let total = pressure
+        .lines()
+        .next()
+        .and_then(|some| some.rsplit_once("total="));
+    let micros = total.and_then(|(_, total)| total.parse().ok());
+    Duration::from_micros(micros.unwrap_or(0))
+}
+
+/// Ends the process if it still lives after twice [`PATIENCE`]: a test that hangs
 /// has failed, and has to say so.
 #[must_use]
 pub(crate) struct Alarm {
@@ -25,11 +64,14 @@ pub(crate) struct Alarm {
 pub(crate) fn alarm() -> Alarm {
     let (alive, hang) = mpsc::channel::<()>();
     let test = thread::current().name().unwrap_or("a test").to_owned();
+    let start = Patience::new();
     thread::spawn(move || {
-        if hang.recv_timeout(PATIENCE + PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-            // Past the capture of a test's output, which dies with the process.
-            let _ = writeln!(std::io::stderr(), "{test} hangs");
-            std::process::abort();
+        while hang.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if start.is_over(PATIENCE + PATIENCE) {
+                // Past the capture of a test's output, which dies with the process.
+                let _ = writeln!(std::io::stderr(), "{test} hangs");
+                std::process::abort();
+            }
         }
     });
     Alarm { _alive: alive }
@@ -133,9 +175,14 @@ impl Busy {
 
 /// Waits until `condition` holds, for what cannot tell when it does.
 pub(crate) fn eventually(condition: impl Fn() -> bool) {
-    let start = Instant::now();
+    eventually_or(condition, &"the condition never came true");
+}
+
+/// As [`eventually`]; tells what there is otherwise.
+pub(crate) fn eventually_or(condition: impl Fn() -> bool, otherwise: &dyn Debug) {
+    let start = Patience::new();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "the condition never came true");
+        assert!(!start.is_over(PATIENCE), "{otherwise:?}");
         thread::yield_now();
     }
 }

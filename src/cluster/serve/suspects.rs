@@ -176,26 +176,30 @@ impl Serving<'_> {
 async fn mark(api: Api, submitter: &str, number: u64, sequence: u64, may_be: bool) -> bool {
     let subject = api.names.mark(submitter, number);
     let mark = sequence.to_le_bytes();
+    // Looked at once: a mark that is found later is this one, whose receipt was lost.
+    let (mut is_unmarked, mut is_first) = (!may_be, true);
     loop {
         let marked = async {
-            api.create_large(submitter).await?;
-            let before = match api.load(submitter, &subject).await {
-                _ if !may_be => None,
-                Ok(before) => Some(before),
-                Err(Refusal::Server {
-                    code: NO_MESSAGE, ..
-                }) => None,
-                Err(refusal) => return Err(refusal),
-            };
-            if before.is_some_and(|before| *before == mark) {
-                return Ok(true);
+            if !is_unmarked {
+                match api.load(submitter, &subject).await {
+                    Ok(before) if *before == mark => return Ok(true),
+                    Ok(_)
+                    | Err(Refusal::Server {
+                        code: NO_MESSAGE, ..
+                    }) => is_unmarked = true,
+                    Err(refusal) => return Err(refusal),
+                }
             }
             api.store(&subject, mark.to_vec().into()).await?;
             Ok(false)
         };
-        match marked.await {
-            Ok(was_marked) => return was_marked,
-            Err(_) => tokio::time::sleep(PAUSE).await,
+        if let Ok(was_marked) = marked.await {
+            return was_marked;
+        }
+        // Most often, there is no stream yet.
+        let is_made = api.create_large(submitter).await.is_ok();
+        if !is_made || !std::mem::take(&mut is_first) {
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
