@@ -9,6 +9,18 @@ pub(super) const CONSUMER: &str = "workers";
 /// character that is neither letter nor digit.
 const DURABLE: &str = "durable_";
 
+/// What the names of the streams beside a queue end in.
+const LARGE: &str = "_large";
+const LARGE_DURABLE: &str = "_large_durable";
+const RECORDS: &str = "_records";
+
+/// Returns the queue beside which the server keeps a stream with the name of this one,
+/// and the ending that makes it so.
+pub(super) fn beside(queue: &str) -> Option<(&str, &'static str)> {
+    let ending = |ending| Some((queue.strip_suffix(ending)?, ending));
+    [LARGE, LARGE_DURABLE, RECORDS].into_iter().find_map(ending)
+}
+
 /// The id of the submitters of a durable name.
 pub(super) fn durable(name: &str) -> String {
     format!("{DURABLE}{name}")
@@ -75,7 +87,7 @@ impl Names {
 
     /// The stream of the records of durable calls.
     pub(super) fn records_stream(&self) -> String {
-        format!("{}_records", self.stream)
+        format!("{}{RECORDS}", self.stream)
     }
 
     /// The records of all durable calls.
@@ -136,12 +148,12 @@ impl Names {
 
     /// The stream of what is too large for a message.
     pub(super) fn large_stream(&self, submitter: &str) -> String {
-        let durable = if is_durable(submitter) {
-            "_durable"
+        let ending = if is_durable(submitter) {
+            LARGE_DURABLE
         } else {
-            ""
+            LARGE
         };
-        format!("{}_large{durable}", self.stream)
+        format!("{}{ending}", self.stream)
     }
 
     /// What the subjects of a submitter's large bodies begin with.

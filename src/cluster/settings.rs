@@ -1,6 +1,7 @@
 //! What submitters and workers of a queue set alike.
 
 use super::error::ClusterError;
+use super::names;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -90,6 +91,12 @@ impl Settings {
                     "the {what} name {name:?} is not made of letters, digits, _ and -"
                 ));
             }
+        }
+        if let Some((other, ending)) = names::beside(&self.queue) {
+            let name = &self.queue;
+            return wrong(format!(
+                "the queue name {name:?} ends in {ending}, as what is kept beside queue {other:?} does"
+            ));
         }
         if self.queue_capacity == Some(0) {
             return wrong("a queue needs room for at least one call: queue_capacity is 0".into());

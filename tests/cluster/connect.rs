@@ -137,6 +137,28 @@ fn a_queue_with_other_settings_says_which() {
 }
 
 #[test]
+fn a_queue_whose_stream_another_queue_keeps_beside_it_is_refused_by_name() {
+    const URL: &str = "nats://127.0.0.1:1";
+    for name in ["x_large", "x_large_durable", "x_records"] {
+        let cluster = Cluster::builder(URL, functions::all()).queue(name);
+        let worker = Worker::builder(URL, functions::all()).queue(name);
+        for error in [cluster.connect().unwrap_err(), worker.build().unwrap_err()] {
+            assert!(matches!(error, ClusterError::Settings(_)), "{error:?}");
+            let (name, text) = (format!("{name:?}"), error.to_string());
+            assert!(text.contains(&name) && text.contains("\"x\""), "{text}");
+        }
+    }
+    for name in ["large", "x_large_1", "x-records", "records_x"] {
+        let worker = Worker::builder(URL, functions::all()).queue(name);
+        worker.build().unwrap();
+    }
+    // Nothing of the server has such a name made from this one.
+    let durable = Cluster::builder(URL, functions::all()).durable("x_records");
+    let error = durable.connect().unwrap_err();
+    assert!(matches!(error, ClusterError::Unreachable { .. }));
+}
+
+#[test]
 fn settings_that_make_no_sense_are_errors() {
     let builder = || Cluster::builder("nats://127.0.0.1:1", functions::all());
     for error in [
