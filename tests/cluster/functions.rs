@@ -7,8 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 pub(crate) const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
-pub(crate) const PANIC: Function<String, u64> =
-    Function::new("panic", |message| panic!("{message}"));
 pub(crate) const LENGTH: Function<String, u64> = Function::new("length", |all| all.len() as u64);
 pub(crate) const ECHO: Function<String, String> = Function::new("echo", |all| all);
 pub(crate) const ABORT: Function<(), u64> = Function::new("abort", |()| std::process::abort());
@@ -64,17 +62,6 @@ pub(crate) const SPIN: Function<(u64, u64), u64> = Function::new("spin", |(n, mi
     n
 });
 pub(crate) const UNREGISTERED: Function<(), ()> = Function::new("unregistered", |()| ());
-pub(crate) const UNREADABLE: Function<u64, Unreadable> = Function::new("unreadable", Unreadable);
-
-/// Cannot be read back.
-#[derive(Debug, serde::Serialize)]
-pub(crate) struct Unreadable(u64);
-
-impl<'de> serde::Deserialize<'de> for Unreadable {
-    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(serde::de::Error::custom("it is unreadable"))
-    }
-}
 
 pub(crate) fn all() -> Functions {
     let functions = Functions::new();
@@ -82,7 +69,6 @@ pub(crate) fn all() -> Functions {
     let functions = functions.with(crate::spans::SPAN);
     functions
         .with(SQUARE)
-        .with(PANIC)
         .with(LENGTH)
         .with(ECHO)
         .with(ABORT)
@@ -93,7 +79,6 @@ pub(crate) fn all() -> Functions {
         .with(SLAY)
         .with(BURN)
         .with(SPIN)
-        .with(UNREADABLE)
 }
 
 /// Appends a line, in one write.
