@@ -60,7 +60,14 @@ impl ClusterBuilder {
         }
     }
 
-    connection_settings!();
+    connection_settings!(
+        "no_run",
+        "use as_completed::cluster::Cluster;
+use as_completed::function::Functions;
+",
+        "let cluster = Cluster::builder(\"nats://localhost\", Functions::new())",
+        ".connect()?;"
+    );
 
     /// Sets how many workers may die while they have a call; 3 by default, and 1
     /// at least. Then it is given up, with
@@ -71,6 +78,25 @@ impl ClusterBuilder {
     /// call that kills its workers is given up, and those beside it are not. With a
     /// limit of 1 there is no second attempt, and all calls that a dead worker had
     /// are given up.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::JoinError;
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const CHARGE: Function<u64, ()> = Function::new("charge", |cents| println!("{cents}"));
+    ///
+    /// // What must not run twice is given up when its worker dies.
+    /// let functions = Functions::new().with(CHARGE);
+    /// let cluster = Cluster::builder("nats://localhost", functions).deliveries(1).connect()?;
+    /// match cluster.call(CHARGE, 100).join() {
+    ///     Err(JoinError::WorkersLost(workers)) => assert_eq!(workers, 1),
+    ///     other => other?,
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn deliveries(mut self, workers: u32) -> Self {
         self.deliveries = workers.max(1);
         self
@@ -83,6 +109,26 @@ impl ClusterBuilder {
     /// [`JoinError::TimedOut`](crate::JoinError::TimedOut), and its process is
     /// killed. On a worker with [`threads`](super::WorkerBuilder::threads) it keeps
     /// its thread until it returns, for a thread cannot be killed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::JoinError;
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    /// use std::time::Duration;
+    ///
+    /// const NAP: Function<u64, ()> = Function::new("nap", |seconds| {
+    ///     std::thread::sleep(Duration::from_secs(seconds));
+    /// });
+    ///
+    /// let functions = Functions::new().with(NAP);
+    /// let cluster = Cluster::builder("nats://localhost", functions)
+    ///     .call_timeout(Duration::from_secs(10))
+    ///     .connect()?;
+    /// assert!(matches!(cluster.call(NAP, 3600).join(), Err(JoinError::TimedOut(_))));
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = Some(timeout);
         self
@@ -92,13 +138,35 @@ impl ClusterBuilder {
     /// others are there; 10 seconds by default. Then it ends with
     /// [`CallError::Unserved`](crate::CallError::Unserved). Without any worker a
     /// call waits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::{CallError, JoinError};
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    /// use std::time::Duration;
+    ///
+    /// // The workers are older, and do not have it yet.
+    /// const NEW: Function<(), u64> = Function::new("new", |()| 1);
+    ///
+    /// let functions = Functions::new().with(NEW);
+    /// let cluster = Cluster::builder("nats://localhost", functions)
+    ///     .grace(Duration::from_secs(60)) // for the workers to be replaced
+    ///     .connect()?;
+    /// match cluster.call(NEW, ()).join() {
+    ///     Err(JoinError::Call(error)) => assert!(matches!(*error, CallError::Unserved { .. })),
+    ///     other => assert_eq!(other?, 1),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
     /// Sets a function that is told when calls wait without a worker, and when the
-    /// connection is lost and there again. A later one replaces it.
+    /// connection is lost and restored. A later one replaces it.
     ///
     /// It runs on the thread on which callbacks of handles run, which it must not
     /// block for long; it may use the cluster.
@@ -131,18 +199,36 @@ impl ClusterBuilder {
     /// Calls go on without their submitter, and the next cluster with the name
     /// gets their handles by [`resume`](Cluster::resume). Until then the server
     /// keeps, beside the queue and in the same storage, a record of each call with
-    /// its argument, and then its result; for seven days after the last of the
-    /// two was stored. A full [`queue_capacity`](Self::queue_capacity) bounds
-    /// their number too. A call that takes longer than that is lost.
+    /// its argument, and then its result; for seven days after the later of the
+    /// two was stored. A call that takes longer than that is lost.
+    /// [`queue_capacity`](Self::queue_capacity) bounds the number of the records too.
     ///
     /// A result is deleted at the server right before its handle resolves: a process
-    /// that dies before it has used it has lost it, and the next one misses its
-    /// argument in the list.
+    /// that dies before it has used the result has lost it, and the next one does not
+    /// find the call in its list.
     ///
     /// A call is kept from when the server has stored it, a little after `call`
     /// returned. Dropping the cluster waits for its calls all the same; a process
     /// that exits instead leaves them. Only one cluster with the name may be
     /// connected to a queue at a time.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::{Cluster, ClusterError};
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let builder = || Cluster::builder("nats://localhost", functions.clone()).durable("nightly");
+    /// let cluster = builder().connect()?;
+    /// for (n, square) in cluster.resume(SQUARE)? {
+    ///     assert_eq!(square.join()?, n * n); // a call of last night
+    /// }
+    /// assert!(matches!(builder().connect(), Err(ClusterError::NameInUse { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn durable(mut self, name: impl Into<String>) -> Self {
         self.settings.durable = Some(name.into());
         self
@@ -150,12 +236,29 @@ impl ClusterBuilder {
 
     /// Connects, and makes the queue if there is none.
     ///
-    /// Blocks until connected, for the
-    /// [`connect_timeout`](Self::connect_timeout) at most.
+    /// Blocks until it is connected and has its queue, for the
+    /// [`connect_timeout`](Self::connect_timeout) at most; then until the server has
+    /// carried a message to itself, to check the rights of the user, for as long at
+    /// most. With a [`durable`](Self::durable) name it also asks whether that is in use,
+    /// for a [`lease`](Self::lease) at most. All of it takes milliseconds where the
+    /// server answers.
     ///
     /// # Errors
     ///
     /// [`ClusterError`], which names the server.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::cluster::{Cluster, ClusterError};
+    /// use as_completed::function::Functions;
+    ///
+    /// let builder = Cluster::builder("nats://127.0.0.1:1", Functions::new());
+    /// match builder.connect() {
+    ///     Err(ClusterError::Unreachable { server, .. }) => assert_eq!(server, "nats://127.0.0.1:1"),
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// ```
     pub fn connect(self) -> Result<Cluster, ClusterError> {
         let Self {
             functions,

@@ -3,7 +3,18 @@
 use thiserror::Error;
 
 /// Why a [`Cluster`](super::Cluster) or a [`Worker`](super::Worker) could not
-/// connect to its queue.
+/// connect to its queue, or did not learn what it asked of the server.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::cluster::{Cluster, ClusterError};
+/// use as_completed::function::Functions;
+///
+/// let error = Cluster::connect("nats://127.0.0.1:1", Functions::new()).unwrap_err();
+/// assert!(matches!(error, ClusterError::Unreachable { .. }));
+/// assert!(error.to_string().starts_with("cannot reach the NATS server at nats://127.0.0.1:1: "));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ClusterError {

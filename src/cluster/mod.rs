@@ -197,16 +197,46 @@ impl Cluster {
     /// Connects to the queue `default` of the server at `url`, such as
     /// `nats://localhost`; several servers of a group are separated by commas.
     ///
-    /// Blocks until connected, for 5 seconds at most.
+    /// Blocks as [`ClusterBuilder::connect`] does: for 5 seconds until it is connected.
     ///
     /// # Errors
     ///
     /// [`ClusterError`], which names the server.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let cluster = Cluster::connect("nats://localhost", functions)?;
+    /// assert_eq!(cluster.call(SQUARE, 7).join()?, 49); // once there is a worker
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connect(url: &str, functions: Functions) -> Result<Self, ClusterError> {
         Self::builder(url, functions).connect()
     }
 
-    /// Returns a builder, to set more than the server.
+    /// Returns a builder, to set more than the server: the queue, its bounds, a login, a
+    /// name under which calls outlive this process.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let servers = "nats://a.example,nats://b.example,nats://c.example";
+    /// let cluster = Cluster::builder(servers, functions).queue("nightly").replicas(3).connect()?;
+    /// assert_eq!(cluster.call(SQUARE, 7).join()?, 49);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder(url: &str, functions: Functions) -> ClusterBuilder {
         ClusterBuilder::new(url, functions)
     }
@@ -222,19 +252,80 @@ let executor = Cluster::connect(\"nats://localhost\", Functions::new().with(LENG
     );
 
     /// Takes no more calls; those that have been made go on. Never blocks.
+    ///
+    /// Later calls resolve to [`Rejected::ShutDown`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let cluster = Cluster::connect("nats://localhost", functions)?;
+    /// let before = cluster.call(SQUARE, 7);
+    /// cluster.shutdown();
+    /// assert!(cluster.call(SQUARE, 8).join().unwrap_err().is_rejected());
+    /// assert_eq!(before.join()?, 49);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shutdown(&self) {
         self.link.state.lock().shut = true;
     }
 
-    /// Cancels all calls that have not ended, those that run on workers too, and
-    /// returns how many there were.
+    /// Cancels all calls of this cluster that have not ended, those that run on workers
+    /// too, and returns how many there were.
+    ///
+    /// Their handles resolve soon. Does not wait until the workers have stopped them.
+    /// Calls that an earlier cluster of the [`durable`](ClusterBuilder::durable) name has
+    /// left are cancelled only if they were [resumed](Self::resume).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let cluster = Cluster::connect("nats://localhost", functions)?;
+    /// let squares = [1, 2, 3].map(|n| cluster.call(SQUARE, n));
+    /// if cluster.status()?.workers.is_empty() {
+    ///     cluster.cancel_pending(); // nobody would run them
+    ///     assert!(squares.into_iter().all(|square| square.join().is_err()));
+    /// }
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     pub fn cancel_pending(&self) -> usize {
         let (count, counted) = unbounded();
         let asked = self.link.commands.send(Command::CancelAll(count));
         asked.map_or(0, |()| counted.recv().unwrap_or(0))
     }
 
-    /// Shuts the cluster down and blocks until all its calls have ended.
+    /// Shuts the cluster down and blocks until all its calls have ended: without
+    /// workers, or without a server, for as long as there are none.
+    ///
+    /// A callback of a handle, or the observer, must not call it: it would wait for
+    /// itself.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let cluster = Cluster::connect("nats://localhost", functions)?;
+    /// let squares = [1, 2, 3].map(|n| cluster.call(SQUARE, n));
+    /// cluster.join();
+    /// assert!(squares.iter().all(|square| square.is_finished()));
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     pub fn join(&self) {
         self.shutdown();
         let mut state = self.link.state.lock();
@@ -248,8 +339,28 @@ let executor = Cluster::connect(\"nats://localhost\", Functions::new().with(LENG
     ///
     /// # Errors
     ///
-    /// [`JoinTimeoutError`] with what is left; where a call runs is not known
-    /// here, and all count as queued.
+    /// [`JoinTimeoutError`] with the number of the calls that are left: whether a call
+    /// runs is not known here, and all count as queued. They go on.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    /// use std::time::Duration;
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let cluster = Cluster::connect("nats://localhost", functions)?;
+    /// let square = cluster.call(SQUARE, 7);
+    /// if let Err(error) = cluster.join_timeout(Duration::from_secs(60)) {
+    ///     assert_eq!(error.queued, 1);
+    ///     cluster.cancel_pending();
+    /// }
+    /// assert!(square.is_finished() || square.is_cancelled());
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinTimeoutError> {
         self.shutdown();
         let Some(deadline) = Instant::now().checked_add(timeout) else {
@@ -277,6 +388,21 @@ let executor = Cluster::connect(\"nats://localhost\", Functions::new().with(LENG
     /// # Errors
     ///
     /// [`ClusterError`] if the server does not answer.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::Functions;
+    ///
+    /// let cluster = Cluster::connect("nats://localhost", Functions::new())?;
+    /// let status = cluster.status()?;
+    /// for worker in &status.workers {
+    ///     println!("{}:{} runs {} calls", worker.host, worker.pid, worker.running.len());
+    /// }
+    /// assert!(!status.workers.is_empty(), "start a worker");
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
         let (status, told) = unbounded();
         // Either end is gone only together with the client.
@@ -286,7 +412,26 @@ let executor = Cluster::connect(\"nats://localhost\", Functions::new().with(LENG
         told.recv().map_err(|_| ended())?
     }
 
-    /// Returns how many calls of this cluster have not ended.
+    /// Returns how many calls of this cluster have not ended; those of other submitters
+    /// of the queue do not count, but in [`status`](Self::status).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let cluster = Cluster::connect("nats://localhost", functions)?;
+    /// let squares = [1, 2, 3].map(|n| cluster.call(SQUARE, n));
+    /// assert!(cluster.pending_count() <= 3);
+    /// cluster.join();
+    /// assert_eq!(cluster.pending_count(), 0);
+    /// # drop(squares);
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     #[must_use]
     pub fn pending_count(&self) -> usize {
         self.link.state.lock().pending

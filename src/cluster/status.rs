@@ -5,6 +5,20 @@ use std::time::Duration;
 
 /// What a queue and its workers do; returned by
 /// [`Cluster::status`](super::Cluster::status).
+///
+/// # Examples
+///
+/// ```no_run
+/// use as_completed::cluster::Cluster;
+/// use as_completed::function::Functions;
+///
+/// let cluster = Cluster::connect("nats://localhost", Functions::new())?;
+/// let status = cluster.status()?;
+/// let slots: usize = status.workers.iter().map(|worker| worker.slots).sum();
+/// println!("{} calls wait for {slots} slots", status.queued());
+/// assert!(status.queued() <= status.calls);
+/// # Ok::<(), as_completed::cluster::ClusterError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterStatus {
@@ -16,13 +30,41 @@ pub struct ClusterStatus {
 }
 
 impl ClusterStatus {
-    /// Returns how many calls run now.
+    /// Returns how many calls run now, on all workers.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::Functions;
+    ///
+    /// let cluster = Cluster::connect("nats://localhost", Functions::new())?;
+    /// let status = cluster.status()?;
+    /// let slots: usize = status.workers.iter().map(|worker| worker.slots).sum();
+    /// assert!(status.running() <= slots);
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     #[must_use]
     pub fn running(&self) -> usize {
         self.workers.iter().map(|worker| worker.running.len()).sum()
     }
 
     /// Returns how many calls wait for a worker.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Cluster;
+    /// use as_completed::function::Functions;
+    ///
+    /// let cluster = Cluster::connect("nats://localhost", Functions::new())?;
+    /// let status = cluster.status()?;
+    /// if status.queued() > 10_000 {
+    ///     eprintln!("start more workers: there are {}", status.workers.len());
+    /// }
+    /// # assert!(status.queued() <= status.calls);
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     #[must_use]
     pub fn queued(&self) -> u64 {
         self.calls.saturating_sub(self.running() as u64)
@@ -30,6 +72,20 @@ impl ClusterStatus {
 }
 
 /// What one worker does.
+///
+/// # Examples
+///
+/// ```no_run
+/// use as_completed::cluster::Cluster;
+/// use as_completed::function::Functions;
+///
+/// let cluster = Cluster::connect("nats://localhost", Functions::new())?;
+/// let status = cluster.status()?;
+/// for worker in &status.workers {
+///     assert!(worker.functions.contains(&"area v2".to_owned()), "{} is old", worker.host);
+/// }
+/// # Ok::<(), as_completed::cluster::ClusterError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerStatus {
@@ -47,12 +103,29 @@ pub struct WorkerStatus {
 }
 
 /// A call that a worker runs.
+///
+/// # Examples
+///
+/// ```no_run
+/// use as_completed::cluster::Cluster;
+/// use as_completed::function::Functions;
+/// use std::time::Duration;
+///
+/// let cluster = Cluster::connect("nats://localhost", Functions::new())?;
+/// let status = cluster.status()?;
+/// for worker in &status.workers {
+///     for call in &worker.running {
+///         assert!(call.elapsed < Duration::from_secs(3600), "{} hangs", call.function);
+///     }
+/// }
+/// # Ok::<(), as_completed::cluster::ClusterError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunningCall {
     /// The name of the function.
     pub function: String,
-    /// For how long it has been running.
+    /// For how long it has been running on this worker.
     pub elapsed: Duration,
 }
 

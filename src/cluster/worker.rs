@@ -56,6 +56,22 @@ enum Pool {
 impl Worker {
     /// Returns a builder for a worker of the server at `url`, such as
     /// `nats://localhost`; several servers of a group are separated by commas.
+    ///
+    /// The worker runs the calls of `functions` and no others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::cluster::Worker;
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let worker = Worker::builder("nats://localhost", functions).queue("nightly").build()?;
+    /// # drop(worker);
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     pub fn builder(url: &str, functions: Functions) -> WorkerBuilder {
         WorkerBuilder {
             settings: Settings::new(url),
@@ -69,13 +85,30 @@ impl Worker {
     ///
     /// Then it takes no more calls, gives back those that have not started, and
     /// returns when those that run have ended, or after the
-    /// [`stop_grace`](WorkerBuilder::stop_grace). From this call on the two
-    /// signals do not end the process by themselves.
+    /// [`stop_grace`](WorkerBuilder::stop_grace). Once it is connected, the two
+    /// signals no longer end the process by themselves, also after it has returned.
+    ///
+    /// Blocks meanwhile. A call that runs on a thread when the grace is over is not
+    /// waited for, and ends with the process.
     ///
     /// # Errors
     ///
     /// [`ClusterError`] if it cannot connect. A connection that is lost later is
     /// made again.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::cluster::Worker;
+    /// use as_completed::function::{Function, Functions};
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let worker = Worker::builder("nats://localhost", functions).threads(8).build()?;
+    /// worker.run()?; // until Ctrl-C, or until its service is stopped
+    /// # Ok::<(), as_completed::cluster::ClusterError>(())
+    /// ```
     pub fn run(self) -> Result<(), ClusterError> {
         self.serve(None)
     }
@@ -85,7 +118,31 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// [`ClusterError`] if it cannot connect.
+    /// [`ClusterError`] if it cannot connect. A connection that is lost later is
+    /// made again.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use as_completed::CancelToken;
+    /// use as_completed::cluster::{Cluster, Worker};
+    /// use as_completed::function::{Function, Functions};
+    /// use std::thread;
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+    ///
+    /// let functions = Functions::new().with(SQUARE);
+    /// let worker = Worker::builder("nats://localhost", functions.clone()).threads(2).build()?;
+    /// let stop = CancelToken::new();
+    /// let token = stop.clone();
+    /// let serving = thread::spawn(move || worker.run_until(&token));
+    ///
+    /// let cluster = Cluster::connect("nats://localhost", functions)?;
+    /// assert_eq!(cluster.call(SQUARE, 7).join()?, 49);
+    /// stop.cancel();
+    /// serving.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_until(self, token: &CancelToken) -> Result<(), ClusterError> {
         self.serve(Some(token))
     }
@@ -188,6 +245,29 @@ enum Kind {
 }
 
 /// Sets up a [`Worker`]; made by [`Worker::builder`].
+///
+/// A queue that exists keeps its settings, whether a cluster or a worker has made it:
+/// what is not set here is as the queue has it, and what is set differently is an error.
+///
+/// # Examples
+///
+/// ```
+/// use as_completed::cluster::Worker;
+/// use as_completed::function::{Function, Functions};
+/// use std::time::Duration;
+///
+/// const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+///
+/// let functions = Functions::new().with(SQUARE);
+/// functions.init();
+/// let worker = Worker::builder("nats://localhost", functions)
+///     .queue("nightly")
+///     .processes(4)
+///     .stop_grace(Duration::from_secs(60))
+///     .build()?;
+/// # drop(worker);
+/// # Ok::<(), as_completed::cluster::ClusterError>(())
+/// ```
 #[must_use = "a builder does nothing until build() is called"]
 pub struct WorkerBuilder {
     settings: Settings,
@@ -197,32 +277,79 @@ pub struct WorkerBuilder {
 }
 
 impl WorkerBuilder {
-    connection_settings!();
+    connection_settings!(
+        "",
+        "use as_completed::cluster::Worker;
+use as_completed::function::Functions;
+",
+        "let worker = Worker::builder(\"nats://localhost\", Functions::new())",
+        ".build()?;"
+    );
 
     /// Runs so many calls at the same time, on threads of this process; as many
-    /// as there are processors by default.
+    /// as there are processors by default. 0 makes [`build`](Self::build) fail.
     ///
     /// A call that crashes ends the worker, and all calls that it had run again
     /// elsewhere; see [`deliveries`](super::ClusterBuilder::deliveries). A thread
     /// cannot be stopped: a cancelled call runs to its end, and its result is
     /// dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::cluster::{ClusterError, Worker};
+    /// use as_completed::function::Functions;
+    ///
+    /// let builder = || Worker::builder("nats://localhost", Functions::new());
+    /// assert!(builder().threads(32).build().is_ok()); // for calls that wait more than they compute
+    /// assert!(matches!(builder().threads(0).build(), Err(ClusterError::Settings(_))));
+    /// ```
     pub fn threads(mut self, threads: usize) -> Self {
         self.kind = Kind::Threads(threads);
         self
     }
 
-    /// Runs so many calls at the same time, each in a child process.
+    /// Runs so many calls at the same time, each in a child process. 0 makes
+    /// [`build`](Self::build) fail.
     ///
     /// A call that crashes fails alone, with
     /// [`JoinError::Died`](crate::JoinError::Died), and a cancelled call is
     /// killed. The program calls [`Functions::init`] first thing in `main`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::cluster::{ClusterError, Worker};
+    /// use as_completed::function::Functions;
+    ///
+    /// let functions = Functions::new();
+    /// let builder = || Worker::builder("nats://localhost", functions.clone()).processes(4);
+    /// assert!(matches!(builder().build(), Err(ClusterError::Processes(_))));
+    /// functions.init(); // what was missing
+    /// assert!(builder().build().is_ok());
+    /// ```
     pub fn processes(mut self, processes: usize) -> Self {
         self.kind = Kind::Processes(processes);
         self
     }
 
-    /// Runs the calls in the processes of this pool, with its limits of memory,
-    /// time and calls.
+    /// Runs the calls in the processes of a pool with these settings, such as limits of
+    /// memory, time and calls. Its functions are those of the worker. Its
+    /// `queue_capacity` has no effect: the queue is that of the cluster.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::cluster::Worker;
+    /// use as_completed::function::Functions;
+    /// use as_completed::process::ProcessPool;
+    ///
+    /// let functions = Functions::new();
+    /// functions.init();
+    /// let pool = ProcessPool::builder(functions.clone()).max_workers(4).memory_limit(1 << 30);
+    /// let worker = Worker::builder("nats://localhost", functions).process_pool(pool).build();
+    /// assert!(worker.is_ok());
+    /// ```
     pub fn process_pool(mut self, pool: ProcessPoolBuilder) -> Self {
         self.kind = Kind::Pool(Box::new(pool));
         self
@@ -231,6 +358,19 @@ impl WorkerBuilder {
     /// Sets how long calls that run may take to end after the worker was asked
     /// to stop; 30 seconds by default. Those that have not ended by then run
     /// again elsewhere.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::cluster::Worker;
+    /// use as_completed::function::Functions;
+    /// use std::time::Duration;
+    ///
+    /// let worker = Worker::builder("nats://localhost", Functions::new())
+    ///     .stop_grace(Duration::from_secs(5)) // less than its service manager waits
+    ///     .build();
+    /// assert!(worker.is_ok());
+    /// ```
     pub fn stop_grace(mut self, grace: Duration) -> Self {
         self.stop_grace = grace;
         self
@@ -242,6 +382,17 @@ impl WorkerBuilder {
     ///
     /// [`ClusterError`] if a setting makes no sense, or if processes are asked
     /// for and [`Functions::init`] was not called.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::cluster::{ClusterError, Worker};
+    /// use as_completed::function::Functions;
+    ///
+    /// let builder = || Worker::builder("nats://localhost", Functions::new());
+    /// assert!(builder().queue("nightly").build().is_ok()); // there need be no server yet
+    /// assert!(matches!(builder().queue("every night").build(), Err(ClusterError::Settings(_))));
+    /// ```
     pub fn build(self) -> Result<Worker, ClusterError> {
         self.settings.check()?;
         let threads = |threads| {
