@@ -538,7 +538,8 @@ impl DownloaderBuilder {
         self
     }
 
-    /// Adds a header to all requests, such as `Authorization`.
+    /// Adds a header to all requests, such as `Authorization`. A name that is added
+    /// several times is sent with each of its values.
     ///
     /// It is sent to the server of the job's URL (the same scheme, host and port), and
     /// not to other servers that it redirects to. [`build`](Self::build) refuses a header

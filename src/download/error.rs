@@ -173,7 +173,8 @@ impl fmt::Debug for DownloadError {
     }
 }
 
-/// One line: what a server or a URL brings in is escaped, and cut if it is long.
+/// One line of at most 1000 characters. Control characters, which a server or a URL may
+/// contain, are escaped.
 impl fmt::Display for DownloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Plain(&self.0.kind).fmt(f)
@@ -497,11 +498,15 @@ pub enum NameError {
     /// The name is reserved for a device on Windows, such as `NUL` or `com1.txt`.
     #[error("reserved for a device")]
     Device,
-    /// The name is reserved for the temporary files of this crate.
+    /// The name is reserved for the temporary files of this crate: it begins with
+    /// `.as-completed-`, or with [`resume`](super::DownloaderBuilder::resume), ends in
+    /// `.part` or `.part.from`.
     #[error("reserved for temporary files")]
     Temporary,
-    /// The name is longer than 255 bytes.
-    #[error("longer than 255 bytes")]
+    /// The name, or one of its folders' names, is longer than 255 bytes; or with
+    /// [`resume`](super::DownloaderBuilder::resume), than 245, because the note of a part
+    /// has a longer name.
+    #[error("longer than 255 bytes, or 245 with resume")]
     TooLong,
 }
 

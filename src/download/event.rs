@@ -58,12 +58,12 @@ pub enum Event<'a, K> {
     Bytes {
         /// The key of the job.
         key: &'a K,
-        /// The place of the job in the input, from 0.
+        /// The position of the job in the input, from 0.
         number: u64,
         /// Bytes received since the last such event.
         received: u64,
-        /// Bytes of the file so far; less than before if the download had to
-        /// start over.
+        /// Bytes of the file so far, with those of a part that was resumed; less than
+        /// before if the download had to start over.
         total: u64,
         /// Bytes of the whole file, if the server has sent the length.
         expected: Option<u64>,
@@ -73,7 +73,7 @@ pub enum Event<'a, K> {
     Retrying {
         /// The key of the job.
         key: &'a K,
-        /// The place of the job in the input, from 0.
+        /// The position of the job in the input, from 0.
         number: u64,
         /// Why the attempt failed.
         error: &'a DownloadError,
@@ -95,7 +95,7 @@ pub enum Event<'a, K> {
 /// Receives the events of a run.
 ///
 /// They are sent on the threads of the executor, as they happen: `Started`, `Bytes`
-/// and `Retrying` concurrently, and they delay the download while they are handled;
+/// and `Retrying` concurrently, and the download waits while they are handled;
 /// `Finished` one at a time and in the order in which jobs finish, also while the
 /// next job is being read. The events of jobs that no worker has started, such as one
 /// with an invalid URL, may be sent on the calling thread. A panic in an observer is

@@ -71,8 +71,12 @@ struct Required {
 impl<K> Job<K> {
     /// Creates a job that downloads `url` into the file `file_name`.
     ///
-    /// The URL is an http or https one, and the name is relative to the downloader's
-    /// folder. Neither is checked here. A URL that cannot be used, a name that leads
+    /// The URL is an http or https one. Characters that no URL may contain, such as a
+    /// space, are percent-encoded. A user name in it is refused: use the
+    /// [header](super::DownloaderBuilder::header) `Authorization`. The name is relative
+    /// to the downloader's folder.
+    ///
+    /// Neither is checked here. A URL that cannot be used, a name that leads
     /// out of the folder or that some operating system does not allow (see
     /// [`NameError`](super::NameError)), and a name that an earlier job of the run has
     /// make the job fail before any request is made.

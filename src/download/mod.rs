@@ -40,7 +40,14 @@
 //! Every wait has a limit: [`DownloaderBuilder`] sets the timeouts, the minimum
 //! speed, the retries and more. Memory does not grow with the number of jobs if
 //! [`remember_names`](DownloaderBuilder::remember_names) is off and [`Keep`] is
-//! not [`All`](Keep::All).
+//! [`Nothing`](Keep::Nothing); with [`Failures`](Keep::Failures), it grows with the
+//! number of failures.
+//!
+//! # Features
+//!
+//! The feature `download` has http, and `rustls` adds https; both are on by default.
+//! `progress` adds the observer `Progress`, which draws bars in the terminal, and `serde`
+//! implements `Serialize` for [`Report`], [`Entry`] and [`DownloadStatus`].
 
 // In floor order: a file uses only those above it, and a folder likewise.
 mod text;

@@ -43,8 +43,9 @@ pub enum Overwrite {
     #[default]
     Always,
     /// Replace the old file only if the server's file is newer, or if the old one is
-    /// not what the job requires. Downloaded files get the modification time that the
-    /// server sends, and that time is compared.
+    /// not what the job requires. The server compares the modification times
+    /// (`If-Modified-Since`): each file that is downloaded, with any of these settings,
+    /// gets the one that the server sends.
     IfChanged,
     /// Keep the old file, and make no request. It is an error if it is not what the
     /// job requires, or not a file.
@@ -110,14 +111,17 @@ pub enum Durability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ContentEncoding {
-    /// Save it as sent if the name of the file says that it is compressed, as
-    /// `.tar.gz` and `.zip` do: some servers declare the compression of such a file as
-    /// the encoding of the response. Refuse it otherwise.
+    /// Save it as sent if the name of the file says that it is compressed, and refuse it
+    /// otherwise. Some servers declare the compression of such a file as the encoding of
+    /// the response.
+    ///
+    /// The extensions, in upper or lower case, are `7z`, `apk`, `br`, `bz2`, `deb`, `gz`,
+    /// `jar`, `lz`, `lz4`, `lzma`, `rpm`, `svgz`, `tgz`, `whl`, `xz`, `z`, `zip` and `zst`.
     #[default]
     SaveArchives,
     /// Save it as sent, whatever the file is called.
     Save,
-    /// Refuse it.
+    /// Refuse it, whatever the file is called.
     Refuse,
 }
 
@@ -167,7 +171,7 @@ pub enum Proxy {
     /// No proxy, regardless of the environment.
     Direct,
     /// The proxy at this http or https URL, which may contain a user name and a
-    /// password.
+    /// password, both percent-encoded. `NO_PROXY` does not count. SOCKS is not supported.
     Url(String),
 }
 

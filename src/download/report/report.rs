@@ -33,7 +33,7 @@ pub enum Keep {
     /// The entries of all jobs.
     #[default]
     All,
-    /// The entries with an error, for runs so long that the report would take too
+    /// The entries with an error, for runs so long that all entries would take too
     /// much memory.
     Failures,
     /// No entries.

@@ -252,6 +252,8 @@ mod tests {
         assert_eq!(check("x.PART", true), Err(NameError::Temporary));
         assert_eq!(check("x.part.from", true), Err(NameError::Temporary));
         assert_eq!(check(&"x".repeat(250), true), Err(NameError::TooLong));
+        let longest = (MAX_BYTES - NOTE_SUFFIX.len()).to_string();
+        assert!(NameError::TooLong.to_string().contains(&longest));
     }
 
     #[test]
