@@ -415,11 +415,12 @@ impl Submitter {
             }
             self.settle(number, Err(JoinError::Rejected(Rejected::Lost)));
         }
-        if !self.connected && self.durable.is_none() {
-            // The workers remove what a submitter has left that is not heard of.
+        let mut removals = std::mem::take(&mut self.removals);
+        while removals.try_join_next().is_some() {}
+        // The workers remove what a submitter without a durable name has left.
+        if !self.connected && (self.durable.is_none() || removals.is_empty()) {
             return;
         }
-        let mut removals = std::mem::take(&mut self.removals);
         let last = async {
             if self.durable.is_none() {
                 // What is left of its calls, though they have ended.
