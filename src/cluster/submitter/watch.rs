@@ -2,11 +2,12 @@
 //!
 //! A server of version 2.9 may stop to deliver for good after it was killed: calls are
 //! there, workers ask for them, and its consumer says so, but nothing moves. A consumer
-//! that is made anew delivers all that is in the stream.
+//! that is made anew delivers all that is in the stream. In a group, the servers may not
+//! agree either on who leads the consumer, though two of three are there.
 
 use super::pending::Stage;
 use super::{Found, Submitter};
-use crate::cluster::api::Api;
+use crate::cluster::api::{Api, Refusal};
 use crate::cluster::connect;
 use crate::cluster::names::CONSUMER;
 use serde_json::Value;
@@ -16,9 +17,14 @@ use std::time::Instant;
 /// a dead worker had.
 const PATIENCE: u32 = 2;
 
+/// For how many leases nobody has to lead the consumer.
+const ELECTION: u32 = 5;
+
 /// What the server says of its consumer.
-#[derive(Clone, PartialEq)]
+#[derive(Default)]
 pub(super) struct Consumer {
+    /// Whether a server leads it; nothing else is known otherwise.
+    is_led: bool,
     created: String,
     /// How many messages it has delivered, those that came again included.
     delivered: u64,
@@ -32,9 +38,17 @@ pub(super) struct Consumer {
 
 impl Consumer {
     async fn look(api: &Api) -> Option<Self> {
-        let consumer = api.consumer(CONSUMER).await.ok()?;
+        let consumer = match api.consumer(CONSUMER).await {
+            Ok(consumer) => consumer,
+            Err(refusal @ Refusal::Server { .. }) if refusal.may_pass() => {
+                // Only where it is not the whole group that waits for a leader.
+                return api.stream().await.ok().map(|_| Self::default());
+            }
+            Err(_) => return None,
+        };
         let number = |number: &Value| number.as_u64().unwrap_or(0);
         Some(Self {
+            is_led: true,
             created: consumer["created"].to_string(),
             delivered: number(&consumer["delivered"]["consumer_seq"]),
             held: number(&consumer["num_ack_pending"]),
@@ -44,7 +58,9 @@ impl Consumer {
     }
 
     fn has_moved(&self, before: &Self) -> bool {
-        self.created != before.created || self.delivered != before.delivered
+        self.is_led != before.is_led
+            || self.created != before.created
+            || self.delivered != before.delivered
     }
 }
 
@@ -90,11 +106,12 @@ impl Submitter {
         let known = u64::try_from(known).unwrap_or(u64::MAX);
         // Nobody has what it should have delivered to those who wait; or it has
         // skipped the calls of this submitter.
-        let seems_stuck = consumer.requests > 0
-            && (consumer.pending > 0 || consumer.held > known || consumer.held == 0);
+        let is_late = consumer.pending > 0 || consumer.held > known || consumer.held == 0;
+        let seems_stuck = !consumer.is_led || (consumer.requests > 0 && is_late);
+        let patience = if consumer.is_led { PATIENCE } else { ELECTION };
         match &self.watch.seen {
             Some((before, since)) if seems_stuck && !consumer.has_moved(before) => {
-                if since.elapsed() >= PATIENCE * self.connection.lease {
+                if since.elapsed() >= patience * self.connection.lease {
                     self.watch.seen = None;
                     // Or the calls are not there at all.
                     self.check = Some(Instant::now());
