@@ -90,13 +90,19 @@ where
 {
     let name = function.name();
     let number = remote.number();
-    let bytes = encode(argument);
+    let bytes = encoded(name, argument);
     let (handle, settle) = handle(remote, number, name);
     match bytes {
         Ok(bytes) => remote.send(number, name, bytes, settle, may_wait)?,
-        Err(cause) => settle(Err(argument_error(name, cause))),
+        Err(error) => settle(Err(error)),
     }
     Ok(handle)
+}
+
+/// Encodes an argument, whose type may panic over it.
+fn encoded<A: Serialize>(name: &str, argument: &A) -> Result<Vec<u8>, JoinError> {
+    unwind::catch(|| encode(argument).map_err(|cause| argument_error(name, cause)))
+        .unwrap_or_else(|payload| Err(JoinError::Panicked(Panic::new(payload))))
 }
 
 /// Creates the handle of a call, and what settles it.
@@ -177,14 +183,8 @@ where
             let gathered = Arc::clone(&gathered);
             move |result| Gathered::put(&gathered, place, result)
         };
-        let encoded = unwind::catch(|| encode(&arguments[place]))
-            .map_err(|payload| JoinError::Panicked(Panic::new(payload)));
-        let bytes = match encoded {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(cause)) => {
-                settle(Err(argument_error(name, cause)));
-                continue;
-            }
+        let bytes = match encoded(name, &arguments[place]) {
+            Ok(bytes) => bytes,
             Err(error) => {
                 settle(Err(error));
                 continue;

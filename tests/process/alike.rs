@@ -2,7 +2,9 @@
 //! on threads, in processes or over a cluster.
 
 use crate::executors::{each, each_here, on_each, on_each_elsewhere, on_each_of_one_worker};
-use crate::functions::{HOLD, PANIC, PARSE, RECORD, Record, SQUARE, UNREADABLE, UNREGISTERED};
+use crate::functions::{
+    HOLD, PANIC, PARSE, PICKY, Picky, RECORD, Record, SQUARE, UNREADABLE, UNREGISTERED,
+};
 use crate::paths::{path_text, pids_in};
 use crate::support::{ON_PURPOSE, alarm, expect_panics};
 use crate::worker::pool;
@@ -292,6 +294,17 @@ fn a_result_that_cannot_be_read_fails_its_call_and_says_so() {
             other => unreachable!("{other:?}"),
         }
         assert_eq!(executor.call(SQUARE, 3).join().unwrap(), 9);
+    });
+}
+
+#[test]
+fn an_argument_that_panics_as_it_is_encoded_fails_its_call_and_not_the_caller() {
+    on_each_elsewhere(|executor| {
+        match executor.call(PICKY, Picky(4)).join() {
+            Err(JoinError::Panicked(panic)) => assert_eq!(panic.message(), "it is 4 on purpose"),
+            other => unreachable!("{other:?}"),
+        }
+        assert_eq!(executor.call(PICKY, Picky(2)).join().unwrap(), 2);
     });
 }
 
