@@ -1,13 +1,40 @@
-//! The same functions on many machines, over a NATS server with `JetStream`.
+//! The same functions on many machines, over a [NATS](https://nats.io) server with
+//! `JetStream`.
 //!
 //! [`Cluster`] calls named functions, as a
 //! [`ProcessPool`](crate::process::ProcessPool) does, and [`Worker`]s on any
 //! machine run them. Both connect to the same queue of a NATS server, which keeps
-//! each call until its result has arrived.
+//! each call until its result has arrived. `nats-server -js` starts such a server.
+//!
+//! One program can be both, by its first argument; most often they are two programs that
+//! share a crate with their functions.
+//!
+//! ```no_run
+//! use as_completed::as_completed;
+//! use as_completed::cluster::{Cluster, Worker};
+//! use as_completed::function::{Function, Functions};
+//!
+//! const SQUARE: Function<u64, u64> = Function::new("square", |n| n * n);
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let functions = Functions::new().with(SQUARE);
+//!     functions.init(); // a child process of a worker serves here, and never returns
+//!     let url = "nats://localhost";
+//!     if std::env::args().nth(1).as_deref() == Some("worker") {
+//!         Worker::builder(url, functions).processes(4).build()?.run()?;
+//!         return Ok(());
+//!     }
+//!     let cluster = Cluster::connect(url, functions)?;
+//!     for (n, square) in as_completed((1..=100).map(|n| (n, cluster.call(SQUARE, n)))) {
+//!         assert_eq!(square.join()?, n * n);
+//!     }
+//!     Ok(())
+//! }
+//! ```
 //!
 //! A call runs **at least once**, since a worker may die before it has answered,
-//! and its handle resolves once. Functions should therefore not mind to run
-//! twice.
+//! and its handle resolves once. So a function should be safe to run twice with the same
+//! argument; see [`deliveries`](ClusterBuilder::deliveries) for one that is not.
 //!
 //! With the feature `tracing`, a worker runs each call in a span `call` with the
 //! fields `function`, `submitter` and `number`; `caller.span` and `caller.id` are the
@@ -163,9 +190,10 @@ use tokio::sync::mpsc::UnboundedSender;
 /// name gets them by [`resume`](Self::resume). If the server restarts, calls wait for
 /// it and go on.
 ///
-/// Callbacks of handles run on a thread of the cluster, which must not be blocked
-/// for long, as the [`observer`](ClusterBuilder::observer) does. Where a call is, only
-/// [`status`](Self::status) tells: its handle is pending until it has ended.
+/// Callbacks of handles run on a thread of the cluster, and the
+/// [`observer`](ClusterBuilder::observer) on the same: while one blocks, no handle
+/// resolves. Whether calls wait or run, only [`status`](Self::status) tells: a handle is
+/// pending until its call has ended.
 ///
 /// Dropping the cluster blocks: it takes no more calls and waits for those that
 /// have not ended. Without workers, or without a server, it waits until there

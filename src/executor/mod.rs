@@ -66,6 +66,33 @@ pub trait Executor: Send + Sync {
     /// executor will not run it:
     /// [`Rejected::QueueFull`](crate::Rejected::QueueFull) if it would have to
     /// wait for room.
+    ///
+    /// # Examples
+    ///
+    /// An executor around another has both methods, so that what never waits for room
+    /// does not wait here either.
+    ///
+    /// ```
+    /// use as_completed::{Executor, ExecutorExt, Inline, RejectedTask, Task};
+    ///
+    /// struct Logged<E>(E);
+    ///
+    /// impl<E: Executor> Executor for Logged<E> {
+    ///     fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+    ///         println!("task {:?}", task.id());
+    ///         self.0.execute(task)
+    ///     }
+    ///
+    ///     fn try_execute(&self, task: Task) -> Result<(), RejectedTask> {
+    ///         println!("task {:?}, if there is room", task.id());
+    ///         self.0.try_execute(task)
+    ///     }
+    /// }
+    ///
+    /// let handle = Logged(Inline).try_submit(|| 42).unwrap();
+    /// assert_eq!(handle.join()?, 42);
+    /// # Ok::<(), as_completed::JoinError>(())
+    /// ```
     fn try_execute(&self, task: Task) -> Result<(), RejectedTask> {
         self.execute(task)
     }

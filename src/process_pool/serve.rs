@@ -47,11 +47,16 @@ impl Functions {
     ///
     /// ```
     /// use as_completed::function::{Function, Functions};
+    /// use as_completed::process::ProcessPool;
     ///
     /// const DOUBLE: Function<u32, u32> = Function::new("double", |n| 2 * n);
     ///
-    /// Functions::new().with(DOUBLE).init();
-    /// println!("this is the parent");
+    /// let functions = Functions::new().with(DOUBLE);
+    /// functions.init();
+    /// // Only the parent gets here.
+    /// let pool = ProcessPool::new(1, functions)?;
+    /// assert_eq!(pool.call(DOUBLE, 21).join()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn init(&self) {
         INIT_REACHED.store(true, Ordering::Release);
