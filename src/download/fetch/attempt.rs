@@ -49,7 +49,7 @@ impl Fetch<'_> {
         let headers = answer.response.headers();
         let status = answer.response.status().as_u16();
         self.answered.replace(Some(Answered {
-            url: answer.location.uri().to_string(),
+            url: answer.location.to_text(),
             code: status,
         }));
         let verdict = match (status, &offer) {

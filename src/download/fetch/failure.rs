@@ -118,7 +118,7 @@ fn before_answer_io(error: io::Error) -> Failure {
             }
             .into();
         }
-        Some(Fault::Quiet) | None => {}
+        None => {}
     }
     if let Some(failed) = inner::<LookUpFailed>(&error) {
         return Kind::LookUp {

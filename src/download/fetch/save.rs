@@ -13,6 +13,15 @@ pub(crate) const TEMPORARY_PREFIX: &str = ".as-completed-";
 /// How the lines of a note begin that say how many bytes of a part are on the disk.
 pub(crate) const SYNCED: &str = "synced ";
 
+/// The path of a file in a folder, in an allocation that need not grow.
+pub(crate) fn path_in(directory: &Path, name: &str) -> PathBuf {
+    let length = directory.as_os_str().len() + 1 + name.len();
+    let mut path = PathBuf::with_capacity(length);
+    path.push(directory);
+    path.push(name);
+    path
+}
+
 /// Makes an error of what the operating system said.
 pub(crate) fn failed<'a>(
     action: &'static str,
@@ -66,7 +75,8 @@ impl Draft {
     /// as it is open.
     pub(crate) fn temporary(directory: &Path) -> Result<Self, DownloadErrorKind> {
         loop {
-            let path = directory.join(format!("{TEMPORARY_PREFIX}{:016x}", fastrand::u64(..)));
+            let name = format!("{TEMPORARY_PREFIX}{:016x}", fastrand::u64(..));
+            let path = path_in(directory, &name);
             match lock::create_temporary(&path) {
                 Ok(Some(file)) => {
                     return Ok(Self {

@@ -69,7 +69,7 @@ impl AnswerTransport {
         let is_quiet = self.ready.is_empty() && self.inner.buffers().input().is_empty();
         is_quiet
             && match self.inner.await_input(LOOK) {
-                Err(ureq::Error::Io(error)) => matches!(Fault::of(&error), Some(Fault::Quiet)),
+                Err(ureq::Error::Io(error)) => error.kind() == ErrorKind::WouldBlock,
                 _ => false,
             }
     }

@@ -74,17 +74,15 @@ impl Head {
     pub(crate) fn take(&mut self, input: &[u8]) -> Result<(usize, Option<Answered>), ureq::Error> {
         let before = self.received.len();
         if before == 0 {
-            // Nearly all come as a whole, and need not be copied.
+            // Nearly all come as a whole, and need be neither copied nor searched first.
             check_beginning(input)?;
-            let mut searched = 0;
-            if let Some(end) = find_end(input, &mut searched) {
-                return Self::finish(&input[..end], end);
+            if let Some((answered, length)) = read(input)? {
+                return Ok((length, answered.is_last().then_some(answered)));
             }
-            self.searched = searched;
         }
         self.received.extend_from_slice(input);
         check_beginning(&self.received)?;
-        let Some(end) = find_end(&self.received, &mut self.searched) else {
+        if !has_end(&self.received, &mut self.searched) {
             if self.received.len() > MAX_LENGTH {
                 return Err(ureq::Error::LargeResponseHeader(
                     self.received.len(),
@@ -92,15 +90,19 @@ impl Head {
                 ));
             }
             return Ok((input.len(), None));
-        };
+        }
         let received = std::mem::take(self).received;
-        Self::finish(&received[..end], end - before)
+        let Some((answered, length)) = read(&received)? else {
+            return Err(malformed("header without an end"));
+        };
+        Ok((length - before, answered.is_last().then_some(answered)))
     }
+}
 
-    fn finish(header: &[u8], taken: usize) -> Result<(usize, Option<Answered>), ureq::Error> {
-        let answered = read(header)?;
-        let is_last = answered.code >= 200 || answered.code == 101;
-        Ok((taken, is_last.then_some(answered)))
+impl Answered {
+    /// Whether no other answer follows to the same request.
+    fn is_last(&self) -> bool {
+        self.code >= 200 || self.code == 101
     }
 }
 
@@ -113,16 +115,15 @@ fn check_beginning(received: &[u8]) -> Result<(), ureq::Error> {
     }
 }
 
-/// Finds the end of the empty line, from a line on, which becomes the next to be
-/// searched.
-fn find_end(received: &[u8], searched: &mut usize) -> Option<usize> {
+/// Looks for the empty line, from a line on, which becomes the next to be searched.
+fn has_end(received: &[u8], searched: &mut usize) -> bool {
     while let Some((line, length)) = next_line(&received[*searched..]) {
         *searched += length;
         if line.is_empty() {
-            return Some(*searched);
+            return true;
         }
     }
-    None
+    false
 }
 
 /// Returns the first line, if it has come to its end, and its length with that.
@@ -138,18 +139,22 @@ fn malformed(why: &'static str) -> ureq::Error {
     Fault::Malformed(why).into_error()
 }
 
-/// Reads a whole header.
-fn read(received: &[u8]) -> Result<Answered, ureq::Error> {
-    let mut rest = received;
-    let mut lines = std::iter::from_fn(|| {
-        let (line, length) = next_line(rest)?;
-        rest = &rest[length..];
-        Some(line)
-    });
-    let (minor, code) = read_status(lines.next().unwrap_or_default())
-        .ok_or_else(|| malformed("status line cannot be read"))?;
-    let mut rewriting = Rewriting::new(minor, code, received.len());
-    for line in lines.filter(|line| !line.is_empty()) {
+/// Reads a header, and returns it with its length, if it is whole.
+fn read(received: &[u8]) -> Result<Option<(Answered, usize)>, ureq::Error> {
+    let Some((status, mut taken)) = next_line(received) else {
+        return Ok(None);
+    };
+    let (minor, code) =
+        read_status(status).ok_or_else(|| malformed("status line cannot be read"))?;
+    let mut rewriting = Rewriting::new(minor, code);
+    loop {
+        let Some((line, length)) = next_line(&received[taken..]) else {
+            return Ok(None);
+        };
+        taken += length;
+        if line.is_empty() {
+            break;
+        }
         if let [b' ' | b'\t', ..] = line {
             rewriting.go_on(line.trim_ascii())?;
             continue;
@@ -170,11 +175,12 @@ fn read(received: &[u8]) -> Result<Answered, ureq::Error> {
     } else {
         Framing::Plain
     };
-    Ok(Answered {
+    let answered = Answered {
         framing,
         code,
         text: rewriting.finish(framing),
-    })
+    };
+    Ok(Some((answered, taken)))
 }
 
 fn read_status(line: &[u8]) -> Option<(u8, u16)> {
@@ -268,10 +274,16 @@ struct Rewriting {
 }
 
 impl Rewriting {
-    /// Begins a header of about that length.
-    fn new(minor: u8, code: u16, length: usize) -> Self {
-        let mut text = Vec::with_capacity(length + 64);
-        text.extend_from_slice(format!("HTTP/1.{minor} {code}\r\n").as_bytes());
+    fn new(minor: u8, code: u16) -> Self {
+        /// Room for what most servers say.
+        const USUAL: usize = 512;
+        let mut text = Vec::with_capacity(USUAL);
+        text.extend_from_slice(BEGINNING);
+        text.push(b'0' + minor);
+        text.push(b' ');
+        let digits = [code / 100, code / 10 % 10, code % 10];
+        text.extend(digits.map(|digit| b"0123456789"[usize::from(digit)]));
+        text.extend_from_slice(b"\r\n");
         Self {
             text,
             lines: 0,
@@ -333,6 +345,7 @@ impl Rewriting {
 }
 
 fn push(text: &mut Vec<u8>, name: &str, value: &[u8]) {
+    text.reserve(name.len() + value.len() + 4);
     text.extend_from_slice(name.as_bytes());
     text.extend_from_slice(b": ");
     text.extend_from_slice(value);

@@ -56,6 +56,14 @@ impl Location {
         &self.uri
     }
 
+    /// The whole URL, in an allocation that need not grow.
+    pub(crate) fn to_text(&self) -> String {
+        let authority = self.uri.authority().map_or("", Authority::as_str);
+        let scheme = self.uri.scheme_str().unwrap_or_default();
+        let (mark, query) = self.uri.query().map_or(("", ""), |query| ("?", query));
+        [scheme, "://", authority, self.uri.path(), mark, query].concat()
+    }
+
     /// What limits and pauses are kept by: the host and its port, which are the
     /// same text for all ways to write them.
     pub(crate) fn authority(&self) -> &str {
@@ -134,6 +142,16 @@ fn one_spelling(uri: &Uri) -> Option<Box<str>> {
     } else {
         80
     };
+    // Nearly all are, and need no copy.
+    let port = written.strip_prefix(host).map(str::as_bytes);
+    let is_port_so = match port {
+        Some([]) => true,
+        Some([b':', b'1'..=b'9', ..]) => uri.port_u16() != Some(default),
+        _ => false,
+    };
+    if is_port_so && !host.ends_with('.') && !host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
     let mut spelled = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     if let Some(port) = uri.port_u16().filter(|port| *port != default) {
         // Writing to a string never fails.
@@ -285,5 +303,18 @@ mod tests {
         assert!(!here.same_origin(&at("http://a:81/x")));
         assert!(!here.same_origin(&at("https://a/x")));
         assert!(!here.same_origin(&at("http://b/x")));
+    }
+
+    #[test]
+    fn text_is_that_of_the_uri() {
+        for url in [
+            "http://a",
+            "http://a?q=1",
+            "HTTPS://A.b:443/x/y?z",
+            "http://[::1]:8080/",
+        ] {
+            let location = Location::parse(url).unwrap();
+            assert_eq!(location.to_text(), location.uri().to_string());
+        }
     }
 }

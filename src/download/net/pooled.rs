@@ -13,13 +13,13 @@ use ureq::http::Uri;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 /// The connections of one downloader that no request uses.
-pub(crate) type IdleConnections = Idle<AnswerTransport>;
+pub(crate) type IdleConnections = Idle<Box<AnswerTransport>>;
 
 /// A connection in use. Drop keeps it for another request, or closes it.
 #[derive(Debug)]
 pub(crate) struct PooledTransport {
     /// There until it is dropped.
-    transport: Option<AnswerTransport>,
+    transport: Option<Box<AnswerTransport>>,
     origin: Arc<str>,
     idle: Arc<IdleConnections>,
     is_reusable: bool,
@@ -34,7 +34,7 @@ pub(crate) fn origin_of(uri: &Uri) -> Arc<str> {
 
 impl PooledTransport {
     pub(crate) fn new(
-        transport: AnswerTransport,
+        transport: Box<AnswerTransport>,
         origin: Arc<str>,
         idle: &Arc<IdleConnections>,
     ) -> Self {
@@ -87,7 +87,7 @@ impl Transport for PooledTransport {
     }
 
     fn is_tls(&self) -> bool {
-        self.transport.as_ref().is_some_and(Transport::is_tls)
+        self.transport.as_deref().is_some_and(Transport::is_tls)
     }
 }
 

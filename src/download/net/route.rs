@@ -132,7 +132,7 @@ impl Connector for RouteConnector {
                 // An idle connection gives way.
                 Err(ureq::Error::Io(error)) if is_shortage(&error) && self.idle.close_oldest() => {}
                 opened => {
-                    let transport = PooledTransport::new(opened?, origin, &self.idle);
+                    let transport = PooledTransport::new(Box::new(opened?), origin, &self.idle);
                     return Ok(Some(transport));
                 }
             }

@@ -33,12 +33,11 @@ pub(crate) enum Fault {
     /// The proxy does not make the connection.
     #[error("proxy {proxy} refused with status {code}")]
     Refused { proxy: String, code: u16 },
-    /// Nothing has come: not an error, but the outcome of a [`LOOK`].
-    #[error("nothing to read")]
-    Quiet,
 }
 
-/// The timeout of a read that never waits. No other has this reason.
+/// The timeout of a read that never waits, and fails with
+/// [`WouldBlock`](ErrorKind::WouldBlock) if nothing has come. No other has this
+/// reason, and no other read fails so.
 pub(crate) const LOOK: NextTimeout = NextTimeout {
     after: time::Duration::Exact(Duration::ZERO),
     reason: Timeout::PerWrite,
@@ -97,7 +96,6 @@ impl TcpTransport {
                 self.buffers.input_appended(received);
                 Ok(received > 0)
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Fault::Quiet.into_error()),
             Err(error) => Err(fault(error)),
         }
     }

@@ -7,6 +7,7 @@ use crate::download::event::Event;
 use crate::download::fetch::existing::Here;
 use crate::download::fetch::failure::{Again, Failure};
 use crate::download::fetch::job::{Fetch, Fetched};
+use crate::download::fetch::save::path_in;
 use crate::download::fetch::subdirectory;
 use crate::download::job::Job;
 use crate::download::net::stop;
@@ -98,7 +99,7 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
         wanted: job.wanted(),
         location,
         sum: job.wanted().required_sum()?,
-        target: settings.directory.join(job.file_name()),
+        target: path_in(&settings.directory, job.file_name()),
         deadline,
         pauses: &run.pauses,
         in_one_stream: Cell::new(tried.in_one_stream),
