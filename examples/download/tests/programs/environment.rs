@@ -1,7 +1,8 @@
 //! What surrounds the program: the proxy of the environment, and a folder that cannot
 //! be synced.
 
-use super::{Ended, Folder, start_server};
+use super::support::{Ended, Folder};
+use super::{DOWNLOAD, start_server};
 
 #[test]
 fn proxy_of_the_environment_that_cannot_be_used_is_an_error() {
@@ -11,7 +12,7 @@ fn proxy_of_the_environment_that_cannot_be_used_is_an_error() {
         "socks5://user:s3cret@host:1",
     ] {
         let folder = Folder::new();
-        let mut command = folder.command([&url]);
+        let mut command = folder.command(DOWNLOAD, [&url]);
         command.env("HTTP_PROXY", value);
         let ended = Ended::new(&command.output().expect("the program starts"));
         assert_eq!(ended.code, Some(2), "{ended:?}");
@@ -26,7 +27,7 @@ fn proxy_of_the_environment_that_cannot_be_used_is_an_error() {
 fn empty_proxy_of_the_environment_is_none() {
     let (_server, url) = start_server();
     let folder = Folder::new();
-    let mut command = folder.command([&url]);
+    let mut command = folder.command(DOWNLOAD, [&url]);
     command.env("HTTP_PROXY", "");
     let ended = Ended::new(&command.output().expect("the program starts"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -45,7 +46,7 @@ fn folder_that_cannot_be_synced_is_an_error_before_the_file_is_there() {
     let folder = Folder::new();
     let flags = folder.0.join("flags");
     fs::create_dir(&flags).expect("the folder is writable");
-    let mut command = folder.command(["--sync", "-d", "flags", &url]);
+    let mut command = folder.command(DOWNLOAD, ["--sync", "-d", "flags", &url]);
     let is_root = fs::metadata(&flags).expect("it was just created").uid() == 0;
     if is_root {
         // Permissions do not hold for root.

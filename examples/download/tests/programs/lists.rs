@@ -1,6 +1,7 @@
 //! Where jobs come from, and what is said of those that are wrong.
 
-use super::{Folder, start_server};
+use super::support::Folder;
+use super::{DOWNLOAD, start_server};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,7 +11,7 @@ fn url_in_the_place_of_a_list_is_a_job() {
     let (server, url) = start_server();
     let folder = Folder::new();
     let other = format!("{}/fr/fr.gif", server.url());
-    let ended = folder.run([&url, &other]);
+    let ended = folder.run(DOWNLOAD, [&url, &other]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(folder.names(), ["br.gif", "fr.gif"]);
 }
@@ -23,7 +24,7 @@ fn list_may_have_names_with_spaces() {
         "list",
         &format!("# flags\n\n{url} \"of Brazil.gif\"\n{url}\tb.gif\n"),
     );
-    let ended = folder.run(["-d", "flags", "list"]);
+    let ended = folder.run(DOWNLOAD, ["-d", "flags", "list"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let names = Folder(folder.0.join("flags")).names();
     assert_eq!(names, ["b.gif", "of Brazil.gif"]);
@@ -33,13 +34,16 @@ fn list_may_have_names_with_spaces() {
 fn list_of_checksums_is_downloaded_and_what_is_there_is_skipped() {
     let (server, url) = start_server();
     let folder = Folder::new();
-    assert_eq!(folder.run(["-d", "flags", &url]).code, Some(0));
+    assert_eq!(folder.run(DOWNLOAD, ["-d", "flags", &url]).code, Some(0));
     let sum = sha256(&folder.0.join("flags/br.gif"));
     let none = "0".repeat(64);
     folder.write("SHA256SUMS", &format!("{sum} *br.gif\n{none}  fr.gif\n"));
     let before = server.requests();
     let base = format!("{}/br/", server.url());
-    let ended = folder.run(["-d", "flags", "--base-url", &base, "--json", "SHA256SUMS"]);
+    let ended = folder.run(
+        DOWNLOAD,
+        ["-d", "flags", "--base-url", &base, "--json", "SHA256SUMS"],
+    );
     assert_eq!(ended.code, Some(22), "{ended:?}");
     assert_eq!(server.requests(), before + 1);
     let json = ended
@@ -60,7 +64,7 @@ fn list_of_checksums_is_downloaded_and_what_is_there_is_skipped() {
     );
 
     folder.write("SHA256SUMS", &format!("# ok\n{none}\n"));
-    let ended = folder.run(["--base-url", &base, "SHA256SUMS"]);
+    let ended = folder.run(DOWNLOAD, ["--base-url", &base, "SHA256SUMS"]);
     let error = format!("error: SHA256SUMS, line 2: expected CHECKSUM  NAME: {none}\n");
     assert_eq!((ended.code, ended.err), (Some(2), error));
 }
@@ -81,10 +85,10 @@ fn names_may_have_folders_where_that_is_allowed() {
     let (_server, url) = start_server();
     let folder = Folder::new();
     folder.write("list", &format!("{url} a/b/br.gif\n{url} ../br.gif\n"));
-    let ended = folder.run(["-d", "flags", "list"]);
+    let ended = folder.run(DOWNLOAD, ["-d", "flags", "list"]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert_eq!(Folder(folder.0.join("flags")).names(), [""; 0]);
-    let ended = folder.run(["-d", "flags", "--subdirectories", "list"]);
+    let ended = folder.run(DOWNLOAD, ["-d", "flags", "--subdirectories", "list"]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert_eq!(folder.names(), ["flags", "list"]);
     assert!(folder.0.join("flags/a/b/br.gif").is_file());
@@ -93,7 +97,7 @@ fn names_may_have_folders_where_that_is_allowed() {
 #[test]
 fn folder_as_a_list_is_an_error() {
     let folder = Folder::new();
-    let ended = folder.run(["."]);
+    let ended = folder.run(DOWNLOAD, ["."]);
     assert_eq!(ended.code, Some(2));
     let errors: Vec<_> = ended.err.lines().collect();
     assert_eq!(errors.len(), 1, "{ended:?}");
@@ -102,7 +106,7 @@ fn folder_as_a_list_is_an_error() {
 
 #[test]
 fn list_that_is_missing_is_named() {
-    let ended = Folder::new().run(["no-such-list"]);
+    let ended = Folder::new().run(DOWNLOAD, ["no-such-list"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.err.starts_with("error: cannot read no-such-list: "));
 }
@@ -115,7 +119,7 @@ fn wrong_lines_are_named_by_their_number_and_the_others_downloaded() {
         "list",
         &format!("# one\nnonsense\n{url}\n\n{url} a b c\n{url} \"open\n"),
     );
-    let ended = folder.run(["-d", "flags", "list"]);
+    let ended = folder.run(DOWNLOAD, ["-d", "flags", "list"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     let wrong =
         |line, text| format!("error: list, line {line}: expected URL [NAME [SHA256]]: {text}\n");
@@ -133,7 +137,7 @@ fn file_is_told_of_before_the_list_ends() {
 
     let (_server, url) = start_server();
     let folder = Folder::new();
-    let mut command = folder.command(["--json"]);
+    let mut command = folder.command(DOWNLOAD, ["--json"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     let mut list = child.stdin.take().expect("the input is piped");

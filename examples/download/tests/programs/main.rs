@@ -6,57 +6,17 @@ mod signals;
 mod environment;
 mod lists;
 mod output;
+#[path = "../../../flags/tests/programs/support.rs"]
+mod support;
 
 use flags::server::{FlagServer, Manner, Source};
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{env, fs};
+use std::fs;
+use std::path::Path;
+use support::Folder;
 
-/// Returns the path of the program, which `cargo test` builds with the tests.
-fn program() -> PathBuf {
-    let tests = env::current_exe().expect("tests have a path");
-    let profile = tests.ancestors().nth(2).expect("tests are in PROFILE/deps");
-    let program = profile
-        .join("examples/download")
-        .with_extension(env::consts::EXE_EXTENSION);
-    assert!(
-        program.is_file(),
-        "{} is missing: run `cargo test` without a choice of targets",
-        program.display()
-    );
-    program
-}
-
-/// A folder in which the program runs; drop removes it.
-struct Folder(PathBuf);
+const DOWNLOAD: &str = "download";
 
 impl Folder {
-    fn new() -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("as-completed-program-{}-{number}", std::process::id());
-        let path = env::temp_dir().join(name);
-        fs::create_dir(&path).expect("the folder for temporary files is writable");
-        Self(path)
-    }
-
-    fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(program());
-        without_proxy(&mut command);
-        command
-            .args(arguments)
-            .current_dir(&self.0)
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ended {
-        let output = self.command(arguments).output();
-        Ended::new(&output.expect("the program starts"))
-    }
-
     fn write(&self, name: &str, text: &str) {
         fs::write(self.0.join(name), text).expect("the folder is writable");
     }
@@ -70,37 +30,6 @@ impl Folder {
             .collect();
         names.sort();
         names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _left_behind = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn without_proxy(command: &mut Command) {
-    for proxy in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
-        command.env_remove(proxy).env_remove(proxy.to_lowercase());
-    }
-}
-
-/// What the program has left on its way.
-#[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ended {
-    fn new(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it writes UTF-8");
-        Self {
-            code: output.status.code(),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
     }
 }
 
@@ -119,7 +48,7 @@ fn version_is_that_of_the_library() {
         .lines()
         .find_map(|line| line.strip_prefix("version = "))
         .expect("the library has a version");
-    let ended = Folder::new().run(["--version"]);
+    let ended = Folder::new().run(DOWNLOAD, ["--version"]);
     assert_eq!(
         ended.out,
         format!("download {}\n", version.trim_matches('"'))
@@ -131,7 +60,7 @@ fn version_is_that_of_the_library() {
 fn limits_take_units() {
     let (_server, url) = start_server();
     for (limit, code) in [("1G", 0), ("10K", 0), ("1m", 0), ("1", 63)] {
-        let ended = Folder::new().run(["--max-size", limit, "--limit-rate", "1G", &url]);
+        let ended = Folder::new().run(DOWNLOAD, ["--max-size", limit, "--limit-rate", "1G", &url]);
         assert_eq!(ended.code, Some(code), "{limit}: {ended:?}");
     }
     for (wrong, reason) in [
@@ -140,7 +69,7 @@ fn limits_take_units() {
         ("1T", "\"T\" is not K, M or G"),
         ("K", "empty"),
     ] {
-        let ended = Folder::new().run(["--max-size", wrong, &url]);
+        let ended = Folder::new().run(DOWNLOAD, ["--max-size", wrong, &url]);
         assert_eq!(ended.code, Some(2));
         assert!(ended.err.contains(reason), "{}", ended.err);
     }

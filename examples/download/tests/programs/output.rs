@@ -1,6 +1,7 @@
 //! What is printed, and where nobody reads it.
 
-use super::{Ended, Folder, start_server};
+use super::support::{Ended, Folder};
+use super::{DOWNLOAD, start_server};
 #[cfg(unix)]
 use std::{io::Write, process::Stdio};
 
@@ -11,7 +12,7 @@ fn full_output_is_an_error_and_no_panic() {
     for style in [None, Some("--json"), Some("--verbose")] {
         let folder = Folder::new();
         let full = std::fs::File::options().write(true).open("/dev/full");
-        let mut command = folder.command(style.into_iter().chain([&*url]));
+        let mut command = folder.command(DOWNLOAD, style.into_iter().chain([&*url]));
         command.stdout(full.expect("Linux has it"));
         let ended = Ended::new(&command.output().expect("the program starts"));
         assert_eq!(ended.code, Some(23), "{ended:?}");
@@ -26,7 +27,7 @@ fn full_output_is_an_error_and_no_panic() {
 fn closed_output_is_an_error_and_no_panic() {
     let (_server, url) = start_server();
     let folder = Folder::new();
-    let mut command = folder.command(["--json"]);
+    let mut command = folder.command(DOWNLOAD, ["--json"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command
         .stderr(Stdio::piped())
@@ -46,7 +47,7 @@ fn closed_output_is_an_error_and_no_panic() {
 fn quiet_prints_errors_and_nothing_else() {
     let (server, url) = start_server();
     let missing = format!("{}/xx/xx.gif", server.url());
-    let ended = Folder::new().run(["--quiet", &url, &missing]);
+    let ended = Folder::new().run(DOWNLOAD, ["--quiet", &url, &missing]);
     assert_eq!(ended.code, Some(22));
     assert_eq!(ended.out, "");
     assert_eq!(ended.err, "xx.gif: HTTP error 404 - Not Found\n");
@@ -56,7 +57,7 @@ fn quiet_prints_errors_and_nothing_else() {
 fn json_is_as_quiet_as_the_rest() {
     let (server, url) = start_server();
     let missing = format!("{}/xx/xx.gif", server.url());
-    let ended = Folder::new().run(["--quiet", "--json", &url, &missing]);
+    let ended = Folder::new().run(DOWNLOAD, ["--quiet", "--json", &url, &missing]);
     assert_eq!((ended.code, &*ended.err), (Some(22), ""));
     let lines: Vec<_> = ended.out.lines().collect();
     assert_eq!(lines.len(), 1, "{ended:?}");
@@ -68,7 +69,7 @@ fn json_is_as_quiet_as_the_rest() {
 fn verbose_json_tells_retries_on_standard_error() {
     let (server, url) = start_server();
     drop(server);
-    let ended = Folder::new().run(["--verbose", "--json", "--retries", "1", &url]);
+    let ended = Folder::new().run(DOWNLOAD, ["--verbose", "--json", "--retries", "1", &url]);
     assert_eq!(ended.code, Some(7), "{ended:?}");
     assert!(
         ended.err.starts_with("br.gif: cannot connect: "),
@@ -83,7 +84,7 @@ fn verbose_json_tells_retries_on_standard_error() {
 #[test]
 fn verbose_prints_a_line_for_each_file() {
     let (_server, url) = start_server();
-    let ended = Folder::new().run(["--verbose", &url]);
+    let ended = Folder::new().run(DOWNLOAD, ["--verbose", &url]);
     assert_eq!(ended.code, Some(0));
     let first = ended.out.lines().next().unwrap_or_default();
     assert!(first.starts_with("br.gif: ok, "), "{ended:?}");
@@ -92,7 +93,7 @@ fn verbose_prints_a_line_for_each_file() {
 
 #[test]
 fn certificates_that_cannot_be_read_are_named() {
-    let ended = Folder::new().run(["--cacert", "no-such-file", "http://host/x"]);
+    let ended = Folder::new().run(DOWNLOAD, ["--cacert", "no-such-file", "http://host/x"]);
     assert_eq!(ended.code, Some(2));
     let error = "error: cannot read no-such-file: ";
     assert!(ended.err.starts_with(error), "{ended:?}");

@@ -1,8 +1,9 @@
 //! Signals: what was done is reported, and the exit code says which came.
 
-use super::{Ended, Folder, program, start_server, without_proxy};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use super::support::{Ended, Folder, example, finish, send, without_proxy};
+use super::{DOWNLOAD, start_server};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A program that has downloaded one file, and waits for more of the list.
 struct Waiting {
@@ -26,26 +27,8 @@ fn start(mut command: Command, url: &str) -> Waiting {
     Waiting { child, list, out }
 }
 
-fn send(signal: &str, child: &Child) {
-    let sent = Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status();
-    assert!(sent.expect("there is a kill command").success());
-}
-
 fn end(mut waiting: Waiting) -> Ended {
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    waiting
-        .out
-        .read_to_end(&mut stdout)
-        .expect("it can be read");
-    let mut err = waiting.child.stderr.take().expect("the errors are piped");
-    err.read_to_end(&mut stderr).expect("it can be read");
-    Ended::new(&Output {
-        status: waiting.child.wait().expect("the program ends"),
-        stdout,
-        stderr,
-    })
+    finish(&mut waiting.child, waiting.out)
 }
 
 #[test]
@@ -53,7 +36,7 @@ fn exit_code_says_which_signal_came_while_the_list_was_open() {
     let (_server, url) = start_server();
     for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
         let folder = Folder::new();
-        let waiting = start(folder.command(["--json"]), &url);
+        let waiting = start(folder.command(DOWNLOAD, ["--json"]), &url);
         send(signal, &waiting.child);
         let ended = end(waiting);
         assert_eq!(ended.code, Some(code), "{ended:?}");
@@ -72,7 +55,7 @@ fn signal_that_is_ignored_stays_ignored() {
     without_proxy(&mut command);
     command
         .args(["-c", "trap '' HUP; exec \"$0\" --json"])
-        .arg(program())
+        .arg(example(DOWNLOAD))
         .current_dir(&folder.0);
     let mut waiting = start(command, &url);
     send("-HUP", &waiting.child);

@@ -1,6 +1,7 @@
 //! What the programs say, and with which code they end.
 
-use super::{Ended, Folder, SEQUENTIAL, THREADPOOL, slow, start_server};
+use super::support::{Ended, Folder};
+use super::{SEQUENTIAL, THREADPOOL, slow, start_server};
 use flags::server::Manner;
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Whole runs: every flag arrives, or is named as failed.
 
-use super::{Folder, SEQUENTIAL, THREADPOOL, real_flags, slow, start_server, start_server_program};
+use super::support::Folder;
+use super::{SEQUENTIAL, THREADPOOL, real_flags, slow, start_server, start_server_program};
 use flags::server::Manner;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -1,8 +1,9 @@
-//! Ctrl-C: what was done is reported, and nothing is left half done.
+//! Ctrl-C, and a request to end: what was done is reported, and nothing is left half done.
 
-use super::{Ended, Folder, Running, SEQUENTIAL, THREADPOOL, slow, start_server};
+use super::support::{Ended, Folder, finish, send};
+use super::{Running, SEQUENTIAL, THREADPOOL, slow, start_server};
 use std::io::{BufRead, BufReader, Read};
-use std::process::{ChildStdout, Command, Output, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::time::Duration;
 
 /// Starts a run whose output is read by the caller.
@@ -14,29 +15,17 @@ fn start(folder: &Folder, program: &str, arguments: &[&str]) -> (Running, BufRea
     (running, BufReader::new(out))
 }
 
-/// Does what Ctrl-C does in a terminal, and returns what comes after it.
-fn interrupt(mut running: Running, mut out: impl Read) -> Ended {
-    let mut kill = Command::new("kill");
-    let sent = kill.args(["-INT", &running.0.id().to_string()]).status();
-    assert!(sent.expect("there is a kill command").success());
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut err = running.0.stderr.take().expect("the errors are piped");
-    out.read_to_end(&mut stdout)
-        .expect("the output can be read");
-    err.read_to_end(&mut stderr)
-        .expect("the errors can be read");
-    Ended::new(&Output {
-        status: running.0.wait().expect("the example ends"),
-        stdout,
-        stderr,
-    })
+/// Sends the signal, which for Ctrl-C is `-INT`, and returns what comes after it.
+fn interrupt(signal: &str, mut running: Running, out: impl Read) -> Ended {
+    send(signal, &running.0);
+    finish(&mut running.0, out)
 }
 
 /// Checks the report of an interrupted run, and returns its flags.
-fn assert_reported(ended: &Ended, folder: &Folder) -> usize {
+fn assert_reported(ended: &Ended, code: i32, folder: &Folder) -> usize {
     assert_eq!(
         (ended.err.as_str(), ended.code),
-        ("interrupted\n", Some(130))
+        ("interrupted\n", Some(code))
     );
     let report = ended.out.split("--------------------\n").nth(1);
     assert!(report.is_some_and(|report| report.contains(" downloaded.\nElapsed time: ")));
@@ -56,7 +45,11 @@ fn assert_reported(ended: &Ended, folder: &Folder) -> usize {
 
 #[test]
 fn half_way_it_reports_what_was_done() {
-    for program in [THREADPOOL, SEQUENTIAL] {
+    for (program, signal, code) in [
+        (THREADPOOL, "-INT", 130),
+        (SEQUENTIAL, "-INT", 130),
+        (THREADPOOL, "-TERM", 143),
+    ] {
         let folder = Folder::new();
         // Slow enough for the signal to come before the end, on a loaded machine too.
         let slowly = ["-s", "DELAY", "--delay", "0.5", "-a", "-v", "-m", "2"];
@@ -65,7 +58,7 @@ fn half_way_it_reports_what_was_done() {
         while !lines.ends_with("OK\n") {
             assert_ne!(out.read_line(&mut lines).unwrap(), 0, "{lines}");
         }
-        let flags = assert_reported(&interrupt(running, out), &folder);
+        let flags = assert_reported(&interrupt(signal, running, out), code, &folder);
         assert!((1..194).contains(&flags), "{flags}");
     }
 }
@@ -79,6 +72,7 @@ fn waiting_for_an_answer_it_stops_all_the_same() {
         while server.requests() == before {
             std::thread::yield_now();
         }
-        assert_eq!(assert_reported(&interrupt(running, out), &folder), 0);
+        let ended = interrupt("-INT", running, out);
+        assert_eq!(assert_reported(&ended, 130, &folder), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! The server on its own.
 
-use super::{Folder, slow, start_server, start_server_program};
+use super::support::Folder;
+use super::{slow, start_server, start_server_program};
 use flags::server::{FlagServer, Manner, Source};
 use std::ffi::OsStr;
 use std::fs;

@@ -1,6 +1,7 @@
 //! What is seen in a terminal, which `script` of util-linux lends.
 
-use super::{Ended, Folder, Running, THREADPOOL, example};
+use super::support::{Ended, Folder, example};
+use super::{Running, THREADPOOL};
 use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
 
