@@ -24,6 +24,9 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Payload> {
 /// Drops `value`; a panic on the way is reported by the panic hook and ends
 /// here, also when the payload of that panic panics in its own `Drop`.
 pub(crate) fn discard<T>(value: T) {
+    if !std::mem::needs_drop::<T>() {
+        return;
+    }
     let mut outcome = catch(move || drop(value));
     for _ in 0..PATIENCE {
         match outcome {

@@ -261,8 +261,8 @@ pub trait FunctionExecutorExt: FunctionExecutor {
     ///
     /// With a [`chunk_size`](Map::chunk_size), a process is sent so many
     /// arguments at once, which is much faster where calls are short. It returns
-    /// results every millisecond or so. If it dies and it is not clear which
-    /// call it died of, those of that millisecond are made again, one by one;
+    /// results every millisecond or so. If it dies, or a call times out, and it is not
+    /// clear which call it was, those of that moment are made again, one by one;
     /// without a chunk size a process pool makes no call twice.
     ///
     /// A [`Cluster`](crate::cluster::Cluster) makes one call for each argument, whatever

@@ -1,6 +1,8 @@
 //! [`Function`], and the registry of [`Functions`] that a child process knows.
 
+use super::caller::{Caller, in_span};
 use super::codec::{decode, encode_onto};
+use super::values::take_value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -125,10 +127,27 @@ pub(crate) enum Failure {
     Result(String),
 }
 
+/// Takes what came of one of many calls, with its result behind what was in the buffer;
+/// says whether to go on.
+pub(crate) type OnOutcome<'a> = dyn FnMut(&mut Vec<u8>, Result<(), Failure>) -> bool + 'a;
+
 /// A function that takes and returns bytes.
 pub(crate) trait OnBytes: Send + Sync {
     /// Decodes the argument, and writes the result behind what is there.
     fn run(&self, argument: &[u8], result: &mut Vec<u8>) -> Result<(), Failure>;
+
+    /// Runs the function, whose name is given, with each argument in a row.
+    ///
+    /// An argument is taken off before the function runs. So after a panic, which goes
+    /// through this, the rest can be run by another call.
+    fn run_each(
+        &self,
+        name: &str,
+        caller: Option<&Caller>,
+        arguments: &mut &[u8],
+        result: &mut Vec<u8>,
+        on_outcome: &mut OnOutcome<'_>,
+    );
 
     /// Decodes the argument, which starts there in the buffer, and writes the result
     /// in the place of all that is in it.
@@ -142,6 +161,22 @@ impl<A: DeserializeOwned, R: Serialize> OnBytes for Plain<A, R> {
     fn run(&self, argument: &[u8], result: &mut Vec<u8>) -> Result<(), Failure> {
         let argument = decode(argument).map_err(Failure::Argument)?;
         encode_onto(&self.0(argument), result).map_err(Failure::Result)
+    }
+
+    fn run_each(
+        &self,
+        name: &str,
+        caller: Option<&Caller>,
+        arguments: &mut &[u8],
+        result: &mut Vec<u8>,
+        on_outcome: &mut OnOutcome<'_>,
+    ) {
+        while let Some(argument) = take_value(arguments) {
+            let outcome = in_span(name, caller, None, || self.run(argument, result));
+            if !on_outcome(result, outcome) {
+                break;
+            }
+        }
     }
 
     fn run_in_place(&self, start: usize, value: &mut Vec<u8>) -> Result<(), Failure> {

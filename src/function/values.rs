@@ -23,10 +23,9 @@ impl Values {
     ) -> Result<(), E> {
         let start = self.size();
         self.bytes.truncate(start);
-        self.bytes.extend_from_slice(&[0; LENGTH]);
+        begin_value(&mut self.bytes);
         write(&mut self.bytes)?;
-        let length = self.bytes.len() - start - LENGTH;
-        self.bytes[start..start + LENGTH].copy_from_slice(&(length as u64).to_le_bytes());
+        end_value(&mut self.bytes[start..]);
         self.ends.push(self.bytes.len());
         Ok(())
     }
@@ -45,10 +44,17 @@ impl Values {
         let start_of = |index: usize| index.checked_sub(1).map_or(0, |last| self.ends[last]);
         &self.bytes[start_of(values.start)..start_of(values.end)]
     }
+}
 
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
+/// Leaves room for the length of a value that is appended then.
+pub(crate) fn begin_value(bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&[0; LENGTH]);
+}
+
+/// Writes the length before a value, given the room for it and all of the value.
+pub(crate) fn end_value(bytes: &mut [u8]) {
+    if let Some((length, value)) = bytes.split_first_chunk_mut::<LENGTH>() {
+        *length = (value.len() as u64).to_le_bytes();
     }
 }
 

@@ -50,6 +50,7 @@ impl<I: Iterator> Input<I> {
     /// # Errors
     ///
     /// If the thread cannot be started; the input is lost.
+    #[inline]
     pub(super) fn read(&mut self) -> Result<Read<I::Item>, SpawnError> {
         match (&mut self.background, &mut self.items) {
             (Some(background), items) => background.read(items),

@@ -1,14 +1,19 @@
 //! [`Answers`]: the answers to one message of many calls, on the child's side.
 //!
 //! A write for each answer would cost more than many a call. So answers are
-//! collected, and a thread sends what there is every millisecond. If a call has
-//! run for all of that millisecond, it says so: the parent then knows that this
+//! collected, and sent every millisecond: a thread asks for it, and the end of the
+//! call that runs then does it. If that call runs for another millisecond, the thread
+//! does it itself, and tells that the call runs: the parent then knows that this
 //! one is to blame if the process dies, and gives each call its own timeout.
 //! The end of such a call is sent at once, so that the next one is not taken for
 //! it.
+//!
+//! What calls have printed is flushed whenever their answers are sent, and before.
+//! So a process that dies takes along only the output of calls whose answers it has
+//! not sent, and those are made again.
 
 use super::frame;
-use crate::function::Values;
+use super::serve::flush;
 use crate::sync::{Condvar, Mutex};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -21,6 +26,10 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// The size from which they do not wait.
 const MOST: usize = 64 * 1024;
+
+/// How many ticks without a message there are before the thread sleeps: to wake it for
+/// each of many short messages takes longer.
+const IDLE_TICKS: u32 = 8;
 
 /// Collects answers and sends them. The ticking thread is started by the first
 /// calls.
@@ -40,13 +49,14 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    unsent: Values,
+    /// Each behind its length, and ending with its kind.
+    unsent: Vec<u8>,
     /// How many calls have ended, in all messages.
     ended: u64,
     /// Whether a message is being answered.
     is_busy: bool,
-    /// Whether the parent has been told which call runs.
-    is_told: bool,
+    /// Whether the answers are to be sent when the call that runs ends.
+    is_due: bool,
     /// Whether the ticking thread waits to be woken.
     is_asleep: bool,
 }
@@ -92,39 +102,40 @@ impl Answers {
         }
     }
 
-    pub(super) fn push(&mut self, kind: u8, answer: &[u8]) -> io::Result<()> {
+    /// Adds one answer: its length, the answer, its kind.
+    pub(super) fn push(&mut self, answer: &[u8]) -> io::Result<()> {
         let mut state = self.shared.state.lock();
-        state.unsent.push(|bytes| {
-            bytes.reserve(answer.len() + 1);
-            bytes.extend_from_slice(answer);
-            bytes.push(kind);
-            Ok::<(), io::Error>(())
-        })?;
-        state.ended += 1;
-        if self.careful || state.is_told || state.unsent.size() >= MOST {
-            self.shared.send(&mut state)?;
+        let is_due = self.careful || state.is_due || state.unsent.len() + answer.len() >= MOST;
+        if is_due {
+            // The call has not ended for others before that.
+            drop(state);
+            flush();
+            state = self.shared.state.lock();
         }
-        state.is_told = false;
+        state.unsent.extend_from_slice(answer);
+        state.ended += 1;
+        if is_due {
+            state.is_due = false;
+            return self.shared.send(&mut state);
+        }
         Ok(())
     }
 
     /// Sends what is left.
     pub(super) fn end(&mut self) -> io::Result<()> {
+        flush();
         let mut state = self.shared.state.lock();
         state.is_busy = false;
+        state.is_due = false;
         self.shared.send(&mut state)
     }
 }
 
 impl Shared {
+    /// Sends what is there, whose output has been flushed.
     fn send(&self, state: &mut State) -> io::Result<()> {
-        if state.unsent.len() > 0 {
-            frame::write(
-                &mut &*self.socket,
-                frame::ANSWERS,
-                &[],
-                state.unsent.bytes(0..state.unsent.len()),
-            )?;
+        if !state.unsent.is_empty() {
+            frame::write(&mut &*self.socket, frame::ANSWERS, &[], &state.unsent)?;
             state.unsent.clear();
         }
         Ok(())
@@ -132,10 +143,16 @@ impl Shared {
 
     fn tick(&self) {
         let mut state = self.state.lock();
+        // What had ended when the call that runs now was told of.
+        let mut told = None;
+        let mut idle = 0;
         loop {
-            while !state.is_busy {
-                state.is_asleep = true;
-                self.wake.wait(&mut state);
+            if idle >= IDLE_TICKS {
+                while !state.is_busy {
+                    state.is_asleep = true;
+                    self.wake.wait(&mut state);
+                }
+                idle = 0;
             }
             let ended = state.ended;
             let deadline = Instant::now() + TICK;
@@ -143,13 +160,26 @@ impl Shared {
                 self.wake.wait_until(&mut state, deadline);
             }
             if !state.is_busy {
+                idle += 1;
                 continue;
             }
-            let mut sent = self.send(&mut state);
-            if sent.is_ok() && state.ended == ended && !state.is_told {
-                state.is_told = true;
-                sent = frame::write(&mut &*self.socket, frame::RUNNING, &[], &[]);
+            idle = 0;
+            let was_due = std::mem::replace(&mut state.is_due, true);
+            if state.ended != ended || !was_due || told == Some(ended) {
+                continue;
             }
+            // The call has run for all of the tick. It may have the standard output
+            // locked: then it is waited for, but not with the state.
+            drop(state);
+            flush();
+            state = self.state.lock();
+            if state.ended != ended || !state.is_busy {
+                continue;
+            }
+            told = Some(ended);
+            let sent = self
+                .send(&mut state)
+                .and_then(|()| frame::write(&mut &*self.socket, frame::RUNNING, &[], &[]));
             if sent.is_err() {
                 drop(state);
                 return (self.lost)();
@@ -161,7 +191,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::take_value;
+    use crate::function::{begin_value, end_value, take_value};
     use std::io::Read as _;
 
     fn pair() -> (Answers, UnixStream) {
@@ -171,6 +201,15 @@ mod tests {
             .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         (Answers::new(Arc::new(socket), || ()), theirs)
+    }
+
+    fn push(answers: &mut Answers, answer: &[u8]) {
+        let mut record = Vec::new();
+        begin_value(&mut record);
+        record.extend_from_slice(answer);
+        record.push(7);
+        end_value(&mut record);
+        answers.push(&record).unwrap();
     }
 
     /// The next frame, as the answers in it.
@@ -187,7 +226,7 @@ mod tests {
         answers.begin(false);
         let mut expected = Vec::new();
         for n in 0..5 {
-            answers.push(7, &[n]).unwrap();
+            push(&mut answers, &[n]);
             expected.push(vec![n, 7]);
         }
         answers.end().unwrap();
@@ -205,12 +244,12 @@ mod tests {
     fn a_call_that_takes_long_is_told_of_and_its_end_sent_at_once() {
         let (mut answers, mut theirs) = pair();
         answers.begin(false);
-        answers.push(7, b"quick").unwrap();
+        push(&mut answers, b"quick");
         // Sent by the clock, while the second call runs.
         let first = vec![b"quick\x07".to_vec()];
         assert_eq!(next(&mut theirs), (frame::ANSWERS, first));
         while next(&mut theirs) != (frame::RUNNING, Vec::new()) {}
-        answers.push(7, b"slow").unwrap();
+        push(&mut answers, b"slow");
         // There already, whatever the third call does.
         theirs.set_nonblocking(true).unwrap();
         let second = vec![b"slow\x07".to_vec()];
@@ -223,7 +262,7 @@ mod tests {
         theirs.set_nonblocking(true).unwrap();
         answers.begin(true);
         for n in 0..3 {
-            answers.push(7, &[n]).unwrap();
+            push(&mut answers, &[n]);
             assert_eq!(next(&mut theirs), (frame::ANSWERS, vec![vec![n, 7]]));
         }
         answers.end().unwrap();
@@ -234,7 +273,7 @@ mod tests {
     fn many_answers_do_not_wait_for_the_clock() {
         let (mut answers, mut theirs) = pair();
         answers.begin(false);
-        answers.push(7, &vec![1; MOST]).unwrap();
+        push(&mut answers, &vec![1; MOST]);
         theirs.set_nonblocking(true).unwrap();
         assert_eq!(next(&mut theirs).1[0].len(), MOST + 1);
     }

@@ -17,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A child process that serves calls, one at a time.
 ///
@@ -27,6 +27,8 @@ pub(super) struct Child {
     life: Arc<Life>,
     socket: Arc<UnixStream>,
     reader: BufReader<Stream>,
+    /// Room for the answers to a message of many calls.
+    answers: Vec<u8>,
     /// Counts the calls; a message of many is one.
     call: u64,
     /// How many functions it has run.
@@ -86,6 +88,7 @@ impl Child {
             life: Life::watch(process, stderr, &socket, lives)?,
             reader: Stream::buffered(Arc::clone(&socket)),
             socket,
+            answers: Vec::new(),
             call: 0,
             tasks: 0,
             on_cancel: None,
@@ -144,7 +147,7 @@ impl Child {
     ) -> Result<(), Unanswered> {
         self.tasks += 1;
         self.begin();
-        self.set_deadline(timeout);
+        self.reader.get_mut().set_timeout(timeout);
         let (life, call) = (Arc::clone(&self.life), self.call);
         self.on_cancel = Some(token.on_cancel(move || life.kill(Some(call), Cause::Cancelled)));
         let name = frame::name_of(function);
@@ -184,11 +187,6 @@ impl Child {
     fn begin(&mut self) {
         self.call += 1;
         self.life.set_call(Some(self.call));
-    }
-
-    fn set_deadline(&mut self, timeout: Option<Duration>) {
-        self.reader.get_mut().deadline =
-            timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     }
 
     /// Tells in which span the next call is made, if in one.
@@ -246,7 +244,7 @@ impl Child {
     ) -> Result<(), Stopped> {
         let count = those.len();
         self.begin();
-        self.set_deadline(timeout);
+        self.reader.get_mut().set_timeout(timeout);
         let mut answered = 0;
         // Whether the first that is unanswered is known to have been started.
         let mut is_running = careful;
@@ -256,11 +254,11 @@ impl Child {
             name.extend_from_slice(&frame::name_of(function));
             let values = arguments.bytes(those);
             frame::write(self.reader.get_mut(), frame::CALL_EACH, &name, values)?;
-            let mut body = Vec::new();
+            let body = &mut self.answers;
             while answered < count {
-                let kind = frame::read_onto(&mut self.reader, &mut body)?;
+                let kind = frame::read_onto(&mut self.reader, body)?;
                 // The timeout is that of each call.
-                self.set_deadline(timeout);
+                self.reader.get_mut().set_timeout(timeout);
                 if kind == frame::RUNNING {
                     is_running = true;
                     continue;
@@ -283,6 +281,9 @@ impl Child {
             Ok(())
         };
         let received: io::Result<()> = receive();
+        if self.answers.capacity() > frame::KEPT {
+            self.answers = Vec::new();
+        }
         self.end();
         received.map_err(|error| Stopped {
             answered,

@@ -5,7 +5,9 @@ use super::answers::Answers;
 use super::frame;
 use super::stream::Stream;
 use crate::error::CallError;
-use crate::function::{Caller, Failure, Functions, decode, encode, in_span, take_value};
+use crate::function::{
+    Caller, Failure, Functions, begin_value, decode, encode, end_value, in_span, take_value,
+};
 use crate::unwind;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
@@ -91,14 +93,14 @@ impl Functions {
                 frame::CALL_EACH => self.answer_each(&value, caller.as_ref(), &mut answers),
                 // The pool has no more use for this process.
                 _ => {
-                    let _ = std::io::stdout().flush();
+                    flush();
                     process::exit(0);
                 }
             };
             if sent.is_err() {
                 break;
             }
-            if value.capacity() > KEPT {
+            if value.capacity() > frame::KEPT {
                 value = Vec::new();
             }
         }
@@ -118,6 +120,7 @@ impl Functions {
         let start = value.len() - argument.len();
         let run = || in_span(name, caller, None, || function.run_in_place(start, value));
         let outcome = unwind::catch(run);
+        flush();
         kind_of(outcome, value)
     }
 
@@ -140,31 +143,65 @@ impl Functions {
         let Some((name, mut arguments)) = frame::split_call(call) else {
             return Err(std::io::ErrorKind::InvalidData.into());
         };
-        let function = self.find(name);
         answers.begin(careful != 0);
         let mut answer = Vec::new();
-        while let Some(argument) = take_value(&mut arguments) {
-            answer.clear();
-            let kind = match function {
-                Some((name, function)) => {
-                    let run = || function.run(argument, &mut answer);
-                    let outcome = unwind::catch(|| in_span(name, caller, None, run));
-                    kind_of(outcome, &mut answer)
+        begin_value(&mut answer);
+        let start = answer.len();
+        let Some((name, function)) = self.find(name) else {
+            let mut unknown = Vec::new();
+            let kind = self.answer_unknown(&mut unknown);
+            answer.extend_from_slice(&unknown);
+            answer.push(kind);
+            end_value(&mut answer);
+            while take_value(&mut arguments).is_some() {
+                answers.push(&answer)?;
+            }
+            return answers.end();
+        };
+        let mut sent = Ok(());
+        let mut send = |answer: &mut Vec<u8>, outcome| {
+            let kind = match outcome {
+                Ok(Ok(())) => frame::RETURNED,
+                failed => {
+                    let mut cause = Vec::new();
+                    let kind = kind_of(failed, &mut cause);
+                    answer.truncate(start);
+                    answer.extend_from_slice(&cause);
+                    kind
                 }
-                None => self.answer_unknown(&mut answer),
             };
-            answers.push(kind, &answer)?;
-            answer.shrink_to(KEPT);
+            answer.push(kind);
+            end_value(answer);
+            sent = answers.push(answer);
+            answer.truncate(start);
+            answer.shrink_to(frame::KEPT);
+            sent.is_ok()
+        };
+        loop {
+            let run = unwind::catch(|| {
+                let on_outcome = &mut |answer: &mut Vec<u8>, outcome| send(answer, Ok(outcome));
+                function.run_each(name, caller, &mut arguments, &mut answer, on_outcome);
+            });
+            // A panic ends one call; the others have not been run.
+            let goes_on = run.is_err_and(|payload| send(&mut answer, Err(payload)));
+            if !goes_on {
+                break;
+            }
         }
+        sent?;
         answers.end()
     }
+}
+
+/// What a call has printed is there before its result.
+pub(super) fn flush() {
+    // There may be nobody to read it.
+    let _ = std::io::stdout().flush();
 }
 
 /// The kind of an answer; where it is no result, what it says takes the place of what
 /// there is.
 fn kind_of(outcome: Result<Result<(), Failure>, unwind::Payload>, answer: &mut Vec<u8>) -> u8 {
-    // What has been printed is there before the result.
-    let _ = std::io::stdout().flush();
     match outcome {
         Ok(Ok(())) => frame::RETURNED,
         Ok(Err(Failure::Argument(cause))) => {
@@ -188,9 +225,6 @@ fn kind_of(outcome: Result<Result<(), Failure>, unwind::Payload>, answer: &mut V
         }
     }
 }
-
-/// Room for values up to this size is kept.
-const KEPT: usize = 64 * 1024;
 
 /// Ends this process when its parent ends, whatever a function does meanwhile.
 fn watch(socket: &Arc<UnixStream>) {

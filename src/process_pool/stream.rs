@@ -16,7 +16,7 @@ const BUFFER: usize = 16 * 1024;
 pub(super) struct Stream {
     socket: Arc<UnixStream>,
     /// When reads and writes end with an error of their own.
-    pub(super) deadline: Option<Instant>,
+    deadline: Option<Instant>,
 }
 
 impl Stream {
@@ -29,6 +29,11 @@ impl Stream {
 
     pub(super) fn buffered(socket: Arc<UnixStream>) -> BufReader<Self> {
         BufReader::with_capacity(BUFFER, Self::new(socket))
+    }
+
+    /// Has reads and writes end with an error of their own after that time.
+    pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     }
 
     fn left(&self) -> io::Result<Option<Duration>> {

@@ -220,7 +220,7 @@ impl Route for Workers {
                 Unanswered::NotStarted => {}
                 // One of the calls since the last answer, and only those of a
                 // moment are in question.
-                Unanswered::Ended(JoinError::Died(_))
+                Unanswered::Ended(JoinError::Died(_) | JoinError::TimedOut(_))
                     if !stopped.is_running && first + 1 < arguments.len() =>
                 {
                     careful = true;

@@ -1,6 +1,8 @@
 //! `call_map` with chunks: many calls in one message, and yet each for itself.
 
-use crate::functions::{LOG, LOG_AND_HANG, Logged, PANIC, PICKY, PID, Picky, SQUARE, UNREADABLE};
+use crate::functions::{
+    LOCK_AND_HANG, LOG, LOG_AND_HANG, Logged, PANIC, PICKY, PID, Picky, SQUARE, UNREADABLE,
+};
 use crate::paths::path;
 use crate::support::{alarm, expect_panics};
 use crate::worker::{builder, pool};
@@ -76,6 +78,24 @@ fn a_timeout_in_a_chunk_is_that_of_one_call() {
     }
     // The call that ran is known, so no other is made again.
     assert!(starts(log).values().all(|&times| times == 1));
+}
+
+#[test]
+fn a_timeout_of_a_call_that_locks_the_standard_output_is_that_of_one_call() {
+    let _alarm = alarm();
+    let pool = builder(1)
+        .call_timeout(Duration::from_secs(2))
+        .build()
+        .unwrap();
+    let calls = pool
+        .call_map(LOCK_AND_HANG, (0..ITEMS).map(|item| (item, 40)))
+        .chunk_size(50);
+    for (item, result) in (0..).zip(calls) {
+        match result {
+            Ok(same) => assert!(same == item && item != 40),
+            Err(error) => assert!(item == 40 && matches!(error, JoinError::TimedOut(_))),
+        }
+    }
 }
 
 #[test]

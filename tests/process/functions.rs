@@ -114,6 +114,26 @@ pub(crate) const LOG_AND_HANG: Function<Logged, u64> =
         }
         item
     });
+/// Prints a part of a line; runs for a while and aborts if the item is fatal.
+pub(crate) const PRINT: Function<(u64, u64), u64> = Function::new("print", |(item, fatal)| {
+    print!("<{item}>");
+    if item == fatal {
+        thread::sleep(Duration::from_millis(50));
+        std::process::abort();
+    }
+    item
+});
+/// Hangs with the standard output locked if the item is fatal.
+pub(crate) const LOCK_AND_HANG: Function<(u64, u64), u64> =
+    Function::new("lock_and_hang", |(item, fatal)| {
+        if item == fatal {
+            let _locked = std::io::stdout().lock();
+            loop {
+                thread::sleep(Duration::from_secs(60));
+            }
+        }
+        item
+    });
 pub(crate) const PICKY: Function<Picky, u64> = Function::new("picky", |picky| picky.0);
 
 /// Cannot be encoded if it is 3, panics then if it is 4, and cannot be decoded if
@@ -212,6 +232,8 @@ pub(crate) fn all() -> Functions {
         .with(INITIALIZED_WITH)
         .with(LOG)
         .with(LOG_AND_HANG)
+        .with(PRINT)
+        .with(LOCK_AND_HANG)
         .with(PICKY)
 }
 

@@ -3,7 +3,7 @@
 //! is another run of this binary.
 
 use crate::children::died;
-use crate::functions::{self, ABORT, GRANDCHILD, HANG, HOLD, PANIC, SQUARE};
+use crate::functions::{self, ABORT, GRANDCHILD, HANG, HOLD, PANIC, PRINT, SQUARE};
 use crate::paths::{lives, path, path_text, pids_in, text_in};
 use crate::support::{alarm, eventually};
 use crate::worker::{builder, pool};
@@ -103,6 +103,31 @@ fn a_parent_that_is_killed_leaves_no_descendant() {
     parent.wait().unwrap();
     eventually(|| !pids.iter().copied().any(lives));
     println!("all three are gone after {:?}", start.elapsed());
+}
+
+#[test]
+fn program_whose_chunk_kills_its_process() {
+    if path_of_program().is_some() {
+        let pool = pool(1);
+        let calls = pool.call_map(PRINT, (0..10).map(|item| (item, 5)));
+        for (item, result) in (0..).zip(calls.chunk_size(10)) {
+            assert_eq!(result.is_err(), item == 5);
+        }
+    }
+}
+
+#[test]
+fn what_a_call_printed_is_not_lost_where_a_later_one_kills_the_process() {
+    let _alarm = alarm();
+    let output = program("program_whose_chunk_kills_its_process", &path("printed"))
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for item in (0..10).filter(|&item| item != 5) {
+        assert!(printed.contains(&format!("<{item}>")), "{printed}");
+    }
 }
 
 #[test]
