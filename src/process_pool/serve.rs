@@ -159,7 +159,7 @@ impl Functions {
             return answers.end();
         };
         let mut sent = Ok(());
-        let mut send = |answer: &mut Vec<u8>, outcome| {
+        let mut add = |answer: &mut Vec<u8>, outcome| {
             let kind = match outcome {
                 Ok(Ok(())) => frame::RETURNED,
                 failed => {
@@ -179,11 +179,11 @@ impl Functions {
         };
         loop {
             let run = unwind::catch(|| {
-                let on_outcome = &mut |answer: &mut Vec<u8>, outcome| send(answer, Ok(outcome));
+                let on_outcome = &mut |answer: &mut Vec<u8>, outcome| add(answer, Ok(outcome));
                 function.run_each(name, caller, &mut arguments, &mut answer, on_outcome);
             });
             // A panic ends one call; the others have not been run.
-            let goes_on = run.is_err_and(|payload| send(&mut answer, Err(payload)));
+            let goes_on = run.is_err_and(|payload| add(&mut answer, Err(payload)));
             if !goes_on {
                 break;
             }
