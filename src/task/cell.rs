@@ -28,6 +28,7 @@ use super::capacity;
 use super::hook::Hook;
 use super::id::TaskId;
 use super::watch::{Around, Guard, Key, Watcher, Watchers};
+use super::watched::Watched;
 use crate::error::{JoinError, Panic, Rejected};
 use crate::sync::{AtomicU8, AtomicU32, Mutex, MutexGuard, Ordering};
 use crate::unwind::{self, Payload};
@@ -88,7 +89,7 @@ fn panicked(payload: Payload) -> JoinError {
     JoinError::Panicked(Panic::new(payload))
 }
 
-struct Slot<F, T> {
+pub(super) struct Slot<F, T> {
     stage: Stage<F, T>,
     watchers: Watchers,
 }
@@ -267,9 +268,18 @@ impl<F, T, S> Cell<F, T, S> {
     pub(crate) fn take_back(&self) -> Option<F> {
         self.take_closure(REJECTING)
     }
+}
 
-    /// The lock, if the state is not final.
-    fn unless_final(&self) -> Option<MutexGuard<'_, Slot<F, T>>> {
+impl<F, T> AsMut<Watchers> for Slot<F, T> {
+    fn as_mut(&mut self) -> &mut Watchers {
+        &mut self.watchers
+    }
+}
+
+impl<F, T, S> Watched for Cell<F, T, S> {
+    type Slot = Slot<F, T>;
+
+    fn unless_final(&self) -> Option<MutexGuard<'_, Self::Slot>> {
         if self.state() >= FINAL {
             return None;
         }
@@ -448,42 +458,15 @@ where
     }
 
     fn watch(&self, watcher: Watcher) -> Result<(), Watcher> {
-        match self.unless_final() {
-            Some(mut slot) => {
-                slot.watchers.add(watcher);
-                Ok(())
-            }
-            None => Err(watcher),
-        }
+        self.add_watcher(watcher)
     }
 
     fn unwatch(&self, key: &Key<'_>) {
-        // Kept alive until the lock is released: its drop may be foreign code.
-        let watcher = self
-            .unless_final()
-            .and_then(|mut slot| slot.watchers.remove(key));
-        if watcher.is_some() {
-            unwind::discard(watcher);
-        }
+        self.remove_watcher(key);
     }
 
     fn watch_by_waker(&self, waker: &Waker) -> bool {
-        match self.unless_final() {
-            Some(slot) if slot.watchers.will_wake(waker) => return true,
-            Some(_) => {}
-            None => return false,
-        }
-        // Cloned outside of the lock: a waker's code is foreign.
-        let waker = waker.clone();
-        match self.unless_final() {
-            Some(mut slot) => {
-                let old = slot.watchers.set_waker(waker);
-                drop(slot);
-                unwind::discard(old);
-                true
-            }
-            None => false,
-        }
+        self.replace_waker(waker)
     }
 }
 

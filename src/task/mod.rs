@@ -16,6 +16,8 @@ mod stack;
 
 mod watch;
 
+mod watched;
+
 mod capacity;
 
 mod full;

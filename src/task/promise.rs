@@ -7,6 +7,7 @@ use super::handle::JoinHandle;
 use super::hook::Hook;
 use super::id::TaskId;
 use super::watch::{Around, Guard, Key, Watcher, Watchers};
+use super::watched::Watched;
 use crate::error::{JoinError, Rejected};
 use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
 use crate::unwind;
@@ -272,7 +273,7 @@ struct PromiseCell<T> {
     slot: Mutex<Slot<T>>,
 }
 
-struct Slot<T> {
+pub(super) struct Slot<T> {
     outcome: Option<Result<T, JoinError>>,
     watchers: Watchers,
     /// Whether `cancel` has been called.
@@ -348,9 +349,18 @@ impl<T> PromiseCell<T> {
         drop(slot);
         watchers
     }
+}
 
-    /// The lock, if the state is not final.
-    fn unless_final(&self) -> Option<MutexGuard<'_, Slot<T>>> {
+impl<T> AsMut<Watchers> for Slot<T> {
+    fn as_mut(&mut self) -> &mut Watchers {
+        &mut self.watchers
+    }
+}
+
+impl<T> Watched for PromiseCell<T> {
+    type Slot = Slot<T>;
+
+    fn unless_final(&self) -> Option<MutexGuard<'_, Self::Slot>> {
         if self.state() >= FINAL {
             return None;
         }
@@ -506,41 +516,16 @@ impl<T: Send> AnyCell for PromiseCell<T> {
 
     fn watch(&self, watcher: Watcher) -> Result<(), Watcher> {
         self.hand_over();
-        match self.unless_final() {
-            Some(mut slot) => {
-                slot.watchers.add(watcher);
-                Ok(())
-            }
-            None => Err(watcher),
-        }
+        self.add_watcher(watcher)
     }
 
     fn unwatch(&self, key: &Key<'_>) {
-        // Kept alive until the lock is released: its drop may be foreign code.
-        let watcher = self
-            .unless_final()
-            .and_then(|mut slot| slot.watchers.remove(key));
-        unwind::discard(watcher);
+        self.remove_watcher(key);
     }
 
     fn watch_by_waker(&self, waker: &Waker) -> bool {
         self.hand_over();
-        // Cloned before the lock: a waker's code is foreign.
-        match self.unless_final() {
-            Some(slot) if slot.watchers.will_wake(waker) => return true,
-            Some(_) => {}
-            None => return false,
-        }
-        let waker = waker.clone();
-        match self.unless_final() {
-            Some(mut slot) => {
-                let old = slot.watchers.set_waker(waker);
-                drop(slot);
-                unwind::discard(old);
-                true
-            }
-            None => false,
-        }
+        self.replace_waker(waker)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`state`] holds the counts and decides who is woken or started;
 //! [`core`] is the queue, and what submitting, shutting down and
-//! joining do; [`worker`] is the life of a thread; [`builder`] and [`scope`]
+//! joining do; [`worker`] is the life of a thread, and [`pace`] how it takes tasks
+//! over; [`builder`] and [`scope`]
 //! are the two ways to a pool.
 
 mod inside;
