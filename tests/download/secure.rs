@@ -6,6 +6,7 @@ use super::*;
 use as_completed::Inline;
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
+use std::sync::{Mutex, mpsc};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
@@ -70,30 +71,32 @@ fn bytes_behind_a_body_are_not_taken_for_the_next_answer() {
     let around = |length: usize| length - 48..=length + 1;
     for version in VERSIONS {
         let (folder, authority) = (Folder::new(), authority());
-        let server = server(&authority, version, |exchange| {
+        let (sent, is_sent) = mpsc::channel();
+        let sent = Mutex::new(sent);
+        let server = server(&authority, version, move |exchange| {
             let length: usize = exchange.path.trim_matches('/').parse().unwrap();
             let mut answer =
                 format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
             answer.resize(answer.len() + length, b'x');
             answer.extend_from_slice(EVIL.as_bytes());
             exchange.send(answer);
+            sent.lock().unwrap().send(()).unwrap();
             Then::KeepOpen
         });
         let url = server.url("localhost");
         let downloader = trusting(&folder, &authority);
-        let jobs = [4096, 16 * 1024, 64 * 1024]
-            .into_iter()
-            .flat_map(around)
-            .map(|length| Job::new(length, format!("{url}{length}"), length.to_string()));
-        let report = downloader.download_many(&Inline, jobs, ()).unwrap();
-        assert_ok(&report);
-        for entry in report.entries() {
-            let file = folder.read(&entry.key().to_string());
+        let lengths = [4096, 16 * 1024, 64 * 1024].into_iter().flat_map(around);
+        for length in lengths {
+            let job = Job::new(length, format!("{url}{length}"), length.to_string());
+            let report = downloader.download_many(&Inline, [job], ()).unwrap();
+            assert_ok(&report);
+            let file = folder.read(&length.to_string());
             assert!(
-                file.len() == *entry.key() && file.iter().all(|byte| *byte == b'x'),
-                "{version:?}: {} is wrong",
-                entry.key()
+                file.len() == length && file.iter().all(|byte| *byte == b'x'),
+                "{version:?}: {length} is wrong"
             );
+            // What came behind the next request could not be told from its answer.
+            is_sent.recv_timeout(LONG).unwrap();
         }
     }
 }
