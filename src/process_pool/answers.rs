@@ -13,9 +13,8 @@
 //! not sent, and those are made again.
 
 use super::frame;
-use super::serve::flush;
 use crate::sync::{Condvar, Mutex};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
@@ -30,6 +29,12 @@ const MOST: usize = 64 * 1024;
 /// How many ticks without a message there are before the thread sleeps: to wake it for
 /// each of many short messages takes longer.
 const IDLE_TICKS: u32 = 8;
+
+/// What a call has printed is there before its result.
+pub(super) fn flush() {
+    // There may be nobody to read it.
+    let _ = std::io::stdout().flush();
+}
 
 /// Collects answers and sends them. The ticking thread is started by the first
 /// calls.

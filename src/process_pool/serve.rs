@@ -1,7 +1,7 @@
 //! The child's side: a program that finds itself a child serves calls, and
 //! never returns.
 
-use super::answers::Answers;
+use super::answers::{Answers, flush};
 use super::frame;
 use super::stream::Stream;
 use crate::error::CallError;
@@ -13,7 +13,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::panic::PanicHookInfo;
@@ -191,12 +190,6 @@ impl Functions {
         sent?;
         answers.end()
     }
-}
-
-/// What a call has printed is there before its result.
-pub(super) fn flush() {
-    // There may be nobody to read it.
-    let _ = std::io::stdout().flush();
 }
 
 /// The kind of an answer; where it is no result, what it says takes the place of what
