@@ -64,7 +64,7 @@ impl Folder {
         program: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Command {
-        let mut command = Command::new(example(program));
+        let mut command = interruptible(example(program));
         without_proxy(&mut command);
         command
             .args(arguments)
@@ -88,6 +88,29 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _left_behind = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Prepares a run of a program that INT and HUP end, though they may be ignored here, as
+/// under `nohup` or in the background of a script: the programs would respect that.
+pub(crate) fn interruptible(program: impl AsRef<OsStr>) -> Command {
+    if !is_interruptible() {
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP,INT").arg(program);
+        return command;
+    }
+    Command::new(program)
+}
+
+/// Whether neither INT nor HUP is ignored here, as far as the system tells.
+fn is_interruptible() -> bool {
+    /// HUP is signal 1, and INT signal 2.
+    const HUP_AND_INT: u64 = 0b11;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & HUP_AND_INT == 0)
 }
 
 pub(crate) fn without_proxy(command: &mut Command) {

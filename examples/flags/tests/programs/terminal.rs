@@ -1,6 +1,6 @@
 //! What is seen in a terminal, which `script` of util-linux lends.
 
-use super::support::{Ended, Folder, example};
+use super::support::{Ended, Folder, example, interruptible};
 use super::{Running, THREADPOOL};
 use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
@@ -14,7 +14,7 @@ fn in_terminal(folder: &Folder, arguments: &str) -> Option<Command> {
     }
     let program = example(THREADPOOL);
     let line = format!("stty columns 90; '{}' {arguments}", program.display());
-    let mut command = Command::new("script");
+    let mut command = interruptible("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     command.current_dir(&folder.0).env("TERM", "xterm");
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
