@@ -13,9 +13,13 @@ use crate::subjects::{nanoseconds, to_float};
 use crate::table::{Amount, Row};
 use anyhow::{Context, Result, ensure};
 use clients::Client;
-use server::Server;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use server::{LARGE, SLOW, Server};
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -23,7 +27,9 @@ use tempfile::TempDir;
 
 /// How many files each program downloads at a time.
 pub const AT_A_TIME: usize = 30;
-pub const RIVALS: [&str; 3] = ["reqwest", "curl", "python"];
+pub const RIVALS: [&str; 5] = ["reqwest", "curl", "aria2", "wget", "python"];
+/// How many connections a large file gets where each is slow.
+const SEGMENTS: usize = 16;
 const FLAGS: usize = 194;
 const DELAY: Duration = Duration::from_millis(100);
 
@@ -37,6 +43,7 @@ struct List {
 pub fn downloads(
     rounds: usize,
     folder: Option<&Path>,
+    megabytes: u64,
     wants: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<Row>> {
     let scratch = tempfile::tempdir()?;
@@ -51,42 +58,147 @@ pub fn downloads(
         10,
         &scratch.path().join("list"),
     )?);
-    let mut candidates: Vec<_> = RIVALS
+    let clients: Vec<_> = RIVALS
         .into_iter()
         .filter(|name| wants(name))
         .filter_map(Client::find)
         .collect();
-    candidates.insert(0, Client::OURS);
-    let mut candidates: Vec<_> = candidates
-        .into_iter()
-        .map(|client| {
-            let list = Rc::clone(&list);
-            Candidate::new(client.name, move || time(&client, &list))
-        })
-        .collect();
-    interleave(rounds, &mut candidates)?;
     let what = format!("{} files at {AT_A_TIME}, {}", list.files, server.name());
-    let (ours, others) = candidates.split_first().context("there is always ours")?;
-    let mut rows: Vec<_> = others
-        .iter()
-        .map(|other| Row {
+    let mut rows = compare(rounds, &what, &clients, &list, 1, |name, figure| {
+        match (name, figure) {
+            ("reqwest", Figure::Wall) => Some(0.7),
+            ("curl", Figure::Wall) => Some(1.0),
+            _ => None,
+        }
+    })?;
+    if let Some(row) = connections(&server, &list)? {
+        rows.push(row);
+    }
+    if server.name() == "nginx" {
+        rows.extend(large(rounds, &server, scratch.path(), megabytes, &clients)?);
+    } else {
+        eprintln!("nginx is not installed, and the large file left out");
+    }
+    drop(server);
+    rows.push(delayed(rounds, &folder, scratch.path())?);
+    Ok(rows)
+}
+
+/// What a run is measured by.
+#[derive(Clone, Copy)]
+enum Figure {
+    Wall,
+    Processor,
+}
+
+impl Figure {
+    const ALL: [Self; 2] = [Self::Wall, Self::Processor];
+}
+
+/// Has all clients save the files of a list in turn; rows for wall time and for
+/// processor time.
+fn compare(
+    rounds: usize,
+    what: &str,
+    others: &[Client],
+    list: &Rc<List>,
+    connections: usize,
+    at_most: impl Fn(&str, Figure) -> Option<f64>,
+) -> Result<Vec<Row>> {
+    let mut candidates = Vec::new();
+    let mut of_processor = Vec::new();
+    for client in std::iter::once(&Client::OURS).chain(others) {
+        let (client, list) = (*client, Rc::clone(list));
+        let processor = Rc::new(RefCell::new(Vec::new()));
+        of_processor.push(Rc::clone(&processor));
+        candidates.push(Candidate::new(client.name, move || {
+            let before = processor_time()?;
+            let wall = time(&client, &list, connections)?;
+            processor.borrow_mut().push(processor_time()? - before);
+            Ok(wall)
+        }));
+    }
+    interleave(rounds, &mut candidates)?;
+    let mut rows = Vec::new();
+    for figure in Figure::ALL {
+        let what = match figure {
+            Figure::Wall => what.to_owned(),
+            Figure::Processor => {
+                for (candidate, samples) in candidates.iter_mut().zip(&of_processor) {
+                    candidate.samples = samples.take();
+                }
+                format!("{what}: processor time")
+            }
+        };
+        let (ours, others) = candidates.split_first().context("there is always ours")?;
+        rows.extend(others.iter().map(|other| Row {
             what: what.clone(),
             against: other.name.clone(),
             ours: Amount::Time(ours.median()),
             theirs: Amount::Time(other.median()),
             ratio: ours.ratio_to(other),
-            at_most: match other.name.as_str() {
-                "reqwest" => Some(0.7),
-                "curl" => Some(1.0),
-                _ => None,
-            },
-        })
-        .collect();
-    if let Some(row) = connections(&server, &list)? {
-        rows.push(row);
+            at_most: at_most(&other.name, figure),
+        }));
     }
-    drop(server);
-    rows.push(delayed(rounds, &folder, scratch.path())?);
+    Ok(rows)
+}
+
+/// Nanoseconds of processor time of all clients that have ended.
+fn processor_time() -> Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = [usage.user_time(), usage.system_time()].map(|time| time.num_microseconds());
+    Ok(to_float(u64::try_from(micros[0] + micros[1])?) * 1e3)
+}
+
+/// One large file: as fast as the machine allows, and in segments where the server
+/// gives each connection 20 MiB/s.
+fn large(
+    rounds: usize,
+    server: &Server,
+    scratch: &Path,
+    megabytes: u64,
+    clients: &[Client],
+) -> Result<Vec<Row>> {
+    let folder = scratch.join(LARGE);
+    fs::create_dir(&folder)?;
+    let mut file = fs::File::create(folder.join("file"))?;
+    let megabyte: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+    for _ in 0..megabytes {
+        file.write_all(&megabyte)?;
+    }
+    file.sync_all()?;
+    let list = |place: &str| -> Result<Rc<List>> {
+        let path = scratch.join(format!("list of {place}"));
+        // The name that wget gives it.
+        fs::write(&path, format!("{}/{place}/file file\n", server.url()))?;
+        let bytes = megabytes * 1_000_000;
+        Ok(Rc::new(List {
+            path,
+            files: 1,
+            bytes,
+        }))
+    };
+    let what = format!("one file of {megabytes} MB");
+    let of_clients = |names: &[&str]| -> Vec<Client> {
+        let named = clients.iter().filter(|client| names.contains(&client.name));
+        named.copied().collect()
+    };
+    let all = of_clients(&["curl", "aria2", "wget"]);
+    let mut rows = compare(rounds, &what, &all, &list(LARGE)?, 1, |name, _| {
+        (name == "curl").then_some(1.0)
+    })?;
+    let what = format!("{what}, 20 MiB/s a connection, {SEGMENTS} connections");
+    // The others have one connection for a file.
+    let able = of_clients(&["aria2"]);
+    let slow = list(SLOW)?;
+    rows.extend(compare(
+        rounds,
+        &what,
+        &able,
+        &slow,
+        SEGMENTS,
+        |_, figure| matches!(figure, Figure::Wall).then_some(1.1),
+    )?);
     Ok(rows)
 }
 
@@ -94,7 +206,7 @@ fn connections(server: &Server, list: &List) -> Result<Option<Row>> {
     let Some(before) = server.connections()? else {
         return Ok(None);
     };
-    time(&Client::OURS, list)?;
+    time(&Client::OURS, list, 1)?;
     // The questions themselves are connections.
     let opened = server.connections()?.unwrap_or(before) - before - 1;
     let workers = to_float(AT_A_TIME as u64);
@@ -118,7 +230,7 @@ fn delayed(rounds: usize, folder: &Path, scratch: &Path) -> Result<Row> {
     );
     let waves = list.files.div_ceil(AT_A_TIME);
     let ideal = nanoseconds(DELAY) * to_float(waves as u64);
-    let mut candidates = [Candidate::new(what, move || time(&Client::OURS, &list))];
+    let mut candidates = [Candidate::new(what, move || time(&Client::OURS, &list, 1))];
     interleave(rounds, &mut candidates)?;
     let [ours] = candidates;
     Ok(Row {
@@ -132,9 +244,9 @@ fn delayed(rounds: usize, folder: &Path, scratch: &Path) -> Result<Row> {
 }
 
 /// Nanoseconds from the start of the client to its end, once all files are saved.
-fn time(client: &Client, list: &List) -> Result<f64> {
+fn time(client: &Client, list: &List, connections: usize) -> Result<f64> {
     let target = TempDir::new()?;
-    let mut command = client.command(&list.path, target.path())?;
+    let mut command = client.command(&list.path, target.path(), connections)?;
     let start = Instant::now();
     let output = command.output()?;
     let elapsed = start.elapsed();

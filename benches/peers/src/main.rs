@@ -97,7 +97,8 @@ enum Group {
     Pool,
     /// Call functions in processes: round trips, bursts, chunks, start, payloads
     Processes,
-    /// Download 1,940 files with several programs from one server
+    /// Download 1,940 small files, and one large file, with several programs from
+    /// one server
     Downloads,
     /// Download the files of a list into a folder
     #[command(hide = true)]
@@ -105,6 +106,9 @@ enum Group {
         client: String,
         list: PathBuf,
         folder: PathBuf,
+        /// For each file
+        #[arg(default_value_t = 1)]
+        connections: usize,
     },
     /// Run one candidate once and print nanoseconds or bytes
     #[command(hide = true)]
@@ -124,7 +128,8 @@ fn main() -> Result<()> {
             client,
             list,
             folder,
-        }) => return downloads::fetch(&client, &list, &folder),
+            connections,
+        }) => return downloads::fetch(&client, &list, &folder, connections),
         other => other,
     };
     options.check()?;
@@ -146,9 +151,13 @@ fn main() -> Result<()> {
     }
     if matches!(group, None | Some(Group::Downloads)) {
         let files = options.files.as_deref();
-        rows.extend(downloads::downloads(options.rounds(), files, &|name| {
-            options.wants(name)
-        })?);
+        let megabytes = options.amount(500);
+        rows.extend(downloads::downloads(
+            options.rounds(),
+            files,
+            megabytes,
+            &|name| options.wants(name),
+        )?);
     }
     println!("{machine} {} rounds.\n", options.rounds());
     table::print(&rows);

@@ -11,6 +11,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// A folder beside the server's own files, for large ones.
+pub const LARGE: &str = "large";
+/// Where the same files come at 20 MiB/s over each connection.
+pub const SLOW: &str = "slow";
+
 pub struct Server {
     process: Child,
     url: String,
@@ -64,6 +69,8 @@ impl Server {
                  server {{
                      listen 127.0.0.1:{port} backlog=1024; root \"{}\";
                      location = /status {{ stub_status; }}
+                     location /{LARGE}/ {{ alias {scratch}/{LARGE}/; }}
+                     location /{SLOW}/ {{ alias {scratch}/{LARGE}/; limit_rate 20m; }}
                  }}
              }}",
             folder.display()
