@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 const URL: &str = "AS_COMPLETED_TEST_LEAVES";
 const PATH: &str = "AS_COMPLETED_TEST_LEAVES_NOTES";
@@ -348,6 +349,35 @@ fn arguments_that_cannot_be_decoded_are_left() {
     }
     assert_eq!(cluster.resume(RUN).unwrap().len(), 5);
     cluster.cancel_pending();
+}
+
+#[test]
+fn a_cluster_that_is_dropped_waits_until_what_it_removes_is_gone() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::builder(&server).durable("nightly");
+    let cluster = cluster.connect().unwrap();
+    let call = cluster.call(SQUARE, 3);
+    eventually("it is queued", || {
+        cluster.status().is_ok_and(|status| status.calls == 1)
+    });
+    server.pause();
+    assert!(call.cancel());
+    let (tell, dropped) = channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            drop(cluster);
+            tell.send(()).unwrap();
+        });
+        // The server has answered nothing. One that did not wait would be gone by now.
+        let early = dropped.recv_timeout(Duration::from_millis(500));
+        server.kill();
+        server.restart();
+        assert!(early.is_err(), "it did not wait");
+    });
+    assert_eq!(queued(&server, "default_records"), 0);
 }
 
 #[test]
