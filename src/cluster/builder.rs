@@ -188,7 +188,7 @@ use as_completed::function::Functions;
     /// # Ok::<(), as_completed::cluster::ClusterError>(())
     /// ```
     pub fn observer(mut self, observer: impl FnMut(ClusterEvent) + Send + 'static) -> Self {
-        self.observer = Some(Box::new(observer));
+        self.observer = Some(Observer::new(observer));
         self
     }
 

@@ -1,5 +1,7 @@
 //! [`ClusterEvent`]: what happens to a cluster beside its calls.
 
+use crate::unwind;
+
 /// What happens to a [`Cluster`](super::Cluster) beside its calls; told to its
 /// [`observer`](super::ClusterBuilder::observer).
 ///
@@ -37,4 +39,24 @@ pub enum ClusterEvent {
 }
 
 /// Who is told.
-pub(super) type Observer = Box<dyn FnMut(ClusterEvent) + Send>;
+pub(super) struct Observer(Option<Box<dyn FnMut(ClusterEvent) + Send>>);
+
+impl Observer {
+    pub(super) fn new(observer: impl FnMut(ClusterEvent) + Send + 'static) -> Self {
+        Self(Some(Box::new(observer)))
+    }
+
+    /// Runs foreign code.
+    pub(super) fn tell(&mut self, event: ClusterEvent) {
+        if let Some(observer) = &mut self.0 {
+            observer(event);
+        }
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        // A closure's drop is foreign, and may come with the end of a thread.
+        unwind::discard(self.0.take());
+    }
+}

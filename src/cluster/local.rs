@@ -30,7 +30,14 @@ impl Local {
                 part: "result",
                 cause,
             })),
-            Err(payload) => Err(JoinError::Panicked(Panic::new(payload))),
+            Err(payload) => {
+                let panic = Panic::new(payload);
+                let message = panic.message().to_owned();
+                let thread = panic.thread_name().map(str::to_owned);
+                // Here, and not on the thread that answers: its drop is foreign code.
+                unwind::discard(panic);
+                Err(JoinError::Panicked(Panic::elsewhere(message, thread, None)))
+            }
         }
     }
 }

@@ -543,7 +543,7 @@ impl Link {
                 Report::Ended(settle, Err(error)) => settle(Err(error)),
                 Report::Event(event) => {
                     if let Some(observer) = &mut observer {
-                        observer(event);
+                        observer.tell(event);
                     }
                 }
             });

@@ -64,22 +64,30 @@ impl Cluster {
         asked.map_err(|_| ended())?;
         let left = told.recv().map_err(|_| ended())??;
         let decoded = |bytes: &[u8]| {
-            unwind::catch(|| decode::<A>(bytes))
-                .unwrap_or_else(|payload| Err(Panic::new(payload).to_string()))
+            unwind::catch(|| decode::<A>(bytes)).unwrap_or_else(|payload| {
+                let panic = Panic::new(payload);
+                let text = panic.to_string();
+                unwind::discard(panic);
+                Err(text)
+            })
         };
-        let arguments: Result<Vec<A>, String> =
-            left.iter().map(|(_, argument)| decoded(argument)).collect();
-        let arguments = match arguments {
-            Ok(arguments) => arguments,
-            Err(cause) => {
-                let numbers = left.into_iter().map(|(number, _)| number).collect();
-                let _ = self.link.commands.send(Command::Release(numbers));
-                return Err(ClusterError::Argument {
-                    function: name.to_owned(),
-                    cause,
-                });
+        let mut arguments = Vec::with_capacity(left.len());
+        for (_, argument) in &left {
+            match decoded(argument) {
+                Ok(argument) => arguments.push(argument),
+                Err(cause) => {
+                    let numbers = left.iter().map(|(number, _)| *number).collect();
+                    let _ = self.link.commands.send(Command::Release(numbers));
+                    for argument in arguments {
+                        unwind::discard(argument);
+                    }
+                    return Err(ClusterError::Argument {
+                        function: name.to_owned(),
+                        cause,
+                    });
+                }
             }
-        };
+        }
         let remote: Arc<dyn Remote> = Arc::clone(&self.link) as _;
         let mut claims = Vec::with_capacity(left.len());
         let mut handles = Vec::with_capacity(left.len());

@@ -428,9 +428,10 @@ fn call_there<A: Serialize, R: DeserializeOwned>(
     token: &CancelToken,
 ) -> Result<R, JoinError> {
     let name = function.name();
-    let bytes = encode(&argument).map_err(|cause| argument_error(name, cause))?;
-    drop(argument);
-    let answer = route.call_in_place(name, bytes, token)?;
+    let bytes = encoded(name, &argument);
+    // Before it waits. It is sent by now: its drop has no say in what comes of it.
+    unwind::discard(argument);
+    let answer = route.call_in_place(name, bytes?, token)?;
     decode(&answer).map_err(|cause| result_error(name, cause))
 }
 
@@ -481,7 +482,13 @@ fn call_chunk<A: Serialize, R: DeserializeOwned>(
     results
 }
 
-pub(super) fn argument_error(function: &str, cause: String) -> JoinError {
+/// Encodes an argument, whose type may panic over it.
+pub(super) fn encoded<A: Serialize>(name: &str, argument: &A) -> Result<Vec<u8>, JoinError> {
+    unwind::catch(|| encode(argument).map_err(|cause| argument_error(name, cause)))
+        .unwrap_or_else(|payload| Err(JoinError::Panicked(Panic::new(payload))))
+}
+
+fn argument_error(function: &str, cause: String) -> JoinError {
     JoinError::call(CallError::Encode {
         function: function.to_owned(),
         part: "argument",

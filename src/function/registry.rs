@@ -3,6 +3,7 @@
 use super::caller::{Caller, in_span};
 use super::codec::{decode, encode_onto};
 use super::values::take_value;
+use crate::unwind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -160,7 +161,7 @@ struct Plain<A, R>(fn(A) -> R);
 impl<A: DeserializeOwned, R: Serialize> OnBytes for Plain<A, R> {
     fn run(&self, argument: &[u8], result: &mut Vec<u8>) -> Result<(), Failure> {
         let argument = decode(argument).map_err(Failure::Argument)?;
-        encode_onto(&self.0(argument), result).map_err(Failure::Result)
+        write(self.0(argument), result)
     }
 
     fn run_each(
@@ -182,8 +183,16 @@ impl<A: DeserializeOwned, R: Serialize> OnBytes for Plain<A, R> {
     fn run_in_place(&self, start: usize, value: &mut Vec<u8>) -> Result<(), Failure> {
         let argument = decode(&value[start..]).map_err(Failure::Argument)?;
         value.clear();
-        encode_onto(&self.0(argument), value).map_err(Failure::Result)
+        write(self.0(argument), value)
     }
+}
+
+/// Writes a result behind what is there.
+fn write<R: Serialize>(result: R, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+    let written = encode_onto(&result, bytes).map_err(Failure::Result);
+    // What the caller gets has been written: it need not fail with this copy.
+    unwind::discard(result);
+    written
 }
 
 /// The registry of a program's functions: what can be called by name, and run in its

@@ -1,8 +1,8 @@
 //! Calls that nobody waits for: the answer comes as a message, and settles a
 //! promise.
 
-use super::codec::{decode, encode};
-use super::executor::{argument_error, result_error};
+use super::codec::decode;
+use super::executor::{encoded, result_error};
 use super::registry::Function;
 use crate::error::{JoinError, Panic, Rejected, TryCallError};
 use crate::map::Results;
@@ -56,7 +56,9 @@ where
     A: Serialize,
     R: DeserializeOwned + Send + 'static,
 {
-    send(remote, function, &argument, true).unwrap_or_else(refused)
+    let sent = send(remote, function, &argument, true);
+    unwind::discard(argument);
+    sent.unwrap_or_else(refused)
 }
 
 pub(super) fn try_call<A, R>(
@@ -68,7 +70,13 @@ where
     A: Serialize,
     R: DeserializeOwned + Send + 'static,
 {
-    send(remote, function, &argument, false).map_err(|reason| TryCallError::new(argument, reason))
+    match send(remote, function, &argument, false) {
+        Ok(handle) => {
+            unwind::discard(argument);
+            Ok(handle)
+        }
+        Err(reason) => Err(TryCallError::new(argument, reason)),
+    }
 }
 
 /// The handle of a call that was not taken.
@@ -99,12 +107,6 @@ where
     Ok(handle)
 }
 
-/// Encodes an argument, whose type may panic over it.
-fn encoded<A: Serialize>(name: &str, argument: &A) -> Result<Vec<u8>, JoinError> {
-    unwind::catch(|| encode(argument).map_err(|cause| argument_error(name, cause)))
-        .unwrap_or_else(|payload| Err(JoinError::Panicked(Panic::new(payload))))
-}
-
 /// Creates the handle of a call, and what settles it.
 pub(crate) fn handle<R>(
     remote: &Arc<dyn Remote>,
@@ -130,6 +132,15 @@ struct Gathered<R: Send + 'static> {
     results: Vec<Option<Result<R, JoinError>>>,
     missing: usize,
     promise: Option<Promise<Results<R>>>,
+}
+
+impl<R: Send + 'static> Drop for Gathered<R> {
+    /// Some calls were lost, on whichever thread that was.
+    fn drop(&mut self) {
+        for result in std::mem::take(&mut self.results) {
+            unwind::discard(result);
+        }
+    }
 }
 
 impl<R: Send + 'static> Gathered<R> {
@@ -201,6 +212,9 @@ where
         }
         // The rest of a chunk that has begun is sent.
         may_wait = true;
+    }
+    for argument in arguments {
+        unwind::discard(argument);
     }
     Ok(handle)
 }

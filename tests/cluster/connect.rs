@@ -2,7 +2,7 @@
 
 use crate::functions;
 use crate::server::Server;
-use crate::support::alarm;
+use crate::support::{Bomb, alarm, expect_panics};
 use crate::worker::{self, LEASE};
 use as_completed::cluster::{Cluster, ClusterError, Worker};
 use std::net::TcpListener;
@@ -30,6 +30,20 @@ fn a_server_that_is_not_there_is_named() {
         .unwrap();
     let error = worker
         .run_until(&as_completed::CancelToken::new())
+        .unwrap_err();
+    assert!(matches!(error, ClusterError::Unreachable { .. }));
+}
+
+#[test]
+fn an_observer_whose_drop_panics_does_not_hide_the_error() {
+    let _alarm = alarm();
+    expect_panics();
+    let bomb = Bomb("an observer dropped on purpose");
+    let error = Cluster::builder("nats://127.0.0.1:1", functions::all())
+        .observer(move |_| {
+            let _whole = &bomb;
+        })
+        .connect()
         .unwrap_err();
     assert!(matches!(error, ClusterError::Unreachable { .. }));
 }

@@ -3,7 +3,7 @@
 use crate::functions::{self, ECHO, GATE, RUN, SQUARE, noted, notes, open_gate};
 use crate::server::{Server, ask, eventually, queued};
 use crate::submitter;
-use crate::support::{PATIENCE, alarm};
+use crate::support::{PATIENCE, alarm, expect_panics};
 use crate::worker::{self, Here, LEASE, Process};
 use as_completed::cluster::{Cluster, ClusterError, ClusterEvent};
 use as_completed::function::Function;
@@ -347,8 +347,32 @@ fn arguments_that_cannot_be_decoded_are_left() {
         ClusterError::Argument { function, .. } => assert_eq!(function, "run"),
         other => unreachable!("{other:?}"),
     }
+    // Those that could be decoded are dropped.
+    expect_panics();
+    let frail: Function<(String, Frail), u64> = Function::new("run", |_| unreachable!());
+    let error = cluster.resume(frail).unwrap_err();
+    assert!(error.to_string().contains("it is 4"), "{error}");
     assert_eq!(cluster.resume(RUN).unwrap().len(), 5);
     cluster.cancel_pending();
+}
+
+/// Cannot be decoded if it is 4. Its `Drop` panics.
+#[derive(Debug)]
+struct Frail;
+
+impl<'de> serde::Deserialize<'de> for Frail {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            4 => Err(serde::de::Error::custom("it is 4")),
+            _ => Ok(Self),
+        }
+    }
+}
+
+impl Drop for Frail {
+    fn drop(&mut self) {
+        assert!(thread::panicking(), "dropped on purpose");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use crate::executors::{each, each_here, on_each, on_each_elsewhere, on_each_of_one_worker};
 use crate::functions::{
-    HOLD, PANIC, PARSE, PICKY, Picky, RECORD, Record, SQUARE, UNREADABLE, UNREGISTERED,
+    FRAIL_PANIC, FROM_FRAIL, Frail, HOLD, PANIC, PARSE, PICKY, Picky, RECORD, Record, SQUARE,
+    SQUARE_OF_FRAIL, UNREADABLE, UNREGISTERED,
 };
 use crate::paths::{path_text, pids_in};
 use crate::support::{ON_PURPOSE, alarm, expect_panics};
@@ -305,6 +306,49 @@ fn an_argument_that_panics_as_it_is_encoded_fails_its_call_and_not_the_caller() 
             other => unreachable!("{other:?}"),
         }
         assert_eq!(executor.call(PICKY, Picky(2)).join().unwrap(), 2);
+    });
+}
+
+#[test]
+fn an_argument_whose_drop_panics_is_sent_all_the_same() {
+    expect_panics();
+    on_each_elsewhere(|executor| {
+        for n in 0..20 {
+            let call = executor.call(SQUARE_OF_FRAIL, Frail(n));
+            assert_eq!(call.join().unwrap(), n * n);
+            let call = executor.try_call(SQUARE_OF_FRAIL, Frail(n)).unwrap();
+            assert_eq!(call.join().unwrap(), n * n);
+        }
+        for chunk_size in [1, 7] {
+            let squares = executor.call_map(SQUARE_OF_FRAIL, (0..20).map(Frail));
+            let squares: Result<Vec<_>, _> = squares.chunk_size(chunk_size).collect();
+            assert!(squares.unwrap().iter().copied().eq((0..20).map(|n| n * n)));
+        }
+    });
+}
+
+#[test]
+fn a_result_whose_drop_panics_where_it_was_made_comes_back() {
+    expect_panics();
+    on_each_elsewhere(|executor| {
+        for n in 0..5 {
+            assert_eq!(executor.call(FROM_FRAIL, n).join().unwrap(), n);
+        }
+        for chunk_size in [1, 3] {
+            let all = executor.call_map(FROM_FRAIL, 0..5).chunk_size(chunk_size);
+            assert!(all.map(Result::unwrap).eq(0..5));
+        }
+    });
+}
+
+#[test]
+fn a_panic_whose_payload_panics_in_its_drop_fails_its_call_alone() {
+    expect_panics();
+    on_each_elsewhere(|executor| {
+        for n in 0..3 {
+            assert!(executor.call(FRAIL_PANIC, n).join().unwrap_err().is_panic());
+            assert_eq!(executor.call(SQUARE, n).join().unwrap(), n * n);
+        }
     });
 }
 

@@ -160,6 +160,25 @@ impl<'de> serde::Deserialize<'de> for Picky {
     }
 }
 
+/// A number whose `Drop` panics.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Frail(pub(crate) u64);
+
+impl Drop for Frail {
+    fn drop(&mut self) {
+        assert!(thread::panicking(), "the drop of {} on purpose", self.0);
+    }
+}
+
+/// Only the caller's value is frail.
+pub(crate) const SQUARE_OF_FRAIL: Function<Frail, u64> =
+    Function::new("square", |_| unreachable!());
+pub(crate) const FRAIL: Function<u64, Frail> = Function::new("frail", Frail);
+/// Only the value that was encoded is frail.
+pub(crate) const FROM_FRAIL: Function<u64, u64> = Function::new("frail", |_| unreachable!());
+pub(crate) const FRAIL_PANIC: Function<u64, u64> =
+    Function::new("frail_panic", |n| std::panic::panic_any(Frail(n)));
+
 fn signal_self(signal: &str) {
     let pid = std::process::id().to_string();
     let status = Command::new("kill")
@@ -235,6 +254,8 @@ pub(crate) fn all() -> Functions {
         .with(PRINT)
         .with(LOCK_AND_HANG)
         .with(PICKY)
+        .with(FRAIL)
+        .with(FRAIL_PANIC)
 }
 
 /// Writes the whole text or nothing, for a test that waits for it.
