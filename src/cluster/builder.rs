@@ -1,6 +1,6 @@
 //! [`ClusterBuilder`]: what can be set about a cluster.
 
-use super::connect;
+use super::connect::{self, Connection, Obstacle};
 use super::error::ClusterError;
 use super::event::{ClusterEvent, Observer};
 use super::large;
@@ -10,6 +10,7 @@ use super::submitter::{self, Durable, Identity};
 use super::{Cluster, Link, State};
 use crate::function::Functions;
 use crate::sync::{Condvar, Mutex, unbounded};
+use async_nats::{SubscribeError, Subscriber};
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::PathBuf;
@@ -236,12 +237,14 @@ use as_completed::function::Functions;
 
     /// Connects, and makes the queue if there is none.
     ///
-    /// Blocks until it is connected and has its queue, for the
-    /// [`connect_timeout`](Self::connect_timeout) at most; then until the server has
-    /// carried a message to itself, to check the rights of the user, for as long at
-    /// most. With a [`durable`](Self::durable) name it also asks whether that is in use,
-    /// for a [`lease`](Self::lease) at most. All of it takes milliseconds where the
-    /// server answers.
+    /// Blocks until it is connected, has its queue, and has got a message back that it
+    /// sent to itself, to check the rights of the user: milliseconds where the server
+    /// answers, and the [`connect_timeout`](Self::connect_timeout) at most.
+    ///
+    /// With a [`durable`](Self::durable) name it first asks whether that is in use. A
+    /// cluster of this name that was cut off, or is stopped, does not answer, and counts
+    /// as gone after a [`lease`](Self::lease): a longer lease than the `connect_timeout`
+    /// makes it an error.
     ///
     /// # Errors
     ///
@@ -285,37 +288,13 @@ use as_completed::function::Functions;
             .name("cluster".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
-                    let mut connection = match connect::connect(&settings).await {
-                        Ok(connection) => connection,
+                    let connected = connect::connect(&settings, enter).await;
+                    let (connection, (id, subscriptions)) = match connected {
+                        Ok(connected) => connected,
                         Err(error) => return drop(report.send(Err(error))),
                     };
-                    let durable = connection.settings.durable.as_deref();
-                    let id = match durable {
-                        None => connect::unique(&connection.client),
-                        Some(name) if connect::is_in_use(&connection, name).await => {
-                            let name = name.to_owned();
-                            return drop(report.send(Err(ClusterError::NameInUse { name })));
-                        }
-                        Some(name) => names::durable(name),
-                    };
-                    let durable = durable.map(|_| Durable::new(first));
-                    let of_submitter = connection.names.of_submitter(&id);
-                    let announcements = connection.names.announcements();
-                    let mut subscriptions = Vec::new();
-                    for subject in [of_submitter, announcements] {
-                        match connection.client.subscribe(subject).await {
-                            Ok(subscription) => subscriptions.push(subscription),
-                            Err(error) => {
-                                let error = ClusterError::Start(error.to_string());
-                                return drop(report.send(Err(error)));
-                            }
-                        }
-                    }
-                    let to_submitter = connection.names.to_submitter(&id);
-                    let inbox = &mut subscriptions[0];
-                    if let Err(error) = connection.check_rights(to_submitter, inbox).await {
-                        return drop(report.send(Err(error)));
-                    }
+                    let durable = connection.settings.durable.is_some();
+                    let durable = durable.then(|| Durable::new(first));
                     let is_bounded = connection.settings.queue_capacity.is_some();
                     let mut limit = large::limit(connection.client.server_info().max_payload);
                     if durable.is_some() {
@@ -355,6 +334,30 @@ use as_completed::function::Functions;
             threads: Some([client, results]),
         })
     }
+}
+
+/// Takes the name of a submitter, and subscribes to what it is told and to what the
+/// workers announce.
+async fn enter(
+    connection: &mut Connection,
+    obstacle: &Obstacle,
+) -> Result<(String, [Subscriber; 2]), ClusterError> {
+    let id = match connection.settings.durable.as_deref() {
+        None => connect::unique(&connection.client),
+        Some(name) if connect::is_in_use(connection, name, obstacle).await => {
+            let name = name.to_owned();
+            return Err(ClusterError::NameInUse { name });
+        }
+        Some(name) => names::durable(name),
+    };
+    let failed = |error: SubscribeError| ClusterError::Start(error.to_string());
+    let (client, names) = (&connection.client, &connection.names);
+    let inbox = client.subscribe(names.of_submitter(&id)).await;
+    let announcements = client.subscribe(names.announcements()).await;
+    let mut inbox = inbox.map_err(failed)?;
+    let to_submitter = names.to_submitter(&id);
+    connection.check_rights(to_submitter, &mut inbox).await?;
+    Ok((id, [inbox, announcements.map_err(failed)?]))
 }
 
 impl fmt::Debug for ClusterBuilder {

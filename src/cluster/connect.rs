@@ -5,7 +5,7 @@ use super::error::ClusterError;
 use super::message::{ToSubmitter, pack};
 use super::names::{self, CONSUMER, Names};
 use super::settings::{Login, Settings, Storage};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Subscriber};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Request, Subscriber};
 use futures_core::Stream;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -82,20 +82,77 @@ pub(super) async fn remake(api: Api, settings: Settings) -> Option<String> {
     Some(queue.created())
 }
 
-/// Connects, and makes the queue if there is none.
-pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterError> {
+/// What keeps a client from being connected, if that is known.
+#[derive(Default)]
+pub(super) struct Obstacle(RefCell<Option<String>>);
+
+impl Obstacle {
+    pub(super) fn set(&self, cause: String) {
+        self.0.replace(Some(cause));
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.take();
+    }
+}
+
+/// Connects, makes the queue if there is none, and does what the client needs `then`;
+/// all of it within the connect timeout.
+pub(super) async fn connect<T>(
+    settings: &Settings,
+    then: impl AsyncFnOnce(&mut Connection, &Obstacle) -> Result<T, ClusterError>,
+) -> Result<(Connection, T), ClusterError> {
     settings.check()?;
-    let server = || settings.server();
-    let failed = |refusal: Refusal| match refusal {
-        Refusal::NoJetStream => ClusterError::NoJetStream { server: server() },
-        refusal => ClusterError::Queue {
-            queue: settings.queue.clone(),
-            cause: refusal.text(),
-        },
-    };
-    // Why there is no queue yet.
-    let cause = RefCell::new(None);
+    let obstacle = Obstacle::default();
     let whole = async {
+        let mut connection = Connection::open(settings, &obstacle).await?;
+        obstacle.clear();
+        let then = then(&mut connection, &obstacle).await?;
+        Ok((connection, then))
+    };
+    match tokio::time::timeout(settings.connect_timeout, whole).await {
+        Ok(connected) => connected,
+        Err(_) => Err(ClusterError::Unreachable {
+            server: settings.server(),
+            cause: obstacle
+                .0
+                .take()
+                .unwrap_or_else(|| format!("no answer within {:?}", settings.connect_timeout)),
+        }),
+    }
+}
+
+/// Makes the queue, as soon as the servers of a group have agreed who leads.
+async fn queue_at_last(
+    api: &Api,
+    settings: &Settings,
+    obstacle: &Obstacle,
+) -> Result<Queue, Refusal> {
+    loop {
+        match queue(api, settings).await {
+            Err(refusal) if refusal.may_pass() => {
+                obstacle.set(refusal.text());
+                tokio::time::sleep(AGAIN).await;
+            }
+            made => return made,
+        }
+    }
+}
+
+fn is_forbidden(cause: &str) -> bool {
+    cause.to_ascii_lowercase().contains("permissions violation")
+}
+
+impl Connection {
+    async fn open(settings: &Settings, obstacle: &Obstacle) -> Result<Self, ClusterError> {
+        let server = || settings.server();
+        let failed = |refusal: Refusal| match refusal {
+            Refusal::NoJetStream => ClusterError::NoJetStream { server: server() },
+            refusal => ClusterError::Queue {
+                queue: settings.queue.clone(),
+                cause: refusal.text(),
+            },
+        };
         let (refused, mut refusals) = unbounded_channel();
         let (changes, up) = unbounded_channel();
         let options = options(settings).await?.event_callback(move |event| {
@@ -126,7 +183,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
             names.clone(),
             settings.replicas.unwrap_or(1),
         );
-        let mut made = std::pin::pin!(queue_at_last(&api, settings, &cause));
+        let mut made = std::pin::pin!(queue_at_last(&api, settings, obstacle));
         // Requests that are not permitted have no answer but this event.
         let queue = loop {
             tokio::select! {
@@ -140,7 +197,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
         };
         compare(settings, &queue)?;
         let found = queue.settings(settings);
-        Ok(Connection {
+        Ok(Self {
             client,
             api: api.with_replicas(found.replicas.unwrap_or(1)),
             names,
@@ -150,41 +207,8 @@ pub(super) async fn connect(settings: &Settings) -> Result<Connection, ClusterEr
             up,
             refusals,
         })
-    };
-    match tokio::time::timeout(settings.connect_timeout, whole).await {
-        Ok(connection) => connection,
-        Err(_) => Err(ClusterError::Unreachable {
-            server: server(),
-            cause: cause
-                .take()
-                .unwrap_or_else(|| format!("no answer within {:?}", settings.connect_timeout)),
-        }),
     }
-}
 
-/// Makes the queue, as soon as the servers of a group have agreed who leads; until
-/// then, `cause` has what keeps it.
-async fn queue_at_last(
-    api: &Api,
-    settings: &Settings,
-    cause: &RefCell<Option<String>>,
-) -> Result<Queue, Refusal> {
-    loop {
-        match queue(api, settings).await {
-            Err(refusal) if refusal.may_pass() => {
-                cause.replace(Some(refusal.text()));
-                tokio::time::sleep(AGAIN).await;
-            }
-            made => return made,
-        }
-    }
-}
-
-fn is_forbidden(cause: &str) -> bool {
-    cause.to_ascii_lowercase().contains("permissions violation")
-}
-
-impl Connection {
     /// Sends a message to a subject of this client, and waits until it is back: the
     /// server says of no other message, and of no subscription, that it was
     /// accepted.
@@ -197,14 +221,10 @@ impl Connection {
         subject: String,
         messages: &mut Subscriber,
     ) -> Result<(), ClusterError> {
-        let settings = &self.settings;
-        let server = || settings.server();
         let Ok(message) = pack(&ToSubmitter::Present, &[]) else {
             return Ok(());
         };
         let _ = self.client.publish(subject, message).await;
-        let back = tokio::time::sleep(settings.connect_timeout);
-        let mut timeout = std::pin::pin!(back);
         loop {
             tokio::select! {
                 message = next(messages) => match message {
@@ -213,12 +233,9 @@ impl Connection {
                 },
                 Some(cause) = self.refusals.recv() => {
                     if is_forbidden(&cause) {
-                        return Err(ClusterError::Forbidden { server: server(), cause });
+                        let server = self.settings.server();
+                        return Err(ClusterError::Forbidden { server, cause });
                     }
-                }
-                () = &mut timeout => {
-                    let cause = format!("no answer within {:?}", settings.connect_timeout);
-                    return Err(ClusterError::Unreachable { server: server(), cause });
                 }
             }
         }
@@ -240,9 +257,12 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 async fn options(settings: &Settings) -> Result<ConnectOptions, ClusterError> {
+    // The servers of a group are tried one after the other: none that is off may use
+    // the time of all.
+    let servers = u32::try_from(settings.servers.len()).unwrap_or(u32::MAX);
     let mut options = ConnectOptions::new()
         .name("as-completed")
-        .connection_timeout(settings.connect_timeout)
+        .connection_timeout(settings.connect_timeout / servers)
         .reconnect_delay_callback(|attempts| {
             Duration::from_millis(u64::try_from(attempts).unwrap_or(10).min(10) * 50)
         });
@@ -390,18 +410,22 @@ fn consumer_config(api: &Api, settings: &Settings) -> Value {
 }
 
 /// Says whether a submitter with this durable name lives.
-pub(super) async fn is_in_use(connection: &Connection, name: &str) -> bool {
+pub(super) async fn is_in_use(connection: &Connection, name: &str, obstacle: &Obstacle) -> bool {
+    let lease = connection.lease;
+    obstacle.set(format!(
+        "a cluster with the durable name {name:?} is connected and does not answer; \
+         it counts as gone after the lease of {lease:?}"
+    ));
     let subject = connection.names.to_submitter(&names::durable(name));
     let Ok(message) = pack(&ToSubmitter::Present, &[]) else {
         return false;
     };
     // The server says at once if nobody listens; one that is stopped or cut off
     // does not answer.
-    let answer = connection.client.request(subject, message);
-    matches!(
-        tokio::time::timeout(connection.lease, answer).await,
-        Ok(Ok(answer)) if answer.status.is_none()
-    )
+    let request = Request::new().payload(message).timeout(Some(lease));
+    let answer = connection.client.send_request(subject, request).await;
+    obstacle.clear();
+    answer.is_ok_and(|answer| answer.status.is_none())
 }
 
 /// A name that no other client has.

@@ -225,7 +225,8 @@ impl Cluster {
     /// Connects to the queue `default` of the server at `url`, such as
     /// `nats://localhost`; several servers of a group are separated by commas.
     ///
-    /// Blocks as [`ClusterBuilder::connect`] does: for 5 seconds until it is connected.
+    /// Blocks as [`ClusterBuilder::connect`] does: until it is connected, for 5 seconds at
+    /// most.
     ///
     /// # Errors
     ///

@@ -225,8 +225,9 @@ macro_rules! connection_settings {
             self
         }
 
-        /// Sets how long connecting may take; 5 seconds by default. A connection that
-        /// is lost later is made again, for as long as it takes.
+        /// Sets how long connecting may take, with all that is asked of the server
+        /// meanwhile; 5 seconds by default. After that it is an error, which names the
+        /// server. A connection that is lost later is made again, for as long as it takes.
         ///
         /// # Examples
         ///

@@ -175,7 +175,8 @@ impl Worker {
                     }
                     signalled().await;
                 };
-                let connection = connect::connect(&settings).await?;
+                let connected = connect::connect(&settings, async |_, _| Ok(()));
+                let (connection, ()) = connected.await?;
                 let local = |functions: &Functions| Arc::new(Local(functions.clone())) as _;
                 let (threads, route): (_, Arc<dyn Route>) = match &pool {
                     Pool::Threads(threads) => (threads, local(&functions)),
@@ -197,6 +198,8 @@ impl Worker {
             let ended = || ClusterError::Start("the client's thread has ended".to_owned());
             thread.join().unwrap_or_else(|_| Err(ended()))
         });
+        // Does not wait for a name that is being resolved.
+        runtime.shutdown_background();
         drop(on_cancel);
         match &pool {
             Pool::Processes(processes) => processes.kill(),

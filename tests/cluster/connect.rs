@@ -2,10 +2,13 @@
 
 use crate::functions;
 use crate::server::Server;
-use crate::support::{Bomb, alarm, expect_panics};
+use crate::support::{Bomb, PATIENCE, alarm, expect_panics};
 use crate::worker::{self, LEASE};
+use as_completed::CancelToken;
 use as_completed::cluster::{Cluster, ClusterError, Worker};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 fn error(server: &Server) -> ClusterError {
@@ -28,9 +31,7 @@ fn a_server_that_is_not_there_is_named() {
         .threads(1)
         .build()
         .unwrap();
-    let error = worker
-        .run_until(&as_completed::CancelToken::new())
-        .unwrap_err();
+    let error = worker.run_until(&CancelToken::new()).unwrap_err();
     assert!(matches!(error, ClusterError::Unreachable { .. }));
 }
 
@@ -48,16 +49,88 @@ fn an_observer_whose_drop_panics_does_not_hide_the_error() {
     assert!(matches!(error, ClusterError::Unreachable { .. }));
 }
 
+/// What a server says to those who connect to it.
+type Answers = fn(&mut dyn BufRead, &mut dyn Write) -> std::io::Result<()>;
+
+/// Starts a server that answers so, and returns its address.
+fn answering(answers: Answers) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    // It ends with the tests.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut reader) = {
+                let stream = stream.unwrap();
+                (stream.try_clone().unwrap(), BufReader::new(stream))
+            };
+            thread::spawn(move || {
+                // The client closes the connection when it gives up.
+                let _ = answers(&mut reader, &mut stream);
+                let _ = std::io::copy(&mut reader, &mut std::io::sink());
+            });
+        }
+    });
+    url
+}
+
+fn say_who_it_is(to: &mut dyn Write) -> std::io::Result<()> {
+    let info = "{\"server_id\":\"a\",\"server_name\":\"a\",\"version\":\"2.9.10\",\
+                \"go\":\"go1.19\",\"host\":\"127.0.0.1\",\"port\":4222,\"headers\":true,\
+                \"max_payload\":1048576,\"proto\":1,\"client_id\":1}";
+    write!(to, "INFO {info}\r\n")
+}
+
 #[test]
-fn a_server_that_does_not_answer_is_an_error_after_the_timeout() {
+fn a_server_that_stops_answering_at_whatever_point_is_an_error_after_the_timeout() {
+    const AFTER_NOTHING: Answers = |_, _| Ok(());
+    const AFTER_ITS_INFO: Answers = |_, to| say_who_it_is(to);
+    const TO_REQUESTS: Answers = |from, to| {
+        say_who_it_is(to)?;
+        for line in from.lines() {
+            if line? == "PING" {
+                write!(to, "PONG\r\n")?;
+            }
+        }
+        Ok(())
+    };
     let _alarm = alarm();
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("nats://{}", silent.local_addr().unwrap());
-    let error = Cluster::builder(&url, functions::all())
-        .connect_timeout(Duration::from_millis(100))
-        .connect()
-        .unwrap_err();
-    assert!(error.to_string().contains(&url), "{error}");
+    let timeout = Duration::from_millis(300);
+    for answers in [AFTER_NOTHING, AFTER_ITS_INFO, TO_REQUESTS] {
+        let url = answering(answers);
+        let cluster = Cluster::builder(&url, functions::all()).connect_timeout(timeout);
+        let worker = Worker::builder(&url, functions::all()).connect_timeout(timeout);
+        let worker = worker.build().unwrap();
+        for error in [
+            cluster.connect().unwrap_err(),
+            worker.run_until(&CancelToken::new()).unwrap_err(),
+        ] {
+            assert!(matches!(&error, ClusterError::Unreachable { server, .. } if *server == url));
+            assert!(error.to_string().contains(&url), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_durable_name_that_somebody_has_who_does_not_answer_is_an_error_after_the_timeout() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let builder = worker::builder(&server).lease(60 * PATIENCE);
+    drop(builder.connect().unwrap());
+    // Cut off, as the server sees it.
+    let mut silent = TcpStream::connect(server.url().trim_start_matches("nats://")).unwrap();
+    let subject = "as_completed.default.submitter.*.told";
+    let hello = format!("CONNECT {{\"verbose\":false}}\r\nSUB {subject} 1\r\nPING\r\n");
+    silent.write_all(hello.as_bytes()).unwrap();
+    let mut lines = BufReader::new(silent).lines();
+    assert!(lines.any(|line| line.unwrap() == "PONG"));
+    let cluster = Cluster::builder(&server.url(), functions::all()).durable("nightly");
+    let error = cluster.connect_timeout(Duration::from_secs(1)).connect();
+    let error = error.unwrap_err();
+    assert!(matches!(&error, ClusterError::Unreachable { .. }));
+    assert!(error.to_string().contains(&server.url()), "{error}");
+    drop(lines);
 }
 
 #[test]

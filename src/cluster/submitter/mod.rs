@@ -133,13 +133,10 @@ pub(super) struct Identity {
 pub(super) async fn serve(
     connection: Connection,
     identity: Identity,
-    subscriptions: Vec<Subscriber>,
+    [mut inbox, mut announcements]: [Subscriber; 2],
     mut commands: UnboundedReceiver<Command>,
     reports: Sender<Report>,
 ) {
-    let Ok([mut inbox, mut announcements]) = <[Subscriber; 2]>::try_from(subscriptions) else {
-        return;
-    };
     let (finds, mut found) = unbounded_channel();
     let period = connection.lease / 3;
     let mut submitter = Submitter {
