@@ -4,12 +4,18 @@
 
 use crate::functions::SPIN;
 use crate::server::{Server, eventually, queued};
-use crate::worker::{self, LEASE, Process};
+use crate::worker::{self, Process, SHORT_LEASE, WORKER_LEASE};
 use as_completed::as_completed;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// A worker that counts as lost as soon as it is paused.
+fn started(server: &Server, slots: usize) -> Process {
+    let lease = SHORT_LEASE.as_millis().to_string();
+    Process::with(server, slots, &[(WORKER_LEASE, &lease)])
+}
 
 fn setting(name: &str, usual: u64) -> u64 {
     let value = std::env::var(name).ok();
@@ -27,7 +33,8 @@ fn campaign(server: &mut Server, mut event: impl FnMut(&mut Server, u64) + Send)
     let seconds = setting("CLUSTER_CHAOS_SECONDS", 8);
     let number = setting("CLUSTER_CHAOS_CALLS", 1000);
     // A worker that is paused counts as lost: nobody is to blame here.
-    let cluster = worker::builder(server).deliveries(1000).connect().unwrap();
+    let cluster = worker::builder(server).lease(SHORT_LEASE);
+    let cluster = cluster.deliveries(1000).connect().unwrap();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -39,7 +46,7 @@ fn campaign(server: &mut Server, mut event: impl FnMut(&mut Server, u64) + Send)
                 thread::sleep(Duration::from_secs(1));
             }
             // What is left is for workers that nobody disturbs.
-            let _workers = [Process::threads(server, 4), Process::threads(server, 4)];
+            let _workers = [started(server, 4), started(server, 4)];
             while !over.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(10));
             }
@@ -72,12 +79,12 @@ fn workers_are_killed_paused_and_started_and_every_result_is_right() {
     let Some(mut server) = Server::start() else {
         return;
     };
-    let mut workers: Vec<_> = (0..4).map(|_| Process::threads(&server, 2)).collect();
+    let mut workers: Vec<_> = (0..4).map(|_| started(&server, 2)).collect();
     let mut paused: Vec<(Instant, Process)> = Vec::new();
     campaign(&mut server, move |server, round| {
         if paused
             .first()
-            .is_some_and(|(at, _)| at.elapsed() > 3 * LEASE)
+            .is_some_and(|(at, _)| at.elapsed() > 3 * SHORT_LEASE)
         {
             let (_, worker) = paused.remove(0);
             worker.signal("-CONT");
@@ -87,10 +94,10 @@ fn workers_are_killed_paused_and_started_and_every_result_is_right() {
             0 if workers.len() > 1 => drop(workers.remove(0)),
             1 if workers.len() > 1 => {
                 let worker = workers.remove(0);
-                worker.signal("-STOP");
+                worker.pause();
                 paused.push((Instant::now(), worker));
             }
-            _ => workers.push(Process::threads(server, 2)),
+            _ => workers.push(started(server, 2)),
         }
     });
 }
@@ -100,7 +107,7 @@ fn the_server_is_killed_again_and_again_and_every_result_is_right() {
     let Some(mut server) = Server::start() else {
         return;
     };
-    let _workers = [Process::threads(&server, 2), Process::threads(&server, 2)];
+    let _workers = [started(&server, 2), started(&server, 2)];
     campaign(&mut server, |server, round| {
         if round % 3 == 1 {
             server.kill();

@@ -5,29 +5,30 @@ use crate::server::Server;
 use crate::support::{Bomb, PATIENCE, alarm, expect_panics};
 use crate::worker::{self, LEASE};
 use as_completed::CancelToken;
-use as_completed::cluster::{Cluster, ClusterError, Worker};
+use as_completed::cluster::{Cluster, ClusterBuilder, ClusterError, Worker};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+/// Connects for as long as a slow machine takes.
+fn builder(server: &Server) -> ClusterBuilder {
+    Cluster::builder(&server.url(), functions::all()).connect_timeout(PATIENCE)
+}
+
 fn error(server: &Server) -> ClusterError {
-    Cluster::connect(&server.url(), functions::all()).unwrap_err()
+    builder(server).connect().unwrap_err()
 }
 
 #[test]
 fn a_server_that_is_not_there_is_named() {
     let _alarm = alarm();
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let url = format!("nats://127.0.0.1:{port}");
-    let error = Cluster::connect(&url, functions::all()).unwrap_err();
+    // Nobody else takes it meanwhile, as one that is free at the moment.
+    let url = "nats://127.0.0.1:1";
+    let error = Cluster::connect(url, functions::all()).unwrap_err();
     assert!(matches!(&error, ClusterError::Unreachable { server, .. } if *server == url));
-    assert!(error.to_string().contains(&url), "{error}");
-    let worker = Worker::builder(&url, functions::all())
+    assert!(error.to_string().contains(url), "{error}");
+    let worker = Worker::builder(url, functions::all())
         .threads(1)
         .build()
         .unwrap();
@@ -140,9 +141,8 @@ fn a_wrong_password_is_an_error_at_once() {
         return;
     };
     let connect = |password: &str| {
-        Cluster::builder(&server.url(), functions::all())
-            .user_and_password("u", password)
-            .connect()
+        let builder = builder(&server).user_and_password("u", password);
+        builder.connect()
     };
     let url = server.url();
     for error in [connect("wrong").unwrap_err(), error(&server)] {
@@ -181,10 +181,8 @@ fn a_user_without_rights_is_told_which_are_missing() {
     let Some(server) = Server::start_with(&["-js", "-c", path.to_str().unwrap()]) else {
         return;
     };
-    let error = Cluster::builder(&server.url(), functions::all())
-        .user_and_password("u", "p")
-        .connect()
-        .unwrap_err();
+    let with_rights = builder(&server).user_and_password("u", "p");
+    let error = with_rights.connect().unwrap_err();
     assert!(
         matches!(&error, ClusterError::Forbidden { .. }),
         "{error:?}"
@@ -220,7 +218,7 @@ fn a_queue_with_other_settings_says_which() {
         }
     ));
     // What is not set is as it is.
-    Cluster::connect(&server.url(), functions::all()).unwrap();
+    builder(&server).connect().unwrap();
 }
 
 #[test]

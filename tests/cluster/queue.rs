@@ -3,7 +3,7 @@
 use crate::functions::{GATE, RUN, SQUARE, noted, notes, open_gate};
 use crate::server::{Server, ask, eventually, memory, queued};
 use crate::support::alarm;
-use crate::worker::{self, Here, Process};
+use crate::worker::{self, Here, Process, SHORT_LEASE};
 use as_completed::cluster::Storage;
 use as_completed::{Rejected, as_completed};
 use std::thread;
@@ -226,19 +226,25 @@ fn calls_run_though_the_server_does_not_deliver_them_any_more() {
     let Some(server) = Server::start() else {
         return;
     };
-    let cluster = worker::cluster(&server);
+    // A few leases go by until it is noticed.
+    let cluster = worker::builder(&server).lease(SHORT_LEASE);
+    let cluster = cluster.deliveries(1000).connect().unwrap();
     let calls: Vec<_> = (0..10).map(|n| (n, cluster.call(SQUARE, n))).collect();
     eventually("all are queued", || queued(&server, "default") == 10);
     // One that passes them over, as one does that is stuck.
     let consumer = "as_completed_default.workers";
-    ask(&server, &format!("$JS.API.CONSUMER.DELETE.{consumer}"), "");
     let stuck = r#"{"stream_name":"as_completed_default","config":{
         "durable_name":"workers","deliver_policy":"all","ack_policy":"explicit",
-        "ack_wait":2000000000,"filter_subject":"as_completed.default.call.nobody"}}"#;
+        "ack_wait":ACK_WAIT,"filter_subject":"as_completed.default.call.nobody"}}"#;
+    let stuck = stuck.replace("ACK_WAIT", &SHORT_LEASE.as_nanos().to_string());
     let create = format!("$JS.API.CONSUMER.DURABLE.CREATE.{consumer}");
-    let made = ask(&server, &create, &stuck.replace('\n', ""));
-    assert!(made.contains("call.nobody"), "{made}");
-    let _worker = Here::threads(&server, 1);
+    eventually("it is stuck", || {
+        ask(&server, &format!("$JS.API.CONSUMER.DELETE.{consumer}"), "");
+        // The cluster may make it first, if it looks at this moment.
+        let made = ask(&server, &create, &stuck.replace('\n', ""));
+        made.contains("call.nobody")
+    });
+    let _worker = Here::of(worker::worker_builder(&server).lease(SHORT_LEASE).threads(1));
     for (n, square) in as_completed(calls) {
         assert_eq!(square.join().unwrap(), n * n);
     }

@@ -3,34 +3,45 @@
 
 use crate::durable;
 use crate::functions::{self, SPIN};
-use crate::server::{Server, ask, ask_soon, eventually};
-use crate::support::{PATIENCE, alarm};
-use crate::worker::{self, Here, LEASE};
+use crate::server::{Port, Server, ask, ask_soon, eventually};
+use crate::support::{PATIENCE, Patience, alarm};
+use crate::worker::{self, Here, SHORT_LEASE};
 use as_completed::as_completed;
 use as_completed::cluster::{Cluster, Worker};
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 
 /// Three servers that know each other.
 fn group() -> Option<Vec<Server>> {
-    let ports = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    let routes = ports.map(|port| format!("nats://{}", port.local_addr().unwrap()));
-    let all = routes.join(",");
-    let servers = routes.iter().enumerate().map(|(place, route)| {
-        let name = format!("server{place}");
-        Server::start_with(&[
-            "-js",
-            "-n",
-            &name,
-            "--cluster_name",
-            "group",
-            "--cluster",
-            route,
-            "--routes",
-            &all,
-        ])
-    });
-    servers.collect()
+    let start = Patience::new();
+    loop {
+        let ports = [0; 3].map(|_| Port::free());
+        let routes = ports
+            .each_ref()
+            .map(|port| format!("nats://127.0.0.1:{}", port.number));
+        let all = routes.join(",");
+        let servers = routes.iter().zip(ports).enumerate();
+        let servers = servers.map(|(place, (route, port))| {
+            let name = format!("server{place}");
+            let arguments = [
+                "-js",
+                "-n",
+                &name,
+                "--cluster_name",
+                "group",
+                "--cluster",
+                route,
+                "--routes",
+                &all,
+            ];
+            Server::start_in_group(&arguments, port)
+        });
+        let servers: Option<Result<Vec<_>, _>> = servers.collect();
+        match servers? {
+            Ok(servers) => return Some(servers),
+            // Somebody has one of the ports: all three have to know another.
+            Err(error) => assert!(!start.is_over(PATIENCE), "{error}"),
+        }
+    }
 }
 
 /// Whether all three have all calls, as one of them sees it.
@@ -47,7 +58,7 @@ fn campaign(rounds: u64) {
     let urls = urls.join(",");
     let builder = Cluster::builder(&urls, functions::all())
         .queue("group")
-        .lease(LEASE)
+        .lease(SHORT_LEASE)
         .replicas(3)
         // A group that agrees on a stream takes its time beside other work.
         .connect_timeout(PATIENCE)
@@ -56,7 +67,7 @@ fn campaign(rounds: u64) {
     let cluster = builder.connect().unwrap();
     let _workers = [(); 2].map(|()| {
         let worker = Worker::builder(&urls, functions::all()).queue("group");
-        Here::of(worker.lease(LEASE).connect_timeout(PATIENCE).threads(4))
+        Here::of(worker.lease(SHORT_LEASE).connect_timeout(PATIENCE).threads(4))
     });
     let number = 300;
     for round in 0..rounds {

@@ -3,7 +3,7 @@
 
 use crate::functions::{self, SQUARE};
 use crate::server::Server;
-use crate::support::alarm;
+use crate::support::{PATIENCE, alarm};
 use as_completed::CancelToken;
 use as_completed::cluster::{Cluster, ClusterBuilder, ClusterError, Worker};
 use nkeys::KeyPair;
@@ -93,6 +93,7 @@ fn a_server_that_asks_for_a_certificate_gets_one() {
     };
     let cluster = with(&roots, &right, &key).unwrap();
     let worker = Worker::builder(&url, functions::all()).threads(1);
+    let worker = worker.connect_timeout(PATIENCE);
     let worker = worker.root_certificates(&roots);
     let worker = worker.client_certificate(&right, &key).build().unwrap();
     let token = CancelToken::new();

@@ -1,33 +1,66 @@
 //! A real NATS server for each test, on loopback, with a store of its own.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::{PATIENCE, Patience};
 
 pub(crate) struct Server {
+    program: PathBuf,
     process: Child,
-    port: u16,
+    port: Port,
+    /// Where servers of a group reach it.
+    _route: Option<Port>,
     directory: PathBuf,
     arguments: Vec<String>,
 }
 
-/// Returns a port that is free now, and perhaps not any more when a server binds it.
-///
-/// The system gives no such port to those who ask for any, so that a server which was
-/// killed finds its own free when it is started again.
-fn free_port() -> u16 {
+/// A port that no other test has, of this process or of another.
+pub(crate) struct Port {
+    pub(crate) number: u16,
+    /// Of the same number: who has it may use the port. The system takes it back with
+    /// the process.
+    _claim: UdpSocket,
+}
+
+impl Port {
+    /// Claims a port that is free now, and perhaps not any more when a server binds it.
+    ///
+    /// The system gives no such port to those who ask for any, so that a server which was
+    /// killed finds its own free when it is started again.
+    pub(crate) fn free() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let place = std::process::id().wrapping_mul(97).wrapping_add(number) % 20_000;
+            let number = 12_000 + u16::try_from(place).unwrap();
+            let claim = UdpSocket::bind(("127.0.0.1", number));
+            let free = TcpListener::bind(("127.0.0.1", number));
+            if let (Ok(claim), Ok(_)) = (claim, free) {
+                return Self {
+                    number,
+                    _claim: claim,
+                };
+            }
+        }
+    }
+}
+
+/// A folder of this server alone: one that a killed test has left is passed over.
+fn own_directory() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let place = std::process::id().wrapping_mul(97).wrapping_add(number) % 20_000;
-        let port = 12_000 + u16::try_from(place).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
+        let name = format!("as_completed_nats_{}_{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        match std::fs::create_dir(&directory) {
+            Ok(()) => return directory,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => panic!("{}: {error}", directory.display()),
         }
     }
 }
@@ -50,36 +83,58 @@ impl Server {
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let Some(program) = program() else {
             eprintln!("skipped: there is no nats-server here (apt-get install nats-server)");
             return None;
         };
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("as_completed_nats_{}_{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).unwrap();
+        let start = Patience::new();
+        loop {
+            if let Some(server) = Self::try_start(program.clone(), arguments) {
+                return Some(server);
+            }
+            assert!(!start.is_over(PATIENCE), "nats-server does not start");
+        }
+    }
+
+    /// Starts one server of a group; `None` where there is no program, and an error where
+    /// it does not start, for somebody may have taken its port.
+    pub(crate) fn start_in_group(
+        arguments: &[&str],
+        route: Port,
+    ) -> Option<Result<Self, &'static str>> {
+        let Some(program) = program() else {
+            eprintln!("skipped: there is no nats-server here (apt-get install nats-server)");
+            return None;
+        };
+        let mut server = Self::try_start(program, arguments);
+        if let Some(server) = &mut server {
+            server._route = Some(route);
+        }
+        Some(server.ok_or("nats-server does not start"))
+    }
+
+    fn try_start(program: PathBuf, arguments: &[&str]) -> Option<Self> {
         let arguments: Vec<_> = arguments
             .iter()
             .map(|&argument| argument.to_owned())
             .collect();
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let port = free_port();
-            if let Some(process) = launch(&program, port, &directory, &arguments) {
-                return Some(Self {
-                    process,
-                    port,
-                    directory,
-                    arguments,
-                });
-            }
-            assert!(Instant::now() < deadline, "nats-server does not start");
-        }
+        let (port, directory) = (Port::free(), own_directory());
+        let Some(process) = launch(&program, port.number, &directory, &arguments) else {
+            let _ = std::fs::remove_dir_all(directory);
+            return None;
+        };
+        Some(Self {
+            program,
+            process,
+            port,
+            _route: None,
+            directory,
+            arguments,
+        })
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://127.0.0.1:{}", self.port.number)
     }
 
     /// How many bytes of memory it uses now.
@@ -87,12 +142,10 @@ impl Server {
         memory(self.process.id())
     }
 
-    /// Stops it: what is sent to it now is lost if it is killed.
+    /// Stops it, and blocks until it stands still: what is sent to it now is lost if it
+    /// is killed.
     pub(crate) fn pause(&self) {
-        let status = Command::new("kill")
-            .args(["-STOP", &self.process.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
+        pause(self.process.id());
     }
 
     pub(crate) fn kill(&mut self) {
@@ -102,19 +155,36 @@ impl Server {
 
     /// Starts it again on its port and its store.
     pub(crate) fn restart(&mut self) {
-        let program = program().unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let start = Patience::new();
         loop {
-            if let Some(process) = launch(&program, self.port, &self.directory, &self.arguments) {
+            let (program, directory) = (&self.program, &self.directory);
+            if let Some(process) = launch(program, self.port.number, directory, &self.arguments) {
                 self.process = process;
                 return;
             }
             assert!(
-                Instant::now() < deadline,
+                !start.is_over(PATIENCE),
                 "nats-server does not start again"
             );
         }
     }
+}
+
+/// Stops a process, and blocks until none of its threads runs any more.
+pub(crate) fn pause(pid: u32) {
+    let stopped = Command::new("kill")
+        .args(["-STOP", &pid.to_string()])
+        .status();
+    assert!(stopped.unwrap().success());
+    eventually("it stands still", || {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let mut stats = threads.map(|thread| {
+            let stat = thread.unwrap().path().join("stat");
+            // A thread may have ended meanwhile.
+            std::fs::read_to_string(stat).ok()
+        });
+        stats.all(|stat| stat.is_none_or(|stat| stat.contains(") T ")))
+    });
 }
 
 /// How many bytes of memory a process uses now.
@@ -158,9 +228,16 @@ impl Drop for Server {
     }
 }
 
-/// Asks the server itself, by a bare request; returns its answer.
+/// Asks the server itself, by a bare request; returns its answer. Asks again where there
+/// is none: servers of a group may have no leader at the moment.
 pub(crate) fn ask(server: &Server, subject: &str, body: &str) -> String {
-    ask_within(server, subject, body, Duration::from_secs(30)).unwrap()
+    let start = Patience::new();
+    loop {
+        match ask_within(server, subject, body, Duration::from_secs(10)) {
+            Ok(answer) => return answer,
+            Err(error) => assert!(!start.is_over(PATIENCE), "{subject}: {error}"),
+        }
+    }
 }
 
 /// As [`ask`], of a server that may have no answer at the moment.
@@ -176,7 +253,7 @@ fn ask_within(
 ) -> std::io::Result<String> {
     use std::io::Write as _;
 
-    let mut socket = TcpStream::connect(("127.0.0.1", server.port))?;
+    let mut socket = TcpStream::connect(("127.0.0.1", server.port.number))?;
     socket.set_read_timeout(Some(patience))?;
     write!(
         socket,
@@ -198,14 +275,26 @@ fn ask_within(
 
 /// How many calls the queue holds, running ones included.
 pub(crate) fn queued(server: &Server, queue: &str) -> u64 {
-    let info = ask(
-        server,
-        &format!("$JS.API.STREAM.INFO.as_completed_{queue}"),
-        "",
-    );
-    let (_, rest) = info.split_once("\"messages\":").unwrap();
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap()
+    stored(server, queue).unwrap_or_else(|| panic!("there is no queue {queue:?}"))
+}
+
+/// As [`queued`]; `None` where there is no such queue.
+pub(crate) fn stored(server: &Server, queue: &str) -> Option<u64> {
+    let subject = format!("$JS.API.STREAM.INFO.as_completed_{queue}");
+    let start = Patience::new();
+    loop {
+        let info = ask(server, &subject, "");
+        if let Some((_, rest)) = info.split_once("\"messages\":") {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            return Some(digits.parse().unwrap());
+        }
+        if info.contains("\"code\":404") {
+            return None;
+        }
+        // No leader at the moment.
+        assert!(!start.is_over(PATIENCE), "{info}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Blocks until `done`, which the test cannot be told.

@@ -2,8 +2,8 @@
 
 use crate::functions::{self, GATE, SQUARE, UNREGISTERED, noted, notes, open_gate};
 use crate::server::{Server, eventually, queued};
-use crate::support::alarm;
-use crate::worker::{self, Here, LEASE, Process};
+use crate::support::{PATIENCE, alarm};
+use crate::worker::{self, Here, LEASE, Process, WORKER_LEASE};
 use as_completed::cluster::{Cluster, ClusterEvent, Worker};
 use as_completed::function::Functions;
 use as_completed::{CallError, JoinError};
@@ -14,6 +14,14 @@ use std::time::Duration;
 #[path = "../../examples/cluster_status.rs"]
 #[allow(dead_code, reason = "only its table is tested")]
 mod example;
+
+/// Blocks until the cluster has heard of a worker.
+fn knows_a_worker(cluster: &Cluster) {
+    eventually("a worker is known", || {
+        let status = cluster.status();
+        status.is_ok_and(|status| !status.workers.is_empty())
+    });
+}
 
 #[test]
 fn the_status_tells_what_waits_and_what_each_worker_runs() {
@@ -82,13 +90,19 @@ fn the_observer_is_told_of_workers_and_of_the_connection() {
         tell.send(event).unwrap();
         panic!("an observer may panic");
     };
-    let builder = worker::builder(&server).observer(observer);
+    // Workers are lost after two of them: longer than one stands still, and no longer than
+    // need be.
+    let lease = Duration::from_secs(5);
+    let builder = worker::builder(&server).lease(lease).observer(observer);
     let cluster = Arc::new(builder.connect().unwrap());
     itself.set(Arc::downgrade(&cluster)).unwrap();
     let call = cluster.call(SQUARE, 3);
     assert_eq!(events.recv().unwrap(), ClusterEvent::NoWorkers);
-    let process = Process::threads(&server, 1);
+    let lease = lease.as_millis().to_string();
+    let process = Process::with(&server, 1, &[(WORKER_LEASE, &lease)]);
     assert_eq!(call.join().unwrap(), 9);
+    // It may have answered before it was heard of.
+    knows_a_worker(&cluster);
     drop(process);
     assert_eq!(events.recv().unwrap(), ClusterEvent::WorkersLost);
     assert_eq!(events.recv().unwrap(), ClusterEvent::NoWorkers);
@@ -111,6 +125,7 @@ fn a_function_that_no_worker_has_is_an_error_after_the_grace_that_names_them() {
     let cluster = builder.connect().unwrap();
     let _worker = Here::threads(&server, 1);
     assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
+    knows_a_worker(&cluster);
     match cluster.call(UNREGISTERED, ()).join() {
         Err(JoinError::Call(error)) => match *error {
             CallError::Unserved {
@@ -143,12 +158,14 @@ fn a_function_that_workers_have_in_another_version_is_an_error_that_names_both()
         let functions = Functions::new().with(SQUARE.version(version));
         Worker::builder(&server.url(), functions)
             .lease(LEASE)
+            .connect_timeout(PATIENCE)
             .threads(1)
     };
     let _newer = Here::of(of_version(2));
-    // All workers have said by then who they are.
-    let builder = worker::builder(&server).grace(LEASE);
+    let grace = Duration::from_millis(1);
+    let builder = worker::builder(&server).grace(grace);
     let cluster = builder.connect().unwrap();
+    knows_a_worker(&cluster);
     let error = cluster.call(SQUARE, 3).join().unwrap_err().to_string();
     assert!(
         error.contains("no worker serves function \"square\";"),
@@ -158,13 +175,15 @@ fn a_function_that_workers_have_in_another_version_is_an_error_that_names_both()
     let worker = &cluster.status().unwrap().workers[0];
     assert_eq!(worker.functions, ["square v2"]);
     let newest = Cluster::builder(&server.url(), Functions::new().with(SQUARE.version(3)));
-    let newest = newest.lease(LEASE).grace(LEASE);
+    let newest = newest.lease(LEASE).grace(grace).connect_timeout(PATIENCE);
     let newest = newest.connect().unwrap();
+    knows_a_worker(&newest);
     let error = newest.call(SQUARE, 3).join().unwrap_err().to_string();
     assert!(error.contains("\"square\" in version 3"), "{error}");
     // The right one is found, whoever else is there.
     let _old = Here::of(of_version(0));
-    assert_eq!(worker::cluster(&server).call(SQUARE, 3).join().unwrap(), 9);
+    let patient = worker::builder(&server).grace(PATIENCE).connect().unwrap();
+    assert_eq!(patient.call(SQUARE, 3).join().unwrap(), 9);
 }
 
 #[test]
@@ -173,11 +192,11 @@ fn a_call_finds_the_worker_that_has_its_function() {
     let Some(server) = Server::start() else {
         return;
     };
-    let cluster = worker::cluster(&server);
+    let cluster = worker::builder(&server).grace(PATIENCE).connect().unwrap();
     let _without = Here::threads(&server, 4);
     let call = cluster.call(UNREGISTERED, ());
     let all = functions::all().with(UNREGISTERED);
-    let with = Worker::builder(&server.url(), all).lease(LEASE).threads(1);
-    let _with = Here::of(with);
+    let with = Worker::builder(&server.url(), all).lease(LEASE);
+    let _with = Here::of(with.connect_timeout(PATIENCE).threads(1));
     call.join().unwrap();
 }

@@ -2,7 +2,7 @@
 
 use crate::functions::{ECHO, GATE, LENGTH, RUN, SQUARE, noted, notes, open_gate};
 use crate::server::{Server, eventually, queued};
-use crate::support::alarm;
+use crate::support::{PATIENCE, alarm};
 use crate::worker::{self, Here, Process};
 use as_completed::cluster::Cluster;
 use as_completed::{JoinError, as_completed};
@@ -50,7 +50,8 @@ fn a_call_that_runs_for_too_long_is_killed_and_resolves_as_timed_out() {
     let Some(server) = Server::start() else {
         return;
     };
-    let limit = Duration::from_millis(300);
+    // Enough for a call that stands still for some seconds, and yet is not too long.
+    let limit = Duration::from_secs(8);
     let limited = worker::builder(&server).call_timeout(limit);
     let (limited, cluster) = (limited.connect().unwrap(), worker::cluster(&server));
     let path = notes();
@@ -67,7 +68,7 @@ fn a_call_that_runs_for_too_long_is_killed_and_resolves_as_timed_out() {
     let gate = cluster.call(GATE, (path.clone(), 2));
     eventually("the call runs", || noted(&path).len() == 2);
     let waits = limited.call(SQUARE, 4);
-    std::thread::sleep(2 * limit);
+    std::thread::sleep(limit + Duration::from_secs(1));
     open_gate(&path);
     gate.join().unwrap();
     assert_eq!(waits.join().unwrap(), 16);
@@ -166,7 +167,8 @@ fn submit_and_wait() {
         return;
     };
     let cluster = Cluster::builder(&url, crate::functions::all());
-    let cluster = cluster.lease(worker::LEASE).connect().unwrap();
+    let cluster = cluster.lease(worker::LEASE).connect_timeout(PATIENCE);
+    let cluster = cluster.connect().unwrap();
     let calls = (0..50).map(|n| cluster.call(GATE, (path.clone(), n)));
     for call in as_completed(calls) {
         let _ = call.join();
@@ -212,7 +214,7 @@ fn a_submitter_that_was_paused_for_long_gets_its_results() {
     eventually("two run and the rest waits", || {
         noted(&path).len() == 2 && queued(&server, "default") == 50
     });
-    submitter.signal("-STOP");
+    submitter.pause();
     eventually("its calls are gone", || queued(&server, "default") == 0);
     open_gate(&path);
     submitter.signal("-CONT");

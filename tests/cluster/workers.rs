@@ -57,15 +57,16 @@ fn a_call_that_crashes_in_a_child_process_fails_alone() {
 
 #[test]
 fn a_long_call_beside_a_short_lease_is_started_once_however_busy_the_processors_are() {
-    const SECOND: &[(&str, &str)] = &[(worker::WORKER_LEASE, "1000")];
+    // A worker that stands still for some seconds is not late yet.
+    const SHORT: &[(&str, &str)] = &[(worker::WORKER_LEASE, "6000")];
 
     let _alarm = alarm();
     let Some(server) = Server::start() else {
         return;
     };
-    let builder = worker::builder(&server).lease(Duration::from_secs(1));
+    let builder = worker::builder(&server).lease(Duration::from_secs(6));
     let (cluster, path) = (builder.connect().unwrap(), notes());
-    let _workers = [SECOND, SECOND].map(|lease| Process::with(&server, 2, lease));
+    let _workers = [SHORT, SHORT].map(|lease| Process::with(&server, 2, lease));
     let calls = [0; 4].map(|_| cluster.call(BURN, (path.clone(), 30_000)));
     for call in calls {
         call.join().unwrap();
@@ -83,7 +84,7 @@ fn a_worker_that_was_paused_comes_back_and_each_handle_settles_once() {
     let paused = Process::threads(&server, 1);
     let call = cluster.call(GATE, (path.clone(), 1));
     eventually("the call runs", || noted(&path).len() == 1);
-    paused.signal("-STOP");
+    paused.pause();
     let other = Process::threads(&server, 1);
     eventually("it runs elsewhere", || noted(&path).len() == 2);
     open_gate(&path);
