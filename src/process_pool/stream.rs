@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// What is read ahead: enough for most frames, headers included.
 const BUFFER: usize = 16 * 1024;
 
+/// The shortest timeout of a socket: 0 would be none.
+const LEAST: Duration = Duration::from_micros(1);
+
 /// One end of the socket.
 ///
 /// A read does not look for a while before it sleeps: the system passes the
@@ -31,27 +34,22 @@ impl Stream {
         BufReader::with_capacity(BUFFER, Self::new(socket))
     }
 
-    /// Has reads and writes end with an error of their own after that time.
+    /// Has reads and writes end with an error of their own after that time. What is there
+    /// by then is read all the same: this thread may be late, and not the other end.
     pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     }
 
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let Some(deadline) = self.deadline else {
-            return Ok(None);
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        Ok(Some(left))
+    fn left(&self) -> Option<Duration> {
+        let deadline = self.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(left) = self.left()? {
-            self.socket.set_read_timeout(Some(left))?;
+        if let Some(left) = self.left() {
+            self.socket.set_read_timeout(Some(left.max(LEAST)))?;
         }
         (&*self.socket).read(buffer)
     }
@@ -59,7 +57,10 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        if let Some(left) = self.left()? {
+        if let Some(left) = self.left() {
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             self.socket.set_write_timeout(Some(left))?;
         }
         (&*self.socket).write(buffer)
@@ -67,5 +68,30 @@ impl Write for Stream {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_read_though_the_time_is_over() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut stream = Stream::new(Arc::new(ours));
+        theirs.write_all(b"answer").unwrap();
+        stream.set_timeout(Some(Duration::ZERO));
+        let mut answer = [0; 6];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"answer");
+        let late = stream.read(&mut answer).unwrap_err();
+        assert!(
+            matches!(
+                late.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ),
+            "{late}"
+        );
+        assert!(stream.write(b"late").is_err());
     }
 }

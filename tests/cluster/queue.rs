@@ -244,7 +244,11 @@ fn calls_run_though_the_server_does_not_deliver_them_any_more() {
         let made = ask(&server, &create, &stuck.replace('\n', ""));
         made.contains("call.nobody")
     });
-    let _worker = Here::of(worker::worker_builder(&server).lease(SHORT_LEASE).threads(1));
+    let _worker = Here::of(
+        worker::worker_builder(&server)
+            .lease(SHORT_LEASE)
+            .threads(1),
+    );
     for (n, square) in as_completed(calls) {
         assert_eq!(square.join().unwrap(), n * n);
     }

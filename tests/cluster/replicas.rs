@@ -67,7 +67,12 @@ fn campaign(rounds: u64) {
     let cluster = builder.connect().unwrap();
     let _workers = [(); 2].map(|()| {
         let worker = Worker::builder(&urls, functions::all()).queue("group");
-        Here::of(worker.lease(SHORT_LEASE).connect_timeout(PATIENCE).threads(4))
+        Here::of(
+            worker
+                .lease(SHORT_LEASE)
+                .connect_timeout(PATIENCE)
+                .threads(4),
+        )
     });
     let number = 300;
     for round in 0..rounds {

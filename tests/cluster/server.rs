@@ -162,10 +162,7 @@ impl Server {
                 self.process = process;
                 return;
             }
-            assert!(
-                !start.is_over(PATIENCE),
-                "nats-server does not start again"
-            );
+            assert!(!start.is_over(PATIENCE), "nats-server does not start again");
         }
     }
 }

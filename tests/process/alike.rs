@@ -1,7 +1,9 @@
 //! What holds on every executor of functions, whether it runs them on the caller,
 //! on threads, in processes or over a cluster.
 
-use crate::executors::{each, each_here, on_each, on_each_elsewhere, on_each_of_one_worker};
+use crate::executors::{
+    each, each_here, on_each, on_each_elsewhere, on_each_of_one_worker, on_each_that_cancels,
+};
 use crate::functions::{
     FRAIL_PANIC, FROM_FRAIL, Frail, HOLD, PANIC, PARSE, PICKY, Picky, RECORD, Record, SQUARE,
     SQUARE_OF_FRAIL, UNREADABLE, UNREGISTERED,
@@ -108,7 +110,7 @@ fn wait_tells_done_from_pending() {
 
 #[test]
 fn a_call_that_is_cancelled_before_it_starts_never_runs() {
-    on_each_of_one_worker(|executor| {
+    on_each_that_cancels(|executor, arrived| {
         let (pid, gate) = (path_text("cancel"), path_text("cancel-gate"));
         let held = executor.call(HOLD, (pid.clone(), gate.clone()));
         pids_in(pid.as_ref());
@@ -116,6 +118,7 @@ fn a_call_that_is_cancelled_before_it_starts_never_runs() {
         let queued = executor.call(HOLD, (second.clone(), gate.clone()));
         assert!(queued.cancel());
         assert!(queued.is_cancelled());
+        arrived();
         std::fs::write(&gate, "open").unwrap();
         held.join().unwrap();
         assert!(queued.join().unwrap_err().is_cancelled());

@@ -13,6 +13,10 @@ use std::time::Duration;
 
 const ITEMS: u64 = 100;
 
+/// A timeout that only a call which hangs exceeds, and not one that stands still for some
+/// seconds.
+const UNHURRIED: Duration = Duration::from_secs(10);
+
 fn logged(log: &std::path::Path, fatal: u64) -> impl Iterator<Item = Logged> {
     let log = log.display().to_string();
     (0..ITEMS).map(move |item| (item, fatal, log.clone()))
@@ -63,7 +67,7 @@ fn without_chunks_no_call_is_made_twice() {
 #[test]
 fn a_timeout_in_a_chunk_is_that_of_one_call() {
     let _alarm = alarm();
-    let timeout = Duration::from_secs(2);
+    let timeout = UNHURRIED;
     let (pool, log) = (
         builder(1).call_timeout(timeout).build().unwrap(),
         path("slow"),
@@ -83,10 +87,7 @@ fn a_timeout_in_a_chunk_is_that_of_one_call() {
 #[test]
 fn a_timeout_of_a_call_that_locks_the_standard_output_is_that_of_one_call() {
     let _alarm = alarm();
-    let pool = builder(1)
-        .call_timeout(Duration::from_secs(2))
-        .build()
-        .unwrap();
+    let pool = builder(1).call_timeout(UNHURRIED).build().unwrap();
     let calls = pool
         .call_map(LOCK_AND_HANG, (0..ITEMS).map(|item| (item, 40)))
         .chunk_size(50);

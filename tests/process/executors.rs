@@ -17,6 +17,19 @@ pub(crate) fn on_each_of_one_worker(test: impl Fn(&dyn FunctionExecutor)) {
     each_of_workers(1, &|executor| test(&*executor));
 }
 
+/// As [`on_each_of_one_worker`]; the test is also given what blocks until no worker runs
+/// any more what was cancelled before it started.
+pub(crate) fn on_each_that_cancels(test: impl Fn(&dyn FunctionExecutor, &dyn Fn())) {
+    let _alarm = alarm();
+    let at_once = |executor: Box<dyn FunctionExecutor>| test(&*executor, &|| ());
+    at_once(Box::new(ThreadPool::new(1)));
+    at_once(Box::new(pool(1)));
+    #[cfg(feature = "cluster")]
+    clusters::each_cluster(1, &|cluster| {
+        test(&cluster, &|| clusters::wait_until_queued(&cluster, 1));
+    });
+}
+
 /// As [`on_each`], for what only happens between processes.
 pub(crate) fn on_each_elsewhere(test: impl Fn(&dyn FunctionExecutor)) {
     let _alarm = alarm();
@@ -56,6 +69,7 @@ fn each_elsewhere(workers: usize, test: &dyn Fn(Box<dyn FunctionExecutor>)) {
 mod clusters {
     use crate::functions;
     use crate::server::Server;
+    use crate::support::{PATIENCE, eventually};
     use crate::worker::builder;
     use as_completed::CancelToken;
     use as_completed::cluster::{Cluster, Worker, WorkerBuilder};
@@ -63,12 +77,22 @@ mod clusters {
     use std::thread;
     use std::time::Duration;
 
-    /// Long enough for a machine with other work, short enough for a test.
-    const LEASE: Duration = Duration::from_secs(2);
+    /// So long that nobody counts as dead who only stands still for some seconds: calls
+    /// would run twice.
+    const LEASE: Duration = Duration::from_secs(10);
 
     /// A cluster whose worker has threads, and one whose worker has processes;
     /// none where there is no server.
     pub(super) fn each(workers: usize, test: &dyn Fn(Box<dyn FunctionExecutor>)) {
+        each_cluster(workers, &|cluster| test(Box::new(cluster)));
+    }
+
+    /// Blocks until the queue has only so many calls.
+    pub(super) fn wait_until_queued(cluster: &Cluster, calls: u64) {
+        eventually(|| cluster.status().is_ok_and(|status| status.calls == calls));
+    }
+
+    pub(super) fn each_cluster(workers: usize, test: &dyn Fn(Cluster)) {
         type Set = fn(WorkerBuilder, usize) -> WorkerBuilder;
         let on_threads: Set = |worker, workers| worker.threads(workers);
         let in_processes: Set = |worker, workers| worker.process_pool(builder(workers));
@@ -78,15 +102,16 @@ mod clusters {
         for (name, set) in [("threads", on_threads), ("processes", in_processes)] {
             println!("over a cluster, with {name}");
             let cluster = Cluster::builder(&server.url(), functions::all()).lease(LEASE);
-            let cluster = cluster.connect().unwrap();
+            let cluster = cluster.connect_timeout(PATIENCE).connect().unwrap();
             let worker = Worker::builder(&server.url(), functions::all()).lease(LEASE);
-            let worker = set(worker, workers).build().unwrap();
+            let worker = set(worker.connect_timeout(PATIENCE), workers);
+            let worker = worker.build().unwrap();
             let token = &CancelToken::new();
             thread::scope(|scope| {
                 // Asked to stop when the test fails, too.
                 let _stop = Stop(token);
                 scope.spawn(move || worker.run_until(token).unwrap());
-                test(Box::new(cluster));
+                test(cluster);
             });
         }
     }

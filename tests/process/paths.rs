@@ -37,6 +37,23 @@ pub(crate) fn lives(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
+/// Stops the process, and blocks until none of its threads runs any more.
+pub(crate) fn stop(pid: u32) {
+    let stopped = Command::new("kill")
+        .args(["-STOP", &pid.to_string()])
+        .status();
+    assert!(stopped.unwrap().success());
+    let is_stopped = |thread: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+        // It may have ended meanwhile.
+        stat.map_or(true, |stat| stat.contains(") T "))
+    };
+    eventually(|| {
+        let mut threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        threads.all(is_stopped)
+    });
+}
+
 pub(crate) fn kill(pid: u32) {
     let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
     assert!(killed.unwrap().success());

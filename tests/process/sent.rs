@@ -3,13 +3,12 @@
 
 use crate::children::died;
 use crate::functions::{ABORT, HANG, HOLD, PANIC, PID, SQUARE};
-use crate::paths::{kill, lives, path, path_text, pids_in};
+use crate::paths::{kill, lives, path, path_text, pids_in, stop};
 use crate::support::{ON_PURPOSE, alarm, eventually};
 use crate::worker::{builder, pool};
 use as_completed::function::Function;
 use as_completed::process::ProcessPool;
 use as_completed::{JoinError, as_completed};
-use std::process::Command;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -168,18 +167,6 @@ fn a_death_a_panic_and_a_kill_fail_their_call_alone() {
     kill(pid);
     assert_eq!(died(call).pid(), pid);
     assert_eq!(pool.call(SQUARE, 2).join().unwrap(), 4);
-}
-
-/// Stops the process, so that it reads no more.
-fn stop(pid: u32) {
-    let stopped = Command::new("kill")
-        .args(["-STOP", &pid.to_string()])
-        .status();
-    assert!(stopped.unwrap().success());
-    eventually(|| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-        stat.unwrap().contains(") T ")
-    });
 }
 
 #[test]

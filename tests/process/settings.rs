@@ -4,14 +4,13 @@ use crate::children::died;
 use crate::functions::{
     HANG, HOLD, INITIALIZE, INITIALIZED_WITH, LAST_WORDS, PID, PLACE, SQUARE, UNREGISTERED,
 };
-use crate::paths::{lives, path, path_text, pids_in};
+use crate::paths::{lives, path, path_text, pids_in, stop};
 use crate::support::{alarm, eventually};
 use crate::worker::builder;
 use as_completed::function::Function;
 use as_completed::process::ProcessBuildError;
 use as_completed::{CallError, JoinError, JoinHandle, Panic, Rejected};
 use std::error::Error as _;
-use std::process::Command;
 use std::time::Duration;
 
 #[test]
@@ -119,14 +118,7 @@ fn a_child_that_does_not_exit_is_killed_after_the_grace() {
         .build()
         .unwrap();
     let pid = pool.call(PID, ()).join().unwrap();
-    let stopped = Command::new("kill")
-        .args(["-STOP", &pid.to_string()])
-        .status();
-    assert!(stopped.unwrap().success());
-    eventually(|| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-        stat.unwrap().contains(") T ")
-    });
+    stop(pid);
     drop(pool);
     assert!(!lives(pid));
 }
