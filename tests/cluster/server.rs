@@ -89,7 +89,7 @@ impl Server {
         };
         let start = Patience::new();
         loop {
-            if let Some(server) = Self::try_start(program.clone(), arguments) {
+            if let Some(server) = Self::try_start(program.clone(), arguments, None) {
                 return Some(server);
             }
             assert!(!start.is_over(PATIENCE), "nats-server does not start");
@@ -106,14 +106,11 @@ impl Server {
             eprintln!("skipped: there is no nats-server here (apt-get install nats-server)");
             return None;
         };
-        let mut server = Self::try_start(program, arguments);
-        if let Some(server) = &mut server {
-            server._route = Some(route);
-        }
+        let server = Self::try_start(program, arguments, Some(route));
         Some(server.ok_or("nats-server does not start"))
     }
 
-    fn try_start(program: PathBuf, arguments: &[&str]) -> Option<Self> {
+    fn try_start(program: PathBuf, arguments: &[&str], route: Option<Port>) -> Option<Self> {
         let arguments: Vec<_> = arguments
             .iter()
             .map(|&argument| argument.to_owned())
@@ -127,7 +124,7 @@ impl Server {
             program,
             process,
             port,
-            _route: None,
+            _route: route,
             directory,
             arguments,
         })
