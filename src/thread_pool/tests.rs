@@ -5,7 +5,8 @@
 
 use super::ThreadPool;
 use super::core::Spawner;
-use super::state::{Settings, State, WakePlan};
+use super::reserve::Reserved;
+use super::state::{Phase, Settings, State, WakePlan};
 use crate::error::{JoinError, Rejected};
 use crate::sync::spawn;
 use crate::task::{CancelToken, Cell, ErasedTask, HookBuilder, JoinHandle, TaskEvent};
@@ -177,7 +178,7 @@ fn join_ends_when_the_thread_that_it_waits_for_cannot_be_started() {
         starting.wait();
         let inside = Arc::clone(&pool);
         let joining = thread::spawn(move || inside.join());
-        while !pool.submit(|| ()).is_finished() {
+        while matches!(pool.core.state.lock().phase, Phase::Open) {
             thread::yield_now();
         }
         // So that it waits by now, most of the time.
@@ -527,43 +528,42 @@ fn cancelled_tasks_leave_no_more_entries_behind_than_tasks_are_queued() {
     });
 }
 
-#[test]
-fn what_is_left_of_a_task_is_done_by_the_thread_that_joins_it_or_by_the_worker_held_for_it() {
-    use crate::task::CancelToken;
-
-    let pool = ThreadPool::new(1);
-    let (mut here, mut there) = (false, false);
-    let this = std::thread::current().id();
-    for round in 0_u32.. {
-        let Some(worker) = pool.reserve() else {
-            pool.submit(|| ()).join().unwrap();
-            continue;
-        };
-        // It counts as one that runs.
-        assert_eq!(pool.active_count(), 1);
-        assert!(pool.reserve().is_none());
-        let thread = worker.begin(&CancelToken::new(), || Ok(std::thread::current().id()));
-        if round % 2 == 0 {
-            here |= thread.join().unwrap() == this;
-        } else {
-            let queued = pool.submit(|| ());
-            there |= thread.join().unwrap() != this;
-            queued.join().unwrap();
-        }
-        if here && there {
-            break;
+/// Holds a worker as soon as there is an idle one.
+fn reserved(pool: &ThreadPool) -> Reserved {
+    loop {
+        match pool.reserve() {
+            Some(worker) => return worker,
+            None => thread::yield_now(),
         }
     }
-    let worker = loop {
-        if let Some(worker) = pool.reserve() {
-            break worker;
-        }
-    };
-    // Given back, it runs what was queued meanwhile.
-    let queued = pool.submit(|| ());
-    assert!(!queued.is_finished());
-    drop(worker);
-    queued.join().unwrap();
+}
+
+#[test]
+fn what_is_left_of_a_task_is_done_by_the_thread_that_joins_it_or_by_the_worker_held_for_it() {
+    must_end(|| {
+        let pool = ThreadPool::new(1);
+        assert!(pool.reserve().is_none());
+        let worker_of_pool = pool.submit(|| thread::current().id()).join().unwrap();
+        let begin = || {
+            let worker = reserved(&pool);
+            // It counts as one that runs.
+            assert_eq!(pool.active_count(), 1);
+            assert!(pool.reserve().is_none());
+            worker.begin(&CancelToken::new(), || Ok(thread::current().id()))
+        };
+        assert_eq!(begin().join().unwrap(), thread::current().id());
+        let handed_over = begin();
+        let queued = pool.submit(|| ());
+        assert_eq!(handed_over.join().unwrap(), worker_of_pool);
+        queued.join().unwrap();
+
+        let worker = reserved(&pool);
+        // Given back, it runs what was queued meanwhile.
+        let queued = pool.submit(|| ());
+        assert!(!queued.is_finished());
+        drop(worker);
+        queued.join().unwrap();
+    });
 }
 
 /// The worker has taken it, and so the queue no longer knows of it.

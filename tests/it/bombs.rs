@@ -1,9 +1,10 @@
 //! Values that count their drops, and may panic in them; the panics that tests
 //! mean to happen, kept off the screen; an end for tests that hang.
 
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, panic_any, set_hook, take_hook};
+use crate::support::{PATIENCE, Patience, expect_panics};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -16,21 +17,12 @@ pub(crate) fn panic_as_meant() -> ! {
     panic_any(Meant)
 }
 
-/// Silences the reports of panics that are meant, and of no others.
+/// Silences the reports of panics that are meant.
+///
+/// There is one hook for all tests, and it is set once: while another took its place,
+/// the reports of other tests' panics would go uncounted.
 pub(crate) fn keep_quiet() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // One hook after the other: of two that are taken and set at the same
-        // time, one would be lost.
-        crate::support::expect_panics();
-        let loud = take_hook();
-        set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-            let payload = info.payload();
-            if !payload.is::<Meant>() && !payload.is::<Counted>() {
-                loud(info);
-            }
-        }));
-    });
+    expect_panics();
 }
 
 /// Drops `value`; says whether that panicked.
@@ -89,12 +81,17 @@ impl Drop for Counted {
 pub(crate) fn must_end<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = mpsc::channel();
     let runner = thread::spawn(move || done.send(test()));
-    match result.recv_timeout(Duration::from_secs(60)) {
-        Ok(value) => value,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the test hangs"),
-        Err(mpsc::RecvTimeoutError::Disconnected) => match runner.join() {
-            Err(payload) => std::panic::resume_unwind(payload),
-            Ok(_) => unreachable!("the channel is closed only by a panic"),
-        },
+    let start = Patience::new();
+    loop {
+        match result.recv_timeout(Duration::from_secs(5)) {
+            Ok(value) => return value,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                assert!(!start.is_over(PATIENCE), "the test hangs");
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => match runner.join() {
+                Err(payload) => std::panic::resume_unwind(payload),
+                Ok(_) => unreachable!("the channel is closed only by a panic"),
+            },
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! What stands between a finished result of a map and its taker: no slow input,
 //! no full queue, no input that waits for results.
 
-use crate::support::{Gate, PATIENCE, SHORT, alarm, eventually, expect_panics, occupy};
+use crate::support::{
+    Gate, PATIENCE, SHORT, alarm, ask_in_vain, eventually, expect_panics, occupy,
+};
 use as_completed::{
-    CancelToken, Executor, ExecutorExt, Inline, JoinError, Rejected, RejectedTask, Task, ThreadPool,
+    CancelToken, Executor, ExecutorExt, Inline, JoinError, Map, MapUnordered, Rejected,
+    RejectedTask, Task, ThreadPool,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -150,7 +153,8 @@ fn a_place_that_becomes_free_wakes_the_map_that_waits_for_it() {
         };
         let results = thread::scope(|threads| {
             threads.spawn(|| {
-                eventually(|| asked.count() == 1);
+                // Once, or more often if the thread is woken for no reason.
+                eventually(|| asked.count() > 0);
                 worker.open();
             });
             results.map(Result::unwrap).count()
@@ -196,7 +200,7 @@ fn while_a_map_waits_for_room(meanwhile: impl Fn(&ThreadPool, &Asked<'_>) + Sync
         };
         thread::scope(|threads| {
             threads.spawn(|| {
-                eventually(|| overflow.0.count() == 1);
+                eventually(|| overflow.0.count() > 0);
                 meanwhile(&pool, &overflow.0);
                 first.open();
             });
@@ -219,8 +223,9 @@ fn a_result_wakes_the_map_that_waits_for_room() {
 fn a_shutdown_wakes_the_map_that_waits_for_room() {
     let _alarm = alarm();
     while_a_map_waits_for_room(|pool, asked| {
+        let before = asked.count();
         pool.shutdown();
-        eventually(|| asked.count() == 2);
+        eventually(|| asked.count() > before);
     });
 }
 
@@ -534,14 +539,14 @@ fn dropping_a_map_cancels_its_token_after_what_is_pending() {
             sender.send(()).unwrap();
             seen.sleep(Duration::MAX)
         };
-        let mut results: Boxed<'_, _> = if unordered {
+        let is_filled = || (pool.active_count(), pool.queued_count()) == (1, 1);
+        let results: Boxed<'_, _> = if unordered {
             let results = pool.map_unordered(0..2, work).cancel_on_drop(token.clone());
-            Box::new(results.timeout(SHORT))
+            Box::new(ask_in_vain(results, MapUnordered::timeout, is_filled).0)
         } else {
             let results = pool.map(0..2, work).cancel_on_drop(token.clone());
-            Box::new(results.timeout(SHORT))
+            Box::new(ask_in_vain(results, Map::timeout, is_filled).0)
         };
-        assert!(results.next().unwrap().is_err());
         started.recv_timeout(PATIENCE).unwrap();
         assert!(!token.is_cancelled());
         drop(results);

@@ -498,6 +498,9 @@ fn a_worker_that_waits_leaves_the_awaited_tasks_to_free_workers() {
     for take_first in TAKERS {
         let pool = Arc::new(ThreadPool::new(8));
         for _ in 0..50 {
+            // A worker that is held up after its task is not free, and of such there may
+            // be many.
+            eventually(|| pool.active_count() == 0);
             let inner = Arc::clone(&pool);
             let outer = pool.submit(move || {
                 let gate = Gate::new();

@@ -1,9 +1,11 @@
 //! What the tests share: gates in the place of sleeps, an alarm against hangs,
 //! and a quiet place for panics that are meant.
 
-use as_completed::{Executor, JoinHandle};
+use as_completed::{Executor, JoinHandle, Timed, UnfinishedError};
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 use std::thread;
@@ -62,6 +64,9 @@ pub(crate) struct Alarm {
 }
 
 pub(crate) fn alarm() -> Alarm {
+    // Early: the hook is set when no other runs, and one that reports a panic may take
+    // its time.
+    expect_panics();
     let (alive, hang) = mpsc::channel::<()>();
     let test = thread::current().name().unwrap_or("a test").to_owned();
     let start = Patience::new();
@@ -116,13 +121,13 @@ impl Drop for Gate {
 impl Turnstile {
     /// Blocks until the gate is open.
     pub(crate) fn pass(&self) {
-        let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (open, _) = self
-            .0
-            .opened
-            .wait_timeout_while(open, PATIENCE, |open| !*open)
-            .unwrap_or_else(PoisonError::into_inner);
-        assert!(*open, "the gate was never opened");
+        let start = Patience::new();
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*open {
+            assert!(!start.is_over(PATIENCE), "the gate was never opened");
+            let waited = self.0.opened.wait_timeout(open, LOOK);
+            open = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -187,10 +192,53 @@ pub(crate) fn eventually_or(condition: impl Fn() -> bool, otherwise: &dyn Debug)
     }
 }
 
+/// Asks a map for a result that cannot come until it has submitted what `is_filled`
+/// says, and then once more, so that it submits whatever else it would. Returns the map
+/// and what its last timeout reported.
+///
+/// Nobody knows how long a map takes for that on a machine under load: a timeout that is
+/// too short is followed by another.
+pub(crate) fn ask_in_vain<M, R>(
+    mut map: M,
+    timeout: fn(M, Duration) -> Timed<M>,
+    is_filled: impl Fn() -> bool,
+) -> (M, UnfinishedError)
+where
+    Timed<M>: Iterator<Item = Result<R, UnfinishedError>>,
+{
+    let start = Patience::new();
+    loop {
+        let was_filled = is_filled();
+        let mut timed = timeout(map, SHORT);
+        let Some(Err(error)) = timed.next() else {
+            panic!("there is a result, or the end");
+        };
+        map = timed.into_inner();
+        if was_filled {
+            return (map, error);
+        }
+        assert!(!start.is_over(PATIENCE), "the map submits too little");
+    }
+}
+
 /// What panics that are meant have in their message.
 pub(crate) const ON_PURPOSE: &str = "on purpose";
 
 static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Catches a panic that is meant, but is not the test's own, and keeps its report out of
+/// the test's output.
+pub(crate) fn catch_quietly<T>(body: impl FnOnce() -> T) -> thread::Result<T> {
+    expect_panics();
+    IS_QUIET.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    IS_QUIET.set(false);
+    outcome
+}
 
 /// Keeps the reports of panics that are meant out of the test's output, and
 /// for [`reports_of`].
@@ -205,7 +253,7 @@ pub(crate) fn expect_panics() {
                 .copied()
                 .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
                 .unwrap_or(ON_PURPOSE);
-            if message.contains(ON_PURPOSE) {
+            if message.contains(ON_PURPOSE) || IS_QUIET.get() {
                 let mut reports = REPORTS.lock().unwrap_or_else(PoisonError::into_inner);
                 reports.push(message.to_owned());
             } else {
