@@ -193,17 +193,17 @@ mod tests {
 
     /// Sets alarms and sees them ring, unless it took too long to set them.
     fn ring_in_order(unit: Duration) -> bool {
-        let user = TimerUser::new().unwrap();
+        let user = TimerUser::new().expect("a thread can be started");
         let (sender, rung) = mpsc::channel();
         let start = Instant::now();
         let alarms: Vec<_> = [u32::MAX, 100_000, 8, 1, 4]
             .into_iter()
             .map(|units| {
                 let (sender, token) = (sender.clone(), CancelToken::new());
-                let ring = move || {
+                let tell = move || {
                     let _ = sender.send(units);
                 };
-                token.on_cancel(ring).detach();
+                token.on_cancel(tell).detach();
                 let timeout = match units {
                     u32::MAX => Duration::MAX,
                     100_000 => PATIENCE * 60,

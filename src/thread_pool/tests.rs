@@ -18,6 +18,9 @@ use std::time::Duration;
 
 const MOST: usize = 8;
 
+/// Most often enough for another thread to fall asleep.
+const A_MOMENT: Duration = Duration::from_millis(2);
+
 /// Starts threads, all but those for which `fails` says so, by their number.
 fn spawner(fails: impl Fn(usize) -> bool + Send + Sync + 'static) -> Spawner<'static> {
     let started = AtomicUsize::new(0);
@@ -45,14 +48,14 @@ fn is_refused<T>(outcome: &Result<T, JoinError>) -> bool {
     matches!(outcome, Err(JoinError::Rejected(Rejected::Thread(_))))
 }
 
-/// Fails a test that hangs.
+/// Fails a test that hangs, and none that is slow beside much other work.
 fn must_end(test: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     let runner = thread::spawn(move || {
         test();
         let _ = done.send(());
     });
-    match ended.recv_timeout(Duration::from_secs(60)) {
+    match ended.recv_timeout(Duration::from_secs(300)) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("the test hangs"),
         _ => runner.join().unwrap(),
     }
@@ -182,9 +185,7 @@ fn join_ends_when_the_thread_that_it_waits_for_cannot_be_started() {
             thread::yield_now();
         }
         // So that it waits by now, most of the time.
-        for _ in 0..1000 {
-            thread::yield_now();
-        }
+        thread::sleep(A_MOMENT);
         fail.wait();
         joining.join().unwrap();
         assert!(is_refused(&refused.join().unwrap()));
@@ -255,9 +256,7 @@ fn second_is_taken(pool: &ThreadPool) {
         thread::yield_now();
     }
     // So that it sleeps by now, most of the time.
-    for _ in 0..1000 {
-        thread::yield_now();
-    }
+    thread::sleep(A_MOMENT);
 }
 
 /// The threads come to nothing until all tasks are submitted.

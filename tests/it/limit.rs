@@ -1,6 +1,6 @@
 //! `Limit`: so many tasks at the same time, and otherwise like its executor.
 
-use crate::support::{Gate, ON_PURPOSE, alarm, eventually, expect_panics, occupy};
+use crate::support::{Gate, ON_PURPOSE, SHORT, alarm, eventually, expect_panics, occupy};
 use as_completed::{
     Executor, ExecutorExt, Inline, JoinError, JoinHandle, Limit, Rejected, RejectedTask, Task,
     ThreadPool, as_completed,
@@ -482,9 +482,7 @@ fn a_task_waits_for_the_place_of_one_that_a_worker_has_claimed() {
     busy.release();
     eventually(|| pool.queued_count() == 0);
     // So that the other worker waits by now, most of the time.
-    for _ in 0..1000 {
-        std::thread::yield_now();
-    }
+    std::thread::sleep(SHORT);
     gate.open();
     assert_eq!(next.join().unwrap(), 42);
     outer.join().unwrap();
