@@ -31,7 +31,15 @@ pub const RIVALS: [&str; 5] = ["reqwest", "curl", "aria2", "wget", "python"];
 /// How many connections a large file gets where each is slow.
 const SEGMENTS: usize = 16;
 const FLAGS: usize = 194;
+/// How many small files there are beside a large one.
+const FEW: usize = 200;
 const DELAY: Duration = Duration::from_millis(100);
+
+struct File {
+    url: String,
+    name: String,
+    bytes: u64,
+}
 
 /// A line for each file: its URL, a space, and the name to save it as.
 struct List {
@@ -52,12 +60,8 @@ pub fn downloads(
         None => make_files(&scratch.path().join("made up"))?,
     };
     let server = Rc::new(Server::start(&folder, scratch.path(), None)?);
-    let list = Rc::new(List::write(
-        &folder,
-        server.url(),
-        10,
-        &scratch.path().join("list"),
-    )?);
+    let files = small(&folder, server.url(), 10)?;
+    let list = List::write(files, scratch.path().join("list"))?;
     let clients: Vec<_> = RIVALS
         .into_iter()
         .filter(|name| wants(name))
@@ -75,7 +79,15 @@ pub fn downloads(
         rows.push(row);
     }
     if server.name() == "nginx" {
-        rows.extend(large(rounds, &server, scratch.path(), megabytes, &clients)?);
+        let few = small(&folder, server.url(), 2)?.into_iter().take(FEW);
+        rows.extend(large(
+            rounds,
+            &server,
+            scratch.path(),
+            megabytes,
+            few.collect(),
+            &clients,
+        )?);
     } else {
         eprintln!("nginx is not installed, and the large file left out");
     }
@@ -150,13 +162,14 @@ fn processor_time() -> Result<f64> {
     Ok(to_float(u64::try_from(micros[0] + micros[1])?) * 1e3)
 }
 
-/// One large file: as fast as the machine allows, and in segments where the server
-/// gives each connection 20 MiB/s.
+/// One large file, alone and before a few small ones: as fast as the machine allows;
+/// and in segments where the server gives each connection 20 MiB/s.
 fn large(
     rounds: usize,
     server: &Server,
     scratch: &Path,
     megabytes: u64,
+    few: Vec<File>,
     clients: &[Client],
 ) -> Result<Vec<Row>> {
     let folder = scratch.join(LARGE);
@@ -167,30 +180,33 @@ fn large(
         file.write_all(&megabyte)?;
     }
     file.sync_all()?;
-    let list = |place: &str| -> Result<Rc<List>> {
-        let path = scratch.join(format!("list of {place}"));
+    let large = |place: &str| File {
+        url: format!("{}/{place}/file", server.url()),
         // The name that wget gives it.
-        fs::write(&path, format!("{}/{place}/file file\n", server.url()))?;
-        let bytes = megabytes * 1_000_000;
-        Ok(Rc::new(List {
-            path,
-            files: 1,
-            bytes,
-        }))
+        name: "file".to_owned(),
+        bytes: megabytes * 1_000_000,
     };
-    let what = format!("one file of {megabytes} MB");
+    let list = |name: &str, files: Vec<File>| List::write(files, scratch.join(name));
     let of_clients = |names: &[&str]| -> Vec<Client> {
         let named = clients.iter().filter(|client| names.contains(&client.name));
         named.copied().collect()
     };
     let all = of_clients(&["curl", "aria2", "wget"]);
-    let mut rows = compare(rounds, &what, &all, &list(LARGE)?, 1, |name, _| {
-        (name == "curl").then_some(1.0)
-    })?;
+    let what = format!("one file of {megabytes} MB");
+    let beside = format!("{what} and {} small ones", few.len());
+    let mixed = std::iter::once(large(LARGE)).chain(few).collect();
+    let mut rows = Vec::new();
+    for (what, list) in [
+        (&what, list("list of one", vec![large(LARGE)])?),
+        (&beside, list("list of one and few", mixed)?),
+    ] {
+        let at_most = |name: &str, _| (name == "curl").then_some(1.0);
+        rows.extend(compare(rounds, what, &all, &list, 1, at_most)?);
+    }
     let what = format!("{what}, 20 MiB/s a connection, {SEGMENTS} connections");
     // The others have one connection for a file.
     let able = of_clients(&["aria2"]);
-    let slow = list(SLOW)?;
+    let slow = list("list of a slow one", vec![large(SLOW)])?;
     rows.extend(compare(
         rounds,
         &what,
@@ -222,7 +238,7 @@ fn connections(server: &Server, list: &List) -> Result<Option<Row>> {
 
 fn delayed(rounds: usize, folder: &Path, scratch: &Path) -> Result<Row> {
     let server = Server::start(folder, scratch, Some(DELAY))?;
-    let list = List::write(folder, server.url(), 1, &scratch.join("delayed"))?;
+    let list = List::write(small(folder, server.url(), 1)?, scratch.join("delayed"))?;
     let what = format!(
         "{} files delayed {} ms, at {AT_A_TIME}",
         list.files,
@@ -273,35 +289,45 @@ fn time(client: &Client, list: &List, connections: usize) -> Result<f64> {
 }
 
 impl List {
-    /// Writes a list of the files of `folder`, each repeated `times` times.
-    fn write(folder: &Path, url: &str, times: usize, path: &Path) -> Result<Self> {
+    fn write(files: impl IntoIterator<Item = File>, path: PathBuf) -> Result<Rc<Self>> {
         let mut text = String::new();
-        let (mut files, mut bytes) = (0, 0);
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let code = entry
-                .file_name()
-                .into_string()
-                .ok()
-                .context("a code is text")?;
-            // The folder may hold a note on where the files are from.
-            let Ok(file) = fs::metadata(entry.path().join(format!("{code}.gif"))) else {
-                continue;
-            };
-            for copy in 0..times {
-                writeln!(text, "{url}/{code}/{code}.gif {code}-{copy}.gif")?;
-                files += 1;
-                bytes += file.len();
-            }
+        let (mut count, mut bytes) = (0, 0);
+        for file in files {
+            writeln!(text, "{} {}", file.url, file.name)?;
+            count += 1;
+            bytes += file.bytes;
         }
-        ensure!(files > 0, "no xx/xx.gif in {}", folder.display());
-        fs::write(path, text)?;
-        Ok(Self {
-            path: path.to_owned(),
-            files,
+        fs::write(&path, text)?;
+        Ok(Rc::new(Self {
+            path,
+            files: count,
             bytes,
-        })
+        }))
     }
+}
+
+/// The small files of a folder, each so many times under other names.
+fn small(folder: &Path, url: &str, times: usize) -> Result<Vec<File>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let code = entry
+            .file_name()
+            .into_string()
+            .ok()
+            .context("a code is text")?;
+        // The folder may hold a note on where the files are from.
+        let Ok(file) = fs::metadata(entry.path().join(format!("{code}.gif"))) else {
+            continue;
+        };
+        files.extend((0..times).map(|copy| File {
+            url: format!("{url}/{code}/{code}.gif"),
+            name: format!("{code}-{copy}.gif"),
+            bytes: file.len(),
+        }));
+    }
+    ensure!(!files.is_empty(), "no xx/xx.gif in {}", folder.display());
+    Ok(files)
 }
 
 /// Generated files, as many and about as large as the flags of the world.

@@ -97,7 +97,7 @@ enum Group {
     Pool,
     /// Call functions in processes: round trips, bursts, chunks, start, payloads
     Processes,
-    /// Download 1,940 small files, and one large file, with several programs from
+    /// Download 1,940 small files, one large file, and both kinds, with several programs from
     /// one server
     Downloads,
     /// Download the files of a list into a folder
