@@ -116,6 +116,11 @@ impl<E: Executor> Limit<E> {
         ""
     );
 
+    #[cfg(all(test, not(as_completed_loom)))]
+    pub(crate) fn waiters(&self) -> usize {
+        self.limiter.waiters()
+    }
+
     fn execute_limited(
         &self,
         task: Task,

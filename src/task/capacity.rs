@@ -222,3 +222,31 @@ pub(super) fn leave(pool: u32, withdrawn: Option<TaskId>) {
         capacity.leave(withdrawn);
     }
 }
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::Parker;
+
+    #[test]
+    fn a_watcher_stays_only_where_a_place_is_still_to_come() {
+        let capacity = Capacity::new(u32::MAX - 1, 1, None);
+        let parker = Parker::new();
+        let watch = || capacity.watch(Watcher::Thread(parker.unparker()));
+        let watchers = || capacity.places.lock().watchers.len();
+        assert!(!watch());
+        assert!(capacity.try_take());
+        assert!(watch() && watch());
+        assert_eq!(watchers(), 2);
+        capacity.free(1);
+        assert_eq!(watchers(), 0);
+        assert!(!watch());
+        // As when a worker submits to its own full queue.
+        capacity.take_extra();
+        capacity.take_extra();
+        assert!(watch());
+        capacity.close();
+        assert!(!watch());
+        assert_eq!(watchers(), 0);
+    }
+}

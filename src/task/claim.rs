@@ -79,6 +79,11 @@ impl Gauge {
         self.flags.fetch_or(WAITERS, Ordering::AcqRel) & FREE != 0
     }
 
+    #[cfg(all(test, not(as_completed_loom)))]
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters.lock().len()
+    }
+
     fn unwatch(&self, key: &Key<'_>) {
         let mut waiters = self.waiters.lock();
         let removed = key.take_from(&mut waiters);

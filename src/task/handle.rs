@@ -485,7 +485,8 @@ mod tests {
     use super::super::cell::Cell;
     use super::*;
     use crate::error::Rejected;
-    use std::task::Waker;
+    use std::sync::mpsc;
+    use std::task::{Wake, Waker};
 
     #[test]
     fn a_wait_that_has_ended_leaves_no_watcher() {
@@ -501,6 +502,23 @@ mod tests {
         }
     }
 
+    /// As what is left over from an earlier wait, or comes from foreign code.
+    #[test]
+    fn a_wait_with_a_timeout_goes_on_after_a_stray_wake_up() {
+        let cell = Arc::new(Cell::new(|| 1, ()));
+        let handle = JoinHandle::new(Arc::clone(&cell) as _);
+        let waiter = std::thread::spawn(move || {
+            std::thread::current().unpark();
+            handle.wait_timeout(Duration::from_secs(60))
+        });
+        while cell.watchers() == 0 && !waiter.is_finished() {
+            std::thread::yield_now();
+        }
+        waiter.thread().unpark();
+        assert!(cell.run(None) == Ran::Yes);
+        assert_eq!(waiter.join().unwrap(), Ok(()));
+    }
+
     /// Each end of a task calls its callbacks where they may look into the task,
     /// whose lock is not taken twice.
     #[test]
@@ -513,7 +531,7 @@ mod tests {
         ];
         for end in ends {
             let cell = Arc::new(Cell::new(|| 1, ()));
-            let (sender, is_free) = std::sync::mpsc::channel();
+            let (sender, is_free) = mpsc::channel();
             let inside = Arc::clone(&cell);
             let callback = move |_| sender.send(!inside.is_locked()).unwrap();
             JoinHandle::new(Arc::clone(&cell) as _).on_done(callback);
@@ -531,5 +549,84 @@ mod tests {
         assert_eq!(cell.watchers(), 1);
         drop(handle);
         assert_eq!(cell.watchers(), 0);
+    }
+
+    type Pending = Arc<Cell<fn() -> i32, i32, ()>>;
+
+    fn pending() -> (Pending, JoinHandle<i32>) {
+        let cell = Arc::new(Cell::new((|| 1) as fn() -> i32, ()));
+        let handle = JoinHandle::new(Arc::clone(&cell) as _);
+        (cell, handle)
+    }
+
+    /// Says, when it is woken and when it is dropped, whether the task's lock is free.
+    struct Looking(Pending, mpsc::Sender<(&'static str, bool)>);
+
+    impl Looking {
+        fn look(&self, when: &'static str) {
+            let _ = self.1.send((when, !self.0.is_locked()));
+        }
+    }
+
+    impl Wake for Looking {
+        fn wake(self: Arc<Self>) {
+            self.look("woken");
+        }
+    }
+
+    impl Drop for Looking {
+        fn drop(&mut self) {
+            self.look("dropped");
+        }
+    }
+
+    #[test]
+    fn wakers_are_woken_and_dropped_outside_of_the_lock_of_the_task() {
+        type End = fn(Pending, JoinHandle<i32>);
+        let ends: [(End, bool); 3] = [
+            (|cell, _handle| assert!(cell.run(None) == Ran::Yes), true),
+            (|_, handle| drop(handle), false),
+            (
+                |_, mut handle| {
+                    let mut context = Context::from_waker(Waker::noop());
+                    assert!(Pin::new(&mut handle).poll(&mut context).is_pending());
+                },
+                false,
+            ),
+        ];
+        for (end, wakes) in ends {
+            let (cell, mut handle) = pending();
+            let (sender, looks) = mpsc::channel();
+            let waker = Waker::from(Arc::new(Looking(Arc::clone(&cell), sender)));
+            let mut context = Context::from_waker(&waker);
+            assert!(Pin::new(&mut handle).poll(&mut context).is_pending());
+            drop(waker);
+            end(cell, handle);
+            let looks: Vec<_> = looks.iter().collect();
+            let both = [("woken", true), ("dropped", true)];
+            assert_eq!(looks, both[usize::from(!wakes)..]);
+        }
+    }
+
+    /// Its own callback waits until the thread that waits for the task has gone on.
+    #[test]
+    fn whoever_waits_is_notified_before_callbacks_that_were_added_before() {
+        let (cell, handle) = pending();
+        let (sender, gone_on) = mpsc::channel();
+        let (over, outcome) = mpsc::channel();
+        handle.on_done(move |_| {
+            let patience = Duration::from_secs(60);
+            over.send(gone_on.recv_timeout(patience)).unwrap();
+        });
+        let waiter = std::thread::spawn(move || {
+            handle.wait();
+            sender.send(()).unwrap();
+        });
+        while cell.watchers() < 2 {
+            std::thread::yield_now();
+        }
+        assert!(cell.run(None) == Ran::Yes);
+        assert_eq!(outcome.recv(), Ok(Ok(())));
+        waiter.join().unwrap();
     }
 }

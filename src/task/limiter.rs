@@ -145,6 +145,11 @@ impl Limiter {
         self.max
     }
 
+    #[cfg(all(test, not(as_completed_loom)))]
+    pub(crate) fn waiters(&self) -> usize {
+        self.state.lock().waiters.len()
+    }
+
     /// The guard of a task that is to run within this limit.
     pub(super) fn guard(self: &Arc<Self>, task: Weak<dyn AnyCell>) -> Arc<dyn Guard> {
         Arc::new(Limited {

@@ -3,6 +3,8 @@
 //! how long tasks that can be stopped are remembered.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod who_runs;
+
 use super::ThreadPool;
 use super::core::Spawner;
 use super::reserve::Reserved;
@@ -251,12 +253,11 @@ fn the_first_worker_runs_two_and_sleeps(pool: &ThreadPool) {
     second_is_taken(pool);
 }
 
+/// The first worker has taken it, and sleeps.
 fn second_is_taken(pool: &ThreadPool) {
-    while pool.queued_count() > 0 || pool.active_count() > 0 {
+    while pool.queued_count() > 0 || pool.core.state.lock().sleeping == 0 {
         thread::yield_now();
     }
-    // So that it sleeps by now, most of the time.
-    thread::sleep(A_MOMENT);
 }
 
 /// The threads come to nothing until all tasks are submitted.
@@ -404,7 +405,8 @@ fn join_waits_for_a_thread_that_is_not_yet_recorded() {
         let (over, (go_on, gate)) = (Arc::new(AtomicUsize::new(0)), mpsc::channel::<()>());
         let (counted, gate) = (Arc::clone(&over), Arc::new(crate::sync::Mutex::new(gate)));
         let (left, has_left) = mpsc::channel::<()>();
-        let has_left = crate::sync::Mutex::new(has_left);
+        let (record, may_record) = mpsc::channel::<()>();
+        let may_record = crate::sync::Mutex::new(may_record);
         let pool = Arc::new(pool_of(
             1,
             Box::new(move |index, body| {
@@ -417,7 +419,7 @@ fn join_waits_for_a_thread_that_is_not_yet_recorded() {
                     over.fetch_add(1, Ordering::SeqCst);
                 };
                 let thread = spawn(format!("worker-{index}"), None, slow)?;
-                let _ = has_left.lock().recv();
+                let _ = may_record.lock().recv();
                 Ok(Some(thread))
             }),
         ));
@@ -427,10 +429,14 @@ fn join_waits_for_a_thread_that_is_not_yet_recorded() {
             thread::yield_now();
         }
         pool.shutdown();
+        has_left.recv().unwrap();
+        assert_eq!(pool.worker_count(), 0);
+        assert!(pool.join_timeout(Duration::ZERO).is_err());
         let joiner = thread::spawn(move || {
             pool.join();
             over.load(Ordering::SeqCst)
         });
+        record.send(()).unwrap();
         submitter.join().unwrap().unwrap();
         go_on.send(()).unwrap();
         assert_eq!(joiner.join().unwrap(), 1);

@@ -661,3 +661,11 @@ fn task_whose_result_is_handed_on_is_let_go() {
         assert_eq!(Arc::strong_count(&captured), 1);
     }
 }
+
+#[test]
+fn what_panics_when_it_is_handed_a_finished_result_does_not_reach_the_caller() {
+    const MESSAGE: &str = "handed a finished result, on purpose";
+    expect_panics();
+    Inline.submit(|| 1).on_result(|_| panic!("{MESSAGE}"));
+    assert_eq!(reports_of(MESSAGE), 1);
+}

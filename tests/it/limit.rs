@@ -1,6 +1,6 @@
 //! `Limit`: so many tasks at the same time, and otherwise like its executor.
 
-use crate::support::{Gate, ON_PURPOSE, SHORT, alarm, eventually, expect_panics, occupy};
+use crate::support::{Gate, ON_PURPOSE, PATIENCE, SHORT, alarm, eventually, expect_panics, occupy};
 use as_completed::{
     Executor, ExecutorExt, Inline, JoinError, JoinHandle, Limit, Rejected, RejectedTask, Task,
     ThreadPool, as_completed,
@@ -499,5 +499,87 @@ fn nested_waits_end_in_a_limit_of_a_limit() {
                 assert_eq!(submit(&limited, is_limited, 4).join().unwrap(), 16);
             }
         }
+    }
+}
+
+#[test]
+fn a_worker_of_another_pool_only_waits_for_a_limited_task() {
+    let _alarm = alarm();
+    let (pool, other) = (Arc::new(ThreadPool::new(1)), ThreadPool::new(1));
+    let worker = pool.submit(|| std::thread::current().id()).join().unwrap();
+    let busy = occupy(&*pool, 1);
+    let limited = Limit::new(Arc::clone(&pool), 2);
+    let awaited = limited.submit(|| std::thread::current().id());
+    let (waiting, is_waiting) = mpsc::channel();
+    let waiter = other.submit(move || {
+        waiting.send(()).unwrap();
+        awaited.join().unwrap()
+    });
+    is_waiting.recv_timeout(PATIENCE).unwrap();
+    // So that it waits by now, most of the time.
+    std::thread::sleep(SHORT);
+    busy.release();
+    assert_eq!(waiter.join().unwrap(), worker);
+}
+
+/// Of the three, one is free all the time.
+#[test]
+fn a_worker_that_waits_for_a_limited_task_leaves_it_to_others_that_are_free() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(3));
+    let limited = Limit::new(Arc::clone(&pool), 1);
+    let outer = pool.submit(move || {
+        let awaited = limited.submit(|| std::thread::current().id());
+        (awaited.join().unwrap(), std::thread::current().id())
+    });
+    let (inner, outer) = outer.join().unwrap();
+    assert_ne!(inner, outer);
+}
+
+/// The other worker has the only place, and what it takes next ends only with the wait.
+#[test]
+fn a_worker_that_waits_for_a_limited_task_runs_it_when_its_limit_has_room() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(2));
+    let limited = Limit::new(Arc::clone(&pool), 1);
+    let busy = occupy(&limited, 1);
+    let (waiting, is_waiting) = mpsc::channel();
+    let inner = Arc::clone(&pool);
+    let outer = pool.submit(move || {
+        let gate = Gate::new();
+        let turnstile = gate.turnstile();
+        let ahead = inner.submit(move || turnstile.pass());
+        let awaited = limited.submit(|| 42);
+        waiting.send(()).unwrap();
+        let answer = awaited.join().unwrap();
+        gate.open();
+        ahead.join().unwrap();
+        answer
+    });
+    is_waiting.recv_timeout(PATIENCE).unwrap();
+    // So that it waits by now, most of the time.
+    std::thread::sleep(SHORT);
+    busy.release();
+    assert_eq!(outer.join().unwrap(), 42);
+}
+
+/// The other worker is on its way when the wait begins, most of the time, and what it
+/// takes ends only with the wait.
+#[test]
+fn a_worker_that_waits_for_a_limited_task_runs_it_when_no_other_is_free_any_more() {
+    let _alarm = alarm();
+    for _ in 0..100 {
+        let pool = Arc::new(ThreadPool::new(2));
+        let limited = Limit::new(Arc::clone(&pool), 1);
+        let outer = pool.submit(move || {
+            let gate = Gate::new();
+            let turnstile = gate.turnstile();
+            let ahead = limited.executor().submit(move || turnstile.pass());
+            let answer = limited.submit(|| 42).join().unwrap();
+            gate.open();
+            ahead.join().unwrap();
+            answer
+        });
+        assert_eq!(outer.join().unwrap(), 42);
     }
 }

@@ -1,8 +1,12 @@
 //! Tasks that are settled from outside.
 
-use crate::support::{ON_PURPOSE, alarm, expect_panics, reports_of};
-use as_completed::{JoinError, Rejected, ReturnWhen, ThreadPool, as_completed, promise, wait};
-use std::sync::mpsc;
+use crate::support::{ON_PURPOSE, SHORT, alarm, expect_panics, reports_of};
+use as_completed::{
+    Inline, JoinError, Rejected, ReturnWhen, ThreadPool, as_completed, promise, wait,
+};
+use std::pin::Pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Waker};
 use std::thread;
 
 #[test]
@@ -148,4 +152,73 @@ fn an_awaited_promise_wakes_its_task() {
     let settler = thread::spawn(move || promise.settle(Ok(4)));
     assert_eq!(pollster::block_on(handle).unwrap(), 4);
     settler.join().unwrap();
+}
+
+#[test]
+fn each_end_has_its_name_and_is_a_failure_or_not() {
+    let _alarm = alarm();
+    expect_panics();
+    let panicked = Inline.submit(|| panic!("{ON_PURPOSE}")).join();
+    let ends = [
+        (Ok(()), "returned", false),
+        (panicked, "panicked", true),
+        (Err(JoinError::Cancelled), "cancelled", false),
+        (
+            Err(JoinError::Rejected(Rejected::QueueFull)),
+            "rejected",
+            true,
+        ),
+    ];
+    for (end, name, is_failure) in ends {
+        let (promise, handle) = promise();
+        assert!(!handle.is_running());
+        assert!(promise.start() && handle.is_running());
+        assert!(format!("{handle:?}").contains("running"));
+        promise.settle(end);
+        assert!(!handle.is_running());
+        assert!(format!("{handle:?}").contains(name));
+        assert_eq!(handle.is_cancelled(), name == "cancelled");
+
+        let (other, pending) = as_completed::promise::<()>();
+        let settler = thread::spawn(move || {
+            if is_failure {
+                return Some(other);
+            }
+            // So that the wait has begun, most of the time.
+            thread::sleep(SHORT);
+            other.settle(Ok(()));
+            None
+        });
+        let waited = wait([handle, pending], ReturnWhen::FirstFailure, None);
+        assert_eq!(waited.pending.len(), usize::from(is_failure), "{name}");
+        drop(settler.join().unwrap());
+    }
+}
+
+#[test]
+fn a_callback_that_is_added_after_the_cancel_may_use_the_handle() {
+    let _alarm = alarm();
+    let (promise, handle) = promise::<()>();
+    assert!(promise.start() && !handle.cancel());
+    let (sender, answers) = mpsc::channel();
+    promise.on_cancel(move || sender.send(handle.cancel()).unwrap());
+    assert_eq!(answers.recv(), Ok(false));
+}
+
+#[test]
+fn a_handle_that_was_polled_and_dropped_leaves_no_waker() {
+    struct Noop;
+    impl std::task::Wake for Noop {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (promise, mut handle) = promise::<()>();
+    let noop = Arc::new(Noop);
+    let waker = Waker::from(Arc::clone(&noop));
+    let poll = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
+    assert!(poll.is_pending());
+    drop(waker);
+    assert_eq!(Arc::strong_count(&noop), 2);
+    drop(handle);
+    assert_eq!(Arc::strong_count(&noop), 1);
+    promise.settle(Ok(()));
 }

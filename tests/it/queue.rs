@@ -258,3 +258,48 @@ fn a_job_that_submits_itself_to_a_full_queue_does_not_nest_without_end() {
         eventually(|| pool.queued_count() == 0);
     }
 }
+
+/// The worker knows the queue of its own pool best.
+#[test]
+fn a_task_cancelled_by_a_worker_of_another_pool_makes_room_in_its_own() {
+    let _alarm = alarm();
+    let (pool, other) = (bounded(1, 1), bounded(1, 1));
+    let busy = occupy(&pool, 1);
+    let queued = pool.submit(|| 1);
+    let cancelled = other.submit(move || queued.cancel());
+    assert!(cancelled.join().unwrap());
+    let later = pool.try_submit(|| 2).unwrap();
+    busy.release();
+    assert_eq!(later.join().unwrap(), 2);
+}
+
+struct UsesPool(Arc<ThreadPool>, Arc<AtomicUsize>);
+
+impl Drop for UsesPool {
+    fn drop(&mut self) {
+        assert_eq!(self.0.max_workers(), self.0.worker_count());
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Run by the worker that waits for them, they leave empty entries behind, which hold
+/// the results that nobody took.
+#[test]
+fn a_result_that_is_dropped_with_its_entry_in_the_queue_may_use_the_pool() {
+    let _alarm = alarm();
+    let pool = Arc::new(bounded(1, 1000));
+    let inner = Arc::clone(&pool);
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let outer = pool.submit(move || {
+        for _ in 0..200 {
+            let result = UsesPool(Arc::clone(&inner), Arc::clone(&dropped));
+            inner.submit(move || result).wait();
+        }
+        let by_submitting = dropped.load(Ordering::SeqCst);
+        assert_eq!(inner.queued_count(), 0);
+        (by_submitting, dropped.load(Ordering::SeqCst))
+    });
+    let (by_submitting, in_the_end) = outer.join().unwrap();
+    assert!(by_submitting > 0);
+    assert_eq!(in_the_end, 200);
+}

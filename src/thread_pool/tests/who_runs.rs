@@ -1,0 +1,249 @@
+//! Who runs a task that a worker waits for, and what a failed start or a reserved
+//! worker leaves behind.
+
+use super::{A_MOMENT, MOST, must_end, pool_of, spawner};
+use crate::error::Rejected;
+use crate::sync::spawn;
+use crate::task::{CancelToken, JoinHandle};
+use crate::thread_pool::reserve::Reserved;
+use crate::{Limit, ThreadPool, as_completed};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// Has a task wait for another of the pool; says whether one thread ran both.
+fn runs_what_it_waits_for(pool: &Arc<ThreadPool>) -> bool {
+    let inner = Arc::clone(pool);
+    let outer = pool.submit(move || {
+        let awaited = inner.submit(|| thread::current().id());
+        awaited.join().unwrap() == thread::current().id()
+    });
+    outer.join().unwrap()
+}
+
+fn asleep(pool: &ThreadPool) -> usize {
+    pool.core.state.lock().sleeping
+}
+
+#[test]
+fn an_awaited_task_is_left_to_the_worker_that_is_started_for_it() {
+    must_end(|| {
+        let pool = Arc::new(pool_of(2, spawner(|_| false)));
+        assert!(!runs_what_it_waits_for(&pool));
+    });
+}
+
+#[test]
+fn an_awaited_task_is_left_to_a_worker_that_sleeps() {
+    must_end(|| {
+        let pool = Arc::new(pool_of(2, spawner(|_| false)));
+        let both = Arc::new(Barrier::new(2));
+        let needing_each_other = [Arc::clone(&both), both].map(|both| {
+            pool.submit(move || {
+                both.wait();
+            })
+        });
+        for task in needing_each_other {
+            task.join().unwrap();
+        }
+        for _ in 0..100 {
+            while asleep(&pool) < 2 {
+                thread::yield_now();
+            }
+            assert!(!runs_what_it_waits_for(&pool));
+        }
+    });
+}
+
+#[test]
+fn an_awaited_task_whose_thread_cannot_be_started_runs_where_it_is_awaited() {
+    must_end(|| {
+        let pool = Arc::new(pool_of(2, spawner(|n| n == 1)));
+        assert!(runs_what_it_waits_for(&pool));
+        // The next thread can be started, and is waited for again.
+        assert!(!runs_what_it_waits_for(&pool));
+        assert!(!pool.core.state.lock().cannot_start);
+    });
+}
+
+#[test]
+fn an_awaited_task_runs_where_it_is_awaited_while_the_other_worker_is_being_initialized() {
+    must_end(|| {
+        let (number, (let_in, entered)) = (AtomicUsize::new(0), mpsc::channel::<()>());
+        let entered = crate::sync::Mutex::new(entered);
+        let pool = ThreadPool::builder()
+            .max_workers(2)
+            .initializer(move || {
+                if number.fetch_add(1, Ordering::SeqCst) == 1 {
+                    let _ = entered.lock().recv();
+                }
+                Ok(())
+            })
+            .build()
+            .unwrap();
+        let pool = Arc::new(pool);
+        assert!(runs_what_it_waits_for(&pool));
+        drop(let_in);
+    });
+}
+
+#[test]
+fn the_index_of_a_worker_that_could_not_be_started_is_used_again() {
+    must_end(|| {
+        let (sender, indices) = mpsc::channel();
+        let starts = AtomicUsize::new(0);
+        let pool = pool_of(
+            MOST,
+            Box::new(move |index, body| {
+                sender.send(index).unwrap();
+                if starts.fetch_add(1, Ordering::SeqCst) == 0 {
+                    return Err(io::Error::from(io::ErrorKind::WouldBlock));
+                }
+                Ok(Some(spawn(format!("worker-{index}"), None, body)?))
+            }),
+        );
+        assert!(pool.submit(|| ()).join().is_err());
+        pool.submit(|| ()).join().unwrap();
+        assert_eq!(indices.try_iter().collect::<Vec<_>>(), [0, 0]);
+    });
+}
+
+#[test]
+fn a_task_that_is_given_back_with_its_thread_frees_its_place_in_the_queue() {
+    let pool = ThreadPool::builder()
+        .max_workers(1)
+        .queue_capacity(1)
+        .spawner(spawner(|_| true))
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        let error = pool.try_submit(|| ()).unwrap_err();
+        assert!(matches!(error.reason(), Rejected::Thread(_)));
+    }
+}
+
+/// The only worker of the pool, as soon as it sleeps.
+fn reserve(pool: &ThreadPool) -> Reserved {
+    pool.submit(|| ()).join().unwrap();
+    loop {
+        if let Some(worker) = pool.reserve() {
+            return worker;
+        }
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_task_that_its_waiter_has_finished_is_forgotten_by_the_pool() {
+    must_end(|| {
+        let pool = ThreadPool::new(1);
+        let task = reserve(&pool).begin(&CancelToken::new(), || Ok(1));
+        assert_eq!(task.join().unwrap(), 1);
+        assert!(pool.core.state.lock().unattended.is_empty());
+    });
+}
+
+#[test]
+fn a_reserved_worker_that_is_given_back_after_a_shutdown_ends() {
+    must_end(|| {
+        let pool = ThreadPool::new(1);
+        let worker = reserve(&pool);
+        pool.shutdown();
+        // So that it has looked, and sleeps again, most of the time.
+        thread::sleep(A_MOMENT);
+        drop(worker);
+        pool.join();
+    });
+}
+
+/// Each looks at the pool while a task of it waits for another, for which a worker is
+/// free and stays so: the waiter's watcher is there then, and is gone afterwards.
+#[test]
+fn a_wait_of_a_worker_leaves_no_watcher_behind() {
+    let waits: [fn(JoinHandle<()>); 2] = [
+        |handle| handle.join().unwrap(),
+        |handle| as_completed([handle]).for_each(|handle| handle.join().unwrap()),
+    ];
+    for wait in waits {
+        must_end(move || {
+            let pool = Arc::new(pool_of(3, spawner(|_| false)));
+            let inner = Arc::clone(&pool);
+            let outer = pool.submit(move || {
+                let (waiting, looked_at) = (thread::current(), Arc::clone(&inner));
+                let awaited = inner.submit(move || {
+                    let gauge = &looked_at.core.gauge;
+                    while gauge.waiters() == 0 {
+                        thread::yield_now();
+                    }
+                    for _ in 0..100 {
+                        // Stray ones, at which it looks again.
+                        waiting.unpark();
+                        thread::yield_now();
+                        assert!(gauge.waiters() <= 1);
+                    }
+                });
+                wait(awaited);
+                assert_eq!(inner.core.gauge.waiters(), 0);
+            });
+            outer.join().unwrap();
+        });
+    }
+}
+
+/// The limit has room all the time, so that nobody else notifies the waiter.
+#[test]
+fn a_wait_for_a_limited_task_leaves_no_watcher_behind() {
+    must_end(|| {
+        let pool = Arc::new(pool_of(3, spawner(|_| false)));
+        let limited = Limit::new(Arc::clone(&pool), 3);
+        let outer = pool.submit(move || {
+            let (waiting, looked_at) = (thread::current(), limited.clone());
+            let awaited = limited.submit(move || {
+                while looked_at.waiters() == 0 {
+                    thread::yield_now();
+                }
+                for _ in 0..100 {
+                    waiting.unpark();
+                    thread::yield_now();
+                    assert!(looked_at.waiters() <= 1);
+                }
+            });
+            awaited.join().unwrap();
+            assert_eq!(limited.waiters(), 0);
+        });
+        outer.join().unwrap();
+    });
+}
+
+/// Nobody waits for the task; each of these has the worker finish it.
+#[test]
+fn a_reserved_worker_finishes_a_task_that_is_looked_at_or_in_the_way() {
+    let looks: [fn(&ThreadPool, &JoinHandle<u32>); 8] = [
+        |pool, _| assert_eq!(pool.active_count(), 1),
+        |pool, _| pool.submit(|| ()).detach(),
+        |pool, _| pool.shutdown(),
+        |_, task| assert!(!task.is_finished()),
+        |_, task| assert!(task.is_running()),
+        |_, task| assert!(!task.cancel()),
+        |_, task| task.on_done(|_| ()),
+        |_, task| assert!(task.wait_timeout(Duration::ZERO).is_err()),
+    ];
+    for look in looks {
+        must_end(move || {
+            let pool = ThreadPool::new(1);
+            let (sender, finished) = mpsc::channel();
+            let (open, gate) = mpsc::channel::<()>();
+            let task = reserve(&pool).begin(&CancelToken::new(), move || {
+                let _ = gate.recv();
+                sender.send(thread::current().id()).unwrap();
+                Ok(1)
+            });
+            look(&pool, &task);
+            drop(open);
+            assert_ne!(finished.recv().unwrap(), thread::current().id());
+            assert_eq!(task.join().unwrap(), 1);
+        });
+    }
+}
