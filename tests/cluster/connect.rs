@@ -137,7 +137,9 @@ fn a_durable_name_that_somebody_has_who_does_not_answer_is_an_error_after_the_ti
 #[test]
 fn a_wrong_password_is_an_error_at_once() {
     let _alarm = alarm();
-    let Some(server) = Server::start_with(&["-js", "--user", "u", "--pass", "p"]) else {
+    let Some(server) =
+        Server::start_with_config("authorization: { timeout: 60, user: u, password: p }")
+    else {
         return;
     };
     let connect = |password: &str| {
@@ -173,12 +175,9 @@ fn a_server_without_jetstream_is_an_error_at_once() {
 #[test]
 fn a_user_without_rights_is_told_which_are_missing() {
     let _alarm = alarm();
-    let directory = std::env::temp_dir();
-    let path = directory.join(format!("as_completed_rights_{}.conf", std::process::id()));
-    let rights = "authorization: { users: [ { user: u, password: p, permissions: { \
-                  publish: [\"nothing\"], subscribe: [\"_INBOX.>\"] } } ] }";
-    std::fs::write(&path, rights).unwrap();
-    let Some(server) = Server::start_with(&["-js", "-c", path.to_str().unwrap()]) else {
+    let rights = "authorization: { timeout: 60, users: [ { user: u, password: p, \
+                  permissions: { publish: [\"nothing\"], subscribe: [\"_INBOX.>\"] } } ] }";
+    let Some(server) = Server::start_with_config(rights) else {
         return;
     };
     let with_rights = builder(&server).user_and_password("u", "p");

@@ -74,16 +74,11 @@ fn a_server_that_asks_for_a_certificate_gets_one() {
     let [server_certificate, server_key] = certificate(&folder, &own, "server");
     let [right, key] = certificate(&folder, &own, "client");
     let [wrong, wrong_key] = certificate(&folder, &other, "stranger");
-    let Some(server) = Server::start_with(&[
-        "-js",
-        "--tlsverify",
-        "--tlscert",
-        &server_certificate,
-        "--tlskey",
-        &server_key,
-        "--tlscacert",
-        &roots,
-    ]) else {
+    let config = format!(
+        "tls: {{ timeout: 60, verify: true, cert_file: {server_certificate:?}, \
+         key_file: {server_key:?}, ca_file: {roots:?} }}"
+    );
+    let Some(server) = Server::start_with_config(&config) else {
         return;
     };
     let url = server.url().replace("nats://", "tls://");
@@ -122,7 +117,8 @@ fn a_server_that_asks_for_a_certificate_gets_one() {
 #[test]
 fn a_token_is_right_or_wrong() {
     let _alarm = alarm();
-    let Some(server) = Server::start_with(&["-js", "--auth", "secret"]) else {
+    let Some(server) = Server::start_with_config("authorization: { timeout: 60, token: secret }")
+    else {
         return;
     };
     let with = |token: &str| builder(&server.url()).token(token).connect();
@@ -134,12 +130,10 @@ fn a_token_is_right_or_wrong() {
 #[test]
 fn an_nkey_is_right_or_wrong() {
     let _alarm = alarm();
-    let folder = Folder::new("nkey");
     let (known, unknown) = (KeyPair::new_user(), KeyPair::new_user());
     let key = known.public_key();
-    let users = format!("authorization: {{ users: [ {{ nkey: {key} }} ] }}");
-    let path = folder.write("nats.conf", &users);
-    let Some(server) = Server::start_with(&["-js", "-c", &path]) else {
+    let users = format!("authorization: {{ timeout: 60, users: [ {{ nkey: {key} }} ] }}");
+    let Some(server) = Server::start_with_config(&users) else {
         return;
     };
     let with = |seed: &str| builder(&server.url()).nkey(seed).connect();
@@ -154,7 +148,9 @@ fn an_nkey_is_right_or_wrong() {
 fn a_credentials_file_is_read_and_a_wrong_one_is_refused() {
     let _alarm = alarm();
     let folder = Folder::new("credentials");
-    let Some(server) = Server::start_with(&["-js", "--user", "u", "--pass", "p"]) else {
+    let Some(server) =
+        Server::start_with_config("authorization: { timeout: 60, user: u, password: p }")
+    else {
         return;
     };
     let with = |path: &Path| builder(&server.url()).credentials_file(path).connect();
@@ -180,7 +176,6 @@ fn a_credentials_file_is_read_and_a_wrong_one_is_refused() {
 #[test]
 fn a_user_without_a_right_to_the_queue_is_told_which() {
     let _alarm = alarm();
-    let folder = Folder::new("rights");
     let user = |name: &str, publish: &str, subscribe: &str| {
         format!(
             "{{ user: {name}, password: p, permissions: {{ publish: [{publish}], \
@@ -197,9 +192,9 @@ fn a_user_without_a_right_to_the_queue_is_told_which() {
         ),
         user("deaf", all, r#""_INBOX.>""#),
     ];
-    let users = format!("authorization: {{ users: [ {} ] }}", users.join(", "));
-    let path = folder.write("nats.conf", &users);
-    let Some(server) = Server::start_with(&["-js", "-c", &path]) else {
+    let users = users.join(", ");
+    let users = format!("authorization: {{ timeout: 60, users: [ {users} ] }}");
+    let Some(server) = Server::start_with_config(&users) else {
         return;
     };
     let with = |user: &str| {

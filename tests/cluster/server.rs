@@ -83,13 +83,25 @@ impl Server {
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
+        Self::start_configured(arguments, "")
+    }
+
+    /// Starts one with `JetStream` and these lines of a configuration.
+    ///
+    /// One that asks who connects needs `timeout: 60` there: otherwise it refuses a client
+    /// that stands still for two seconds.
+    pub(crate) fn start_with_config(config: &str) -> Option<Self> {
+        Self::start_configured(&["-js"], config)
+    }
+
+    fn start_configured(arguments: &[&str], config: &str) -> Option<Self> {
         let Some(program) = program() else {
             eprintln!("skipped: there is no nats-server here (apt-get install nats-server)");
             return None;
         };
         let start = Patience::new();
         loop {
-            if let Some(server) = Self::try_start(program.clone(), arguments, None) {
+            if let Some(server) = Self::try_start(program.clone(), arguments, config, None) {
                 return Some(server);
             }
             assert!(!start.is_over(PATIENCE), "nats-server does not start");
@@ -106,16 +118,25 @@ impl Server {
             eprintln!("skipped: there is no nats-server here (apt-get install nats-server)");
             return None;
         };
-        let server = Self::try_start(program, arguments, Some(route));
+        let server = Self::try_start(program, arguments, "", Some(route));
         Some(server.ok_or("nats-server does not start"))
     }
 
-    fn try_start(program: PathBuf, arguments: &[&str], route: Option<Port>) -> Option<Self> {
+    fn try_start(
+        program: PathBuf,
+        arguments: &[&str],
+        config: &str,
+        route: Option<Port>,
+    ) -> Option<Self> {
+        let (port, directory) = (Port::free(), own_directory());
+        let path = directory.join("nats.conf");
+        std::fs::write(&path, config).unwrap();
+        let config = ["-c", path.to_str().unwrap()];
         let arguments: Vec<_> = arguments
             .iter()
+            .chain(&config)
             .map(|&argument| argument.to_owned())
             .collect();
-        let (port, directory) = (Port::free(), own_directory());
         let Some(process) = launch(&program, port.number, &directory, &arguments) else {
             let _ = std::fs::remove_dir_all(directory);
             return None;
