@@ -155,7 +155,7 @@ impl fmt::Display for Died {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {} ", self.pid())?;
         match (self.signal(), self.exit_code()) {
-            (Some(signal), _) => write!(f, "was killed by signal {signal}")?,
+            (Some(signal), _) => write!(f, "was killed by signal {}", named(signal))?,
             (None, Some(code)) => write!(f, "exited with code {code}")?,
             (None, None) => f.write_str("ended")?,
         }
@@ -168,6 +168,24 @@ impl fmt::Display for Died {
 }
 
 impl std::error::Error for Died {}
+
+/// The number and the name of a signal, as std writes them: `9 (SIGKILL)`.
+#[cfg(all(feature = "process", unix))]
+fn named(signal: i32) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    let status = std::process::ExitStatus::from_raw(signal).to_string();
+    match status.strip_prefix("signal: ") {
+        Some(named) => named.to_owned(),
+        None => signal.to_string(),
+    }
+}
+
+/// No process is started here that a signal could kill.
+#[cfg(not(all(feature = "process", unix)))]
+fn named(signal: i32) -> i32 {
+    signal
+}
 
 /// Why a call of a named function failed on the way to its process or back.
 ///

@@ -70,6 +70,8 @@ fn a_child_killed_from_outside_fails_its_call_with_its_pid() {
     kill(pid);
     let died = died(hanging);
     assert_eq!((died.pid(), died.signal()), (pid, Some(SIGKILL)));
+    let text = format!("process {pid} was killed by signal 9 (SIGKILL) while it ran the task");
+    assert_eq!(died.to_string(), text);
     assert_eq!(pool.call(SQUARE, 2).join().unwrap(), 4);
 }
 
