@@ -18,6 +18,12 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// How long the server keeps what is left of a durable call.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// How many requests of one kind are on their way at the same time.
+const WINDOW: usize = 256;
+
+/// How many missing numbers of a stream fit in an answer of the server.
+const MOST_DELETED: u64 = 100_000;
+
 pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -108,16 +114,13 @@ struct Deletions<'a> {
 }
 
 impl<'a> Deletions<'a> {
-    /// How many are on their way at the same time.
-    const WINDOW: usize = 256;
-
     fn new(api: &'a Api) -> Self {
         let (tasks, result) = (JoinSet::new(), Ok(()));
         Self { api, tasks, result }
     }
 
     async fn push(&mut self, sequence: u64) {
-        if self.tasks.len() >= Self::WINDOW {
+        if self.tasks.len() >= WINDOW {
             self.next().await;
         }
         let api = self.api.clone();
@@ -226,8 +229,49 @@ impl Api {
         self.ask(&what, &Value::Null).await.map(drop)
     }
 
+    /// Returns which of these calls are not in the queue any more, each given with its
+    /// number in the stream.
+    ///
+    /// The stream tells which of its numbers are missing, unless they are very many: one
+    /// request for each call takes minutes if they are very many, and reads all their
+    /// arguments.
+    pub(super) async fn gone(&self, calls: Vec<(u64, u64)>) -> Result<Vec<(u64, u64)>, Refusal> {
+        let stream = self.stream().await?;
+        if stream["state"]["num_deleted"].as_u64().unwrap_or(0) > MOST_DELETED {
+            return self.gone_one_by_one(calls).await;
+        }
+        let what = format!("STREAM.INFO.{}", self.names.stream);
+        let stream = self.ask(&what, &json!({ "deleted_details": true })).await?;
+        let state = &stream["state"];
+        let number = |value: &Value| value.as_u64().unwrap_or(0);
+        let there = number(&state["first_seq"])..=number(&state["last_seq"]);
+        let deleted = state["deleted"].as_array();
+        let deleted: HashSet<u64> = deleted.into_iter().flatten().map(number).collect();
+        let is_gone = |sequence: &u64| !there.contains(sequence) || deleted.contains(sequence);
+        let calls = calls.into_iter();
+        Ok(calls.filter(|(_, sequence)| is_gone(sequence)).collect())
+    }
+
+    async fn gone_one_by_one(&self, calls: Vec<(u64, u64)>) -> Result<Vec<(u64, u64)>, Refusal> {
+        let mut gone = Vec::new();
+        let mut asked = JoinSet::new();
+        let mut calls = calls.into_iter();
+        loop {
+            if let Some(call) = (asked.len() < WINDOW).then(|| calls.next()).flatten() {
+                let api = self.clone();
+                asked.spawn(async move { api.has(call.1).await.map(|has| (!has).then_some(call)) });
+                continue;
+            }
+            match asked.join_next().await {
+                None => return Ok(gone),
+                Some(Ok(found)) => gone.extend(found?),
+                Some(Err(error)) => return Err(Refusal::Lost(error.to_string())),
+            }
+        }
+    }
+
     /// Says whether the message is still in the queue.
-    pub(super) async fn has(&self, sequence: u64) -> Result<bool, Refusal> {
+    async fn has(&self, sequence: u64) -> Result<bool, Refusal> {
         let what = format!("STREAM.MSG.GET.{}", self.names.stream);
         match self.ask(&what, &json!({ "seq": sequence })).await {
             Ok(_) => Ok(true),
@@ -244,18 +288,6 @@ impl Api {
         let what = format!("STREAM.MSG.DELETE.{}", self.names.stream);
         let body = json!({ "seq": sequence, "no_erase": true });
         self.ask_at_last(&what, &body).await.map(drop)
-    }
-
-    /// Takes messages out of the queue.
-    pub(super) async fn delete_all(
-        &self,
-        sequences: impl IntoIterator<Item = u64>,
-    ) -> Result<(), Refusal> {
-        let mut deletions = Deletions::new(self);
-        for sequence in sequences {
-            deletions.push(sequence).await;
-        }
-        deletions.end().await
     }
 
     /// Takes all calls of one submitter out of the queue, or those before one.

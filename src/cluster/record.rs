@@ -17,6 +17,7 @@
 
 use super::api::{Api, Refusal, nanoseconds};
 use super::delivery::Delivery;
+use super::large::PAUSE;
 use super::message::{pack, unpack};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -171,6 +172,22 @@ async fn read_all(
         }
     }
     Ok(())
+}
+
+/// Takes a record out of the stream, and says whether this one has it. Tries until
+/// it knows.
+pub(super) async fn take(api: Api, id: String, number: u64, record: u64) -> bool {
+    let mut may_have_it = false;
+    loop {
+        match api.take_record(&id, number, record).await {
+            Ok(was_there) => return was_there || may_have_it,
+            // It was not done.
+            Err(Refusal::Server { .. }) => {}
+            // The server may have done it all the same.
+            Err(Refusal::Lost(_) | Refusal::NoJetStream) => may_have_it = true,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 #[cfg(test)]

@@ -291,3 +291,32 @@ fn queues_of_two_names_do_not_mix() {
     one.cancel_pending();
     assert!(call.join().unwrap_err().is_cancelled());
 }
+
+#[test]
+fn calls_that_the_server_has_lost_are_sent_again() {
+    let _alarm = alarm();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let calls: Vec<_> = (0..10).map(|n| (n, cluster.call(SQUARE, n))).collect();
+    eventually("all are queued", || queued(&server, "default") == 10);
+    // The first, the last, and some between.
+    for sequence in [1, 4, 5, 10] {
+        let body = format!("{{\"seq\":{sequence}}}");
+        ask(
+            &server,
+            "$JS.API.STREAM.MSG.DELETE.as_completed_default",
+            &body,
+        );
+    }
+    assert_eq!(queued(&server, "default"), 6);
+    // The submitter looks for its calls when it is connected again.
+    server.kill();
+    server.restart();
+    eventually("all are queued again", || queued(&server, "default") == 10);
+    let _worker = Here::threads(&server, 1);
+    for (n, call) in as_completed(calls) {
+        assert_eq!(call.join().unwrap(), n * n);
+    }
+}

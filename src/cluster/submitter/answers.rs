@@ -8,7 +8,7 @@ use crate::cluster::names::Names;
 use crate::error::JoinError;
 use async_nats::Message;
 use bytes::Bytes;
-use std::time::Instant;
+use std::time::Duration;
 
 impl Submitter {
     pub(super) fn receive(&mut self, message: &Message) {
@@ -49,7 +49,7 @@ impl Submitter {
                 }
             }
             Ok((ToSubmitter::Moved { number, from, to }, _)) => self.moved(number, from, to),
-            Ok((ToSubmitter::Purged, _)) => self.check = Some(Instant::now()),
+            Ok((ToSubmitter::Purged, _)) => self.check.after(Duration::ZERO),
             Ok((ToSubmitter::Recorded(number), _)) => self.answer_recorded(number),
             Ok((ToSubmitter::Present, _)) => self.is_present(message),
             // Of another version.

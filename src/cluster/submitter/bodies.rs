@@ -1,5 +1,6 @@
 //! Arguments and results that are too large for a message, on their way.
 
+use super::removals::Removal;
 use super::{Found, Submitter};
 use crate::cluster::large::{self, Large};
 
@@ -23,7 +24,7 @@ impl Submitter {
         let Some(pending) = self.calls.get_mut(&number) else {
             // It has ended.
             self.arrived(worker);
-            self.remove_large(number);
+            self.removals.push(Removal::Large(number));
             return;
         };
         if pending.task.is_none() {
@@ -37,11 +38,5 @@ impl Submitter {
                 }
             }));
         }
-    }
-
-    /// Removes what was too large of a call that has ended.
-    pub(super) fn remove_large(&mut self, number: u64) {
-        let (api, id) = (self.connection.api.clone(), self.id.clone());
-        self.remove(async move { api.remove_large(&id, Some(number)).await });
     }
 }

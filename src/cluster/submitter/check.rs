@@ -2,16 +2,35 @@
 //! a pause of this process.
 
 use super::pending::{Pending, Stage};
+use super::removals::Removal;
 use super::{Found, Submitter};
 use crate::cluster::api::Refusal;
 use crate::cluster::connect;
 use crate::cluster::error::ClusterError;
 use crate::error::{JoinError, Rejected};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// When to ask whether the calls are in the stream.
+#[derive(Default)]
+pub(super) struct Check {
+    due: Option<Instant>,
+    /// That is being asked: not twice at the same time.
+    is_asked: bool,
+}
+
+impl Check {
+    pub(super) fn after(&mut self, time: Duration) {
+        self.due = Some(Instant::now() + time);
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        !self.is_asked && self.due.is_some_and(|due| due <= Instant::now())
+    }
+}
 
 impl Submitter {
     /// Asks for each stored call whether it is still in the stream.
-    pub(super) fn look(&self) {
+    pub(super) fn look(&mut self) {
         let stored: Vec<_> = self
             .calls
             .iter()
@@ -20,6 +39,7 @@ impl Submitter {
                 _ => None,
             })
             .collect();
+        self.check.due = None;
         if stored.is_empty() {
             return;
         }
@@ -27,34 +47,36 @@ impl Submitter {
         let (api, settings) = (connection.api.clone(), connection.settings.clone());
         let finds = self.finds.clone();
         let created = self.connection.created.clone();
+        self.check.is_asked = true;
         tokio::spawn(async move {
-            match connect::remake(api.clone(), settings).await {
-                Some(now) if now == created => {}
-                now => {
-                    let _ = finds.send(now.map_or(Found::Nothing, Found::Stream));
-                    return;
+            let gone = match connect::remake(api.clone(), settings).await {
+                Some(now) if now == created => api.gone(stored).await.ok(),
+                Some(now) => {
+                    let _ = finds.send(Found::Stream(now));
+                    // It has none of them.
+                    Some(Vec::new())
                 }
-            }
-            for (number, sequence) in stored {
-                let find = match api.has(sequence).await {
-                    Ok(true) => continue,
-                    Ok(false) => Found::Gone(number, sequence),
-                    // All are looked for once more.
-                    Err(_) => Found::Nothing,
-                };
-                let is_over = matches!(find, Found::Nothing);
-                if finds.send(find).is_err() || is_over {
-                    return;
-                }
-            }
+                None => None,
+            };
+            let _ = finds.send(Found::Looked(gone));
         });
     }
 
     pub(super) async fn found(&mut self, find: Found) {
         match find {
-            Found::Nothing => self.check = Some(Instant::now()),
             Found::Stream(created) => self.found_stream(created),
-            Found::Gone(number, sequence) => self.lost(number, sequence),
+            Found::Looked(gone) => {
+                self.check.is_asked = false;
+                match gone {
+                    Some(gone) => {
+                        for (number, sequence) in gone {
+                            self.lost(number, sequence);
+                        }
+                    }
+                    // All are looked for once more.
+                    None => self.check.after(Duration::ZERO),
+                }
+            }
             Found::Calls(calls, status) => {
                 let failed = |refusal: Refusal| ClusterError::Unreachable {
                     server: self.connection.settings.server(),
@@ -156,9 +178,7 @@ impl Submitter {
             // They may be of earlier submitters; without a record, they are nobody's.
             return;
         }
-        let (api, id) = (self.connection.api.clone(), self.id.clone());
         // What is sent from now on comes later.
-        let before = self.highest + 1;
-        self.remove(async move { drop(api.purge(&id, Some(before)).await) });
+        self.removals.push(Removal::CallsBefore(self.highest + 1));
     }
 }

@@ -125,22 +125,6 @@ async fn search(api: Api, id: String) -> HashMap<u64, u64> {
     }
 }
 
-/// Takes a record out of the stream, and says whether this one has it. Tries until
-/// it knows.
-async fn take(api: Api, id: String, number: u64, record: u64) -> bool {
-    let mut may_have_it = false;
-    loop {
-        match api.take_record(&id, number, record).await {
-            Ok(was_there) => return was_there || may_have_it,
-            // It was not done.
-            Err(Refusal::Server { .. }) => {}
-            // The server may have done it all the same.
-            Err(Refusal::Lost(_) | Refusal::NoJetStream) => may_have_it = true,
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
 /// A call with the number of its record.
 fn with_record(message: &Bytes, record: u64) -> Bytes {
     let packed = unpack::<Call>(message).and_then(|(mut call, argument)| {
@@ -166,14 +150,6 @@ impl Submitter {
         }
     }
 
-    /// Removes the record of a call that ends without a result.
-    pub(super) fn remove_record(&mut self, number: u64, record: u64) {
-        let (api, id) = (self.connection.api.clone(), self.id.clone());
-        self.remove(async move {
-            take(api, id, number, record).await;
-        });
-    }
-
     /// A call was answered: ends it, once its record is taken.
     pub(super) fn take(
         &mut self,
@@ -186,7 +162,7 @@ impl Submitter {
             return;
         };
         if pending.task.is_none() {
-            let take = take(self.connection.api.clone(), self.id.clone(), number, record);
+            let take = record::take(self.connection.api.clone(), self.id.clone(), number, record);
             pending.task = Some(large::run(self.finds.clone(), async move {
                 let is_taken = take.await;
                 let lost = || Err(JoinError::Rejected(Rejected::Lost));

@@ -4,6 +4,7 @@
 mod command;
 
 mod pending;
+mod removals;
 
 // One machine: answers, bodies, check, durable, sending, watch, workers.
 mod answers;
@@ -17,8 +18,10 @@ mod workers;
 pub(super) use self::command::{Claim, Command, NewCall, Place, Report};
 pub(super) use self::durable::Durable;
 
+use self::check::Check;
 use self::durable::Listing;
 use self::pending::{Pending, Stage};
+use self::removals::{Removal, Removals};
 use self::watch::{Consumer, Watch};
 use super::api::Refusal;
 use super::connect::{Connection, TURN, messages};
@@ -33,16 +36,14 @@ use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinSet;
 
 /// What a look at the queue finds.
 enum Found {
-    /// The server did not answer.
-    Nothing,
     /// The stream, made at this time.
     Stream(String),
-    /// A call is not there any more under the number it had.
-    Gone(u64, u64),
+    /// The calls that are not there any more under the number they had; nothing, if the
+    /// server did not answer.
+    Looked(Option<Vec<(u64, u64)>>),
     /// How many calls the queue has, and who asks.
     Calls(
         Result<u64, Refusal>,
@@ -107,8 +108,7 @@ pub(super) struct Submitter {
     connected: bool,
     /// Nothing is sent before then.
     pause: Option<Instant>,
-    /// When to ask whether the calls are still in the stream.
-    check: Option<Instant>,
+    check: Check,
     watch: Watch,
     /// What a look at the queue has found.
     finds: UnboundedSender<Found>,
@@ -116,9 +116,10 @@ pub(super) struct Submitter {
     arrived: HashMap<String, Vec<u64>>,
     /// Answers that nobody has asked for yet, by worker.
     unclaimed: HashMap<String, Vec<u64>>,
+    /// Calls that were cancelled, and that no worker has been told of yet.
+    cancelled: Vec<u64>,
     durable: Option<Durable>,
-    /// Removals that are on their way; the end waits for them.
-    removals: JoinSet<()>,
+    removals: Removals,
 }
 
 /// Who a submitter is, and how long it waits for a worker with a function.
@@ -155,13 +156,14 @@ pub(super) async fn serve(
         reports,
         connected: true,
         pause: None,
-        check: None,
+        check: Check::default(),
         watch: Watch::new(),
         finds,
         arrived: HashMap::new(),
         unclaimed: HashMap::new(),
+        cancelled: Vec::new(),
         durable: identity.durable,
-        removals: JoinSet::new(),
+        removals: Removals::default(),
     };
     let mut tick = tokio::time::interval(period);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -202,17 +204,18 @@ pub(super) async fn serve(
             }
             Some(find) = found.recv() => submitter.found(find).await,
             () = until(pause) => submitter.pause = None,
+            // There is room for the next.
+            true = submitter.removals.next(), if submitter.removals.are_waiting() => {}
             _ = tick.tick() => {
                 // This process was stopped, and its calls may have been purged.
                 if last.elapsed() > 3 * period {
-                    submitter.check = Some(Instant::now() + period);
+                    submitter.check.after(period);
                     submitter.trust_workers();
                 }
                 last = Instant::now();
                 submitter.beat().await;
                 submitter.send_again(3 * period);
-                if submitter.check.is_some_and(|at| at <= last) {
-                    submitter.check = None;
+                if submitter.check.is_due() {
                     submitter.look();
                 }
                 submitter.watch();
@@ -222,6 +225,8 @@ pub(super) async fn serve(
             }
         }
         submitter.send_waiting().await;
+        submitter.send_cancelled().await;
+        submitter.start_removals();
     }
 }
 
@@ -254,7 +259,7 @@ impl Submitter {
             self.has_leftovers = true;
             self.beat().await;
             self.send_again(Duration::ZERO);
-            self.check = Some(Instant::now() + period);
+            self.check.after(period);
         }
     }
 
@@ -306,30 +311,25 @@ impl Submitter {
                     self.delete(sequence);
                 }
                 if !matches!(stage, None | Some(Stage::Waiting)) {
-                    self.tell_workers(vec![number]).await;
+                    self.cancelled.push(number);
                 }
             }
             Command::CancelAll(cancelled) => {
                 let numbers: Vec<_> = self.calls.keys().copied().collect();
                 let _ = cancelled.send(numbers.len());
-                let mut places = Vec::new();
                 for number in &numbers {
                     let stage = self.calls.get(number).map(|pending| pending.stage);
                     if let Some(Stage::Stored(place)) = stage {
-                        places.push(place);
+                        self.delete(place);
                     }
                     self.settle(*number, Err(JoinError::Cancelled));
                 }
-                let api = self.connection.api.clone();
-                self.remove(async move { drop(api.delete_all(places).await) });
                 if self.durable.is_none() {
                     return self.tell_workers(Vec::new()).await;
                 }
                 // Not those that earlier submitters of this name have left: without
-                // numbers it would be all. And all in one would be too long.
-                for numbers in numbers.chunks(CANCELLED) {
-                    self.tell_workers(numbers.to_vec()).await;
-                }
+                // numbers it would be all.
+                self.cancelled.extend(numbers);
             }
             Command::Status(status) if !self.connected => {
                 let _ = status.send(Err(ClusterError::Unreachable {
@@ -368,15 +368,21 @@ impl Submitter {
         }
     }
 
-    /// Removes something at the server, meanwhile.
-    fn remove(&mut self, removal: impl Future<Output = ()> + Send + 'static) {
-        while self.removals.try_join_next().is_some() {}
-        self.removals.spawn(removal);
+    /// Tells the workers what was cancelled; all of one turn in one message, if that is
+    /// not too long.
+    async fn send_cancelled(&mut self) {
+        let numbers = std::mem::take(&mut self.cancelled);
+        for numbers in numbers.chunks(CANCELLED) {
+            self.tell_workers(numbers.to_vec()).await;
+        }
+    }
+
+    fn start_removals(&mut self) {
+        self.removals.start(&self.connection.api, &self.id);
     }
 
     fn delete(&mut self, sequence: u64) {
-        let api = self.connection.api.clone();
-        self.remove(async move { drop(api.delete(sequence).await) });
+        self.removals.push(Removal::Call(sequence));
     }
 
     /// Ends a call, if it has not ended.
@@ -387,10 +393,10 @@ impl Submitter {
                 self.sent -= 1;
             }
             if pending.has_chunks {
-                self.remove_large(number);
+                self.removals.push(Removal::Large(number));
             }
             if let Some(record) = pending.record {
-                self.remove_record(number, record);
+                self.removals.push(Removal::Record(number, record));
             }
             if let Some(durable) = &mut self.durable {
                 durable.ended(number, pending.stage);
@@ -412,12 +418,12 @@ impl Submitter {
             }
             self.settle(number, Err(JoinError::Rejected(Rejected::Lost)));
         }
-        let mut removals = std::mem::take(&mut self.removals);
-        while removals.try_join_next().is_some() {}
+        self.start_removals();
         // The workers remove what a submitter without a durable name has left.
-        if !self.connected && (self.durable.is_none() || removals.is_empty()) {
+        if !self.connected && (self.durable.is_none() || self.removals.are_done()) {
             return;
         }
+        self.send_cancelled().await;
         let last = async {
             if self.durable.is_none() {
                 // What is left of its calls, though they have ended.
@@ -426,7 +432,7 @@ impl Submitter {
                 return api.remove_large(&self.id, None).await;
             }
             // Nobody else removes what belonged to the calls that have ended.
-            while removals.join_next().await.is_some() {}
+            self.removals.end(&self.connection.api, &self.id).await;
             let _ = self.connection.client.flush().await;
         };
         let longest = self.connection.settings.connect_timeout;

@@ -2,6 +2,7 @@
 
 use super::command::Place;
 use super::pending::{Pending, Stage};
+use super::removals::Removal;
 use super::{Found, Submitter};
 use crate::cluster::api::{self, QUEUE_FULL, Refusal, Stored, WRONG_LAST_SEQUENCE};
 use crate::cluster::connect;
@@ -75,7 +76,10 @@ impl Submitter {
                 if let Ok(stored) = answer {
                     match sent {
                         Sent::Call => self.delete(stored.sequence),
-                        Sent::Record => self.remove_record(number, stored.sequence),
+                        Sent::Record => {
+                            let record = Removal::Record(number, stored.sequence);
+                            self.removals.push(record);
+                        }
                     }
                 }
             }
@@ -145,10 +149,10 @@ impl Submitter {
         if self.calls.get(&number).is_some_and(may_not_wait) {
             if let Some(pending) = self.calls.remove(&number) {
                 if pending.has_chunks {
-                    self.remove_large(number);
+                    self.removals.push(Removal::Large(number));
                 }
                 if let Some(record) = pending.record {
-                    self.remove_record(number, record);
+                    self.removals.push(Removal::Record(number, record));
                 }
                 if let Some(place) = pending.place {
                     let _ = place.tell.send(Err(Rejected::QueueFull));

@@ -11,7 +11,7 @@ use crate::cluster::api::{Api, Refusal};
 use crate::cluster::connect;
 use crate::cluster::names::CONSUMER;
 use serde_json::Value;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// For how many leases nothing has to move: the server delivers again within one what
 /// a dead worker had.
@@ -114,7 +114,7 @@ impl Submitter {
                 if since.elapsed() >= patience * self.connection.lease {
                     self.watch.seen = None;
                     // Or the calls are not there at all.
-                    self.check = Some(Instant::now());
+                    self.check.after(Duration::ZERO);
                     self.remake_consumer(consumer);
                 }
             }

@@ -7,6 +7,7 @@ use crate::cluster::message::{Announcement, Served, unpack};
 use crate::cluster::status::{ClusterStatus, WorkerStatus};
 use crate::error::{CallError, JoinError};
 use async_nats::Message;
+use std::collections::HashMap;
 use std::time::Instant;
 
 impl Submitter {
@@ -72,6 +73,8 @@ impl Submitter {
     /// Sends the calls again whose function some worker has, and ends those that
     /// have waited for one for too long.
     pub(super) fn send_unserved(&mut self) {
+        // Very many calls may be of few functions.
+        let mut are_served = HashMap::new();
         for number in std::mem::take(&mut self.unserved) {
             let Some(pending) = self.calls.get(&number) else {
                 continue;
@@ -81,7 +84,11 @@ impl Submitter {
                 let mut served = worker.functions.iter();
                 served.any(|served| served.name == function && served.version == version)
             };
-            if self.workers.values().any(serves) {
+            let is_served = || self.workers.values().any(serves);
+            if *are_served
+                .entry((function, version))
+                .or_insert_with(is_served)
+            {
                 self.waiting.push_back(number);
             } else if pending
                 .unserved
