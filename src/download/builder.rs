@@ -23,6 +23,8 @@ use ureq::http::{HeaderName, HeaderValue};
 /// use as_completed::download::{Downloader, Durability, Overwrite, RetryPolicy};
 /// use std::time::Duration;
 ///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let _ = serve(&[]);
 /// let downloader = Downloader::builder("downloaded")
 ///     .max_in_flight(32)
 ///     .read_timeout(Duration::from_secs(10))
@@ -178,6 +180,8 @@ impl DownloaderBuilder {
     /// use as_completed::download::{Downloader, DownloaderBuildError};
     /// use std::time::Duration;
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// let builder = Downloader::builder("downloaded");
     /// assert!(builder.connect_timeout(Duration::from_secs(3)).build().is_ok());
     ///
@@ -262,6 +266,8 @@ impl DownloaderBuilder {
     /// use as_completed::download::Downloader;
     /// use std::time::Duration;
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// let builder = Downloader::builder("downloaded");
     /// let downloader = builder.minimum_speed(100 * 1024, Duration::from_secs(10)).build()?;
     /// # assert!(downloader.directory().ends_with("downloaded"));
@@ -440,6 +446,8 @@ impl DownloaderBuilder {
     /// ```
     /// use as_completed::download::Downloader;
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// let builder = Downloader::builder("downloaded");
     /// let downloader = builder.segments(4).segments_above(64 * 1024 * 1024).build()?;
     /// # assert!(downloader.directory().ends_with("downloaded"));
@@ -618,6 +626,8 @@ impl DownloaderBuilder {
     /// ```
     /// use as_completed::download::Downloader;
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// // For a mirror that redirects to http, with checksums that come from elsewhere.
     /// let downloader = Downloader::builder("downloaded").allow_downgrade(true).build()?;
     /// # assert!(downloader.directory().ends_with("downloaded"));
@@ -641,6 +651,8 @@ impl DownloaderBuilder {
     /// ```
     /// use as_completed::download::Downloader;
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// // For a public address that leads into one's own network.
     /// let downloader = Downloader::builder("downloaded").allow_private_redirects(true).build()?;
     /// # assert!(downloader.directory().ends_with("downloaded"));
@@ -667,6 +679,8 @@ impl DownloaderBuilder {
     /// use as_completed::download::Downloader;
     /// use std::time::Duration;
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// // For a service whose addresses change all the time.
     /// let downloader = Downloader::builder("downloaded").look_up_ttl(Duration::ZERO).build()?;
     /// # assert!(downloader.directory().ends_with("downloaded"));
@@ -707,6 +721,8 @@ impl DownloaderBuilder {
     /// ```
     /// use as_completed::download::{Downloader, DownloaderBuildError};
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// let error = Downloader::builder("downloaded").root_certificates("no PEM").build().unwrap_err();
     /// assert!(matches!(error, DownloaderBuildError::RootCertificates(_)));
     /// ```
@@ -762,6 +778,8 @@ impl DownloaderBuilder {
     /// ```
     /// use as_completed::download::{Downloader, DownloaderBuildError};
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// let error = Downloader::builder("downloaded").max_in_flight(0).build().unwrap_err();
     /// assert!(matches!(error, DownloaderBuildError::Zero("max_in_flight")));
     /// ```
@@ -805,6 +823,8 @@ impl Downloader {
     /// use as_completed::download::Downloader;
     /// use std::path::Path;
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// let downloader = Downloader::builder("downloaded").max_in_flight(8).build()?;
     /// assert_eq!(downloader.directory(), Path::new("downloaded"));
     /// # Ok::<(), as_completed::download::DownloaderBuildError>(())

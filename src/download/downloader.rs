@@ -52,6 +52,8 @@ impl Downloader {
     /// use as_completed::download::Downloader;
     /// use std::path::Path;
     ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let _ = serve(&[]);
     /// let downloader = Downloader::builder("downloaded").build()?;
     /// assert_eq!(downloader.directory(), Path::new("downloaded"));
     /// # Ok::<(), as_completed::download::DownloaderBuildError>(())

@@ -34,7 +34,8 @@ pub(crate) trait Subject: Send + Sync {
 /// use as_completed::Inline;
 /// use as_completed::download::{DownloadErrorKind, Downloader, Job};
 ///
-/// let folder = std::env::temp_dir().join("as-completed-doc-error");
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (_, folder) = serve(&[]);
 /// let downloader = Downloader::builder(&folder).build()?;
 /// let jobs = [Job::new("BR", "http://127.0.0.1/br.gif", "../BR.gif")];
 /// let report = downloader.download_many(&Inline, jobs, ())?;
@@ -43,7 +44,6 @@ pub(crate) trait Subject: Send + Sync {
 /// assert_eq!(error.key(), Some(&"BR"));
 /// assert_eq!(error.url(), Some("http://127.0.0.1/br.gif"));
 /// assert!(!error.is_transient());
-/// # std::fs::remove_dir(folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -553,6 +553,8 @@ pub enum RedirectError {
 /// ```
 /// use as_completed::download::{Downloader, DownloaderBuildError};
 ///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let _ = serve(&[]);
 /// let error = Downloader::builder("downloaded").header("host", "example.org").build().unwrap_err();
 /// assert!(matches!(error, DownloaderBuildError::ReservedHeader(_)));
 /// assert_eq!(error.to_string(), "header \"host\" is set by the downloader");

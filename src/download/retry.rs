@@ -20,6 +20,8 @@ use std::time::{Duration, SystemTime};
 /// use as_completed::download::{Downloader, RetryPolicy};
 /// use std::time::Duration;
 ///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let _ = serve(&[]);
 /// let patient = RetryPolicy::default()
 ///     .max_retries(8)
 ///     .delay(Duration::from_secs(1), Duration::from_secs(60));

@@ -60,6 +60,8 @@ pub enum Overwrite {
 /// ```
 /// use as_completed::download::{Downloader, Durability};
 ///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let _ = serve(&[]);
 /// let downloader = Downloader::builder("downloaded").durability(Durability::File).build()?;
 /// # assert!(downloader.directory().ends_with("downloaded"));
 /// assert_eq!(Durability::default(), Durability::None);
@@ -151,6 +153,8 @@ impl ContentEncoding {
 /// ```
 /// use as_completed::download::{Downloader, DownloaderBuildError, Proxy};
 ///
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let _ = serve(&[]);
 /// let proxy = Proxy::Url("http://user:secret@proxy.example:3128".to_owned());
 /// assert_eq!(format!("{proxy:?}"), "Url(..)");
 /// assert!(Downloader::builder("downloaded").proxy(proxy).build().is_ok());

@@ -176,8 +176,8 @@ fn folder_is_created() {
     let folder = Folder::new();
     let server = Server::start(|exchange| exchange.ok(b"flag"));
     let below = folder.file("a").join("b");
-    let report = download_many(&Inline, &below, flags(&server, 1)).unwrap();
-    assert_ok(&report);
+    let downloader = patient(&below).build().unwrap();
+    assert_ok(&download(&downloader, flags(&server, 1)));
     assert_eq!(std::fs::read(below.join("0.gif")).unwrap(), b"flag");
 }
 

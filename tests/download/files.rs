@@ -344,10 +344,7 @@ fn full_disk_is_an_error_and_others_go_on() {
         "/large" => exchange.ok(&vec![b'x'; 1_000_000]),
         _ => exchange.ok(b"flag"),
     });
-    let downloader = Downloader::builder(&disk.0)
-        .proxy(Proxy::Direct)
-        .build()
-        .unwrap();
+    let downloader = patient(&disk.0).build().unwrap();
     let jobs = ["large", "small"].map(|n| Job::new(n, server.url(&format!("/{n}")), n));
     let report = downloader
         .download_many(&as_completed::Inline, jobs, ())
@@ -370,7 +367,7 @@ fn read_only_folder_is_an_error_before_the_first_request() {
     };
     assert!(disk.run("mount", &["-o", "remount,ro"]));
     let server = Server::start(|exchange| exchange.ok(b"flag"));
-    let downloader = Downloader::builder(&disk.0).build().unwrap();
+    let downloader = patient(&disk.0).build().unwrap();
     let jobs = [Job::new("key", server.url("/"), "file")];
     let error = downloader
         .download_many(&as_completed::Inline, jobs, ())

@@ -3,10 +3,12 @@
 
 use super::server::{Server, Then};
 use super::*;
+use crate::support::eventually;
 use as_completed::Inline;
 use as_completed::download::DownloadError;
 use fastrand::Rng;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 const EVIL: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
 
@@ -163,13 +165,21 @@ fn respond(path: &str) -> (Vec<u8>, Then) {
 }
 
 /// Downloads good and bad files in turn, and looks at all of them.
-fn check(downloader: &Downloader, folder: &Folder, url: &str, seeds: std::ops::Range<u64>) {
+fn check(
+    downloader: &Downloader,
+    folder: &Folder,
+    url: &str,
+    seeds: std::ops::Range<u64>,
+    answering: &AtomicUsize,
+) {
     let jobs = seeds.flat_map(|seed| {
         ["good", "bad"].map(|kind| {
             let url = format!("{url}{kind}/{seed}");
             Job::new((kind == "good", seed), url, format!("{kind}-{seed}"))
         })
     });
+    // What comes of an answer after the next request could not be told from its answer.
+    let jobs = jobs.inspect(|_| eventually(|| answering.load(Ordering::SeqCst) == 0));
     let report = downloader.download_many(&Inline, jobs, ()).unwrap();
     for entry in report.entries() {
         let (is_good, seed) = *entry.key();
@@ -199,9 +209,13 @@ const NEXT: Duration = Duration::from_millis(3);
 
 fn plain(seeds: std::ops::Range<u64>) {
     let folder = Folder::new();
-    let server = Server::start(|exchange| {
+    let answering = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&answering);
+    let server = Server::start(move |exchange| {
         let (answer, then) = respond(&exchange.path);
+        now.fetch_add(1, Ordering::SeqCst);
         exchange.send(answer);
+        now.fetch_sub(1, Ordering::SeqCst);
         let is_bad = exchange.path.contains("/bad/");
         if then == Then::KeepOpen && is_bad && !exchange.is_asked_again(NEXT) {
             return Then::Close;
@@ -209,7 +223,7 @@ fn plain(seeds: std::ops::Range<u64>) {
         then
     });
     let downloader = builder(&folder).build().unwrap();
-    check(&downloader, &folder, &server.url("/"), seeds);
+    check(&downloader, &folder, &server.url("/"), seeds, &answering);
 }
 
 #[cfg(feature = "rustls")]
@@ -218,9 +232,13 @@ fn secure(seeds: std::ops::Range<u64>) {
 
     let (folder, authority) = (Folder::new(), authority());
     let versions = rustls::DEFAULT_VERSIONS;
-    let server = TlsServer::start_with(&authority, "localhost", 2999, versions, |exchange| {
+    let answering = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&answering);
+    let server = TlsServer::start_with(&authority, "localhost", 2999, versions, move |exchange| {
         let (answer, then) = respond(exchange.path);
+        now.fetch_add(1, Ordering::SeqCst);
         exchange.send(answer);
+        now.fetch_sub(1, Ordering::SeqCst);
         let is_bad = exchange.path.contains("/bad/");
         if then == Then::KeepOpen && is_bad && !exchange.is_asked_again(NEXT) {
             return Then::Close;
@@ -231,7 +249,13 @@ fn secure(seeds: std::ops::Range<u64>) {
         .root_certificates(authority.pem())
         .build()
         .unwrap();
-    check(&downloader, &folder, &server.url("localhost"), seeds);
+    check(
+        &downloader,
+        &folder,
+        &server.url("localhost"),
+        seeds,
+        &answering,
+    );
 }
 
 #[test]

@@ -66,8 +66,7 @@ fn is_whole(file: u64, found: &[u8]) -> bool {
 
 fn downloader(folder: &std::path::Path, resume: bool, segments: usize) -> Downloader {
     let soon = RetryPolicy::default().delay(Duration::from_millis(1), Duration::from_millis(5));
-    Downloader::builder(folder)
-        .proxy(Proxy::Direct)
+    patient(folder)
         .retry(soon)
         .resume(resume)
         .segments(segments)
@@ -215,6 +214,8 @@ fn kill_at_random(seeds: std::ops::Range<u64>) {
                 child.wait().unwrap();
             }
         }
+        // What is still being sent to those that are gone counts for nothing more.
+        server.await_no_connection();
         until_kill.store(0, Ordering::SeqCst);
         let report = download(
             &downloader(folder.path(), round.resume, round.segments),

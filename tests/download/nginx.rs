@@ -3,8 +3,10 @@
 use super::*;
 use as_completed::CancelToken;
 use as_completed::download::{Event, Overwrite};
+use rustix::net::sockopt::set_socket_reuseport;
+use socket2::{Domain, Socket, Type};
 use std::fs;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 const SIZE: usize = 3_000_000;
@@ -13,6 +15,8 @@ struct Nginx {
     folder: Folder,
     port: u16,
     tls_port: u16,
+    /// Keep others from the ports before nginx has them, and do not listen.
+    _ports: [Socket; 2],
     process: Child,
 }
 
@@ -32,7 +36,7 @@ impl Nginx {
                 let log = fs::read_to_string(nginx.folder.file("error.log"));
                 assert!(Instant::now() < deadline, "nginx does not start: {log:?}");
                 if nginx.process.try_wait().unwrap().is_some() {
-                    // A port that was free a moment ago is another test's.
+                    // A port that was free a moment ago has been used to connect.
                     break;
                 }
                 std::thread::yield_now();
@@ -45,7 +49,8 @@ impl Nginx {
 
     fn spawn() -> Self {
         let folder = Folder::new();
-        let [port, tls_port] = free_ports();
+        let ports = [(); 2].map(|()| shared_port());
+        let [port, tls_port] = [&ports[0], &ports[1]].map(port_of);
         fs::create_dir(folder.file("root")).unwrap();
         let (certificate, key) = certificate();
         fs::write(folder.file("cert.pem"), certificate).unwrap();
@@ -53,9 +58,9 @@ impl Nginx {
         let root = folder.file("root");
         let root = root.display();
         let locations = format!(
-            "location / {{ root {root}; }}
-             location = /slow {{ alias {root}/file; limit_rate 2m; }}
-             location = /seldom {{ alias {root}/file; limit_req zone=seldom; limit_req_status 429; }}"
+            r#"location / {{ root "{root}"; }}
+             location = /slow {{ alias "{root}/file"; limit_rate 2m; }}
+             location = /seldom {{ alias "{root}/file"; limit_req zone=seldom; limit_req_status 429; }}"#
         );
         let configuration = format!(
             "daemon off; master_process off; pid nginx.pid; error_log error.log;
@@ -65,8 +70,8 @@ impl Nginx {
                client_body_temp_path temporary; proxy_temp_path temporary;
                fastcgi_temp_path temporary; uwsgi_temp_path temporary; scgi_temp_path temporary;
                limit_req_zone $server_addr zone=seldom:1m rate=2r/s;
-               server {{ listen 127.0.0.1:{port}; {locations} }}
-               server {{ listen 127.0.0.1:{tls_port} ssl; ssl_certificate cert.pem;
+               server {{ listen 127.0.0.1:{port} reuseport; {locations} }}
+               server {{ listen 127.0.0.1:{tls_port} ssl reuseport; ssl_certificate cert.pem;
                  ssl_certificate_key key.pem; {locations} }}
              }}"
         );
@@ -82,6 +87,7 @@ impl Nginx {
             folder,
             port,
             tls_port,
+            _ports: ports,
             process,
         };
         nginx.write(b'a');
@@ -112,10 +118,19 @@ impl Drop for Nginx {
     }
 }
 
-/// Two ports, and not the same: both are held until both are known.
-fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+/// A port at which only those of the same user listen who say so, as nginx does here: no
+/// other test gets it.
+fn shared_port() -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    set_socket_reuseport(&socket, true).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket
+}
+
+fn port_of(socket: &Socket) -> u16 {
+    let address = socket.local_addr().unwrap();
+    address.as_socket().unwrap().port()
 }
 
 fn certificate() -> (String, String) {
@@ -201,6 +216,7 @@ fn whole_part_of_a_file_on_nginx_becomes_the_file() {
 fn all_files_arrive_from_an_nginx_that_limits_requests() {
     let Some(nginx) = Nginx::start() else { return };
     let folder = Folder::new();
+    let patience = Patience::new();
     // Neither number may be met: how many answers are refused depends on how fast
     // the jobs ask.
     let policy = RetryPolicy::default()
@@ -208,10 +224,18 @@ fn all_files_arrive_from_an_nginx_that_limits_requests() {
         .budget(10_000)
         .delay(Duration::from_millis(50), Duration::from_millis(200));
     let downloader = builder(&folder).retry(policy).build().unwrap();
-    let jobs = (0..6).map(|n| Job::new(n, nginx.url("/seldom"), n.to_string()));
-    let report = download(&downloader, jobs);
-    assert_ok(&report);
-    assert!(report.retries() > 0);
+    loop {
+        let jobs = (0..6).map(|n| Job::new(n, nginx.url("/seldom"), n.to_string()));
+        let report = download(&downloader, jobs);
+        assert_ok(&report);
+        if report.retries() > 0 {
+            return;
+        }
+        // Requests so slow that none is refused: six take two seconds and a half.
+        let is_slow = report.elapsed() > Duration::from_millis(2_400);
+        assert!(is_slow, "no request is refused: {report:?}");
+        assert!(!patience.is_over(LONG), "the jobs never ask fast enough");
+    }
 }
 
 #[cfg(feature = "rustls")]

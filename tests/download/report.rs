@@ -14,7 +14,11 @@ fn report_is_json() {
     let server = Server::start(|exchange| match exchange.path.as_str() {
         "/0" => exchange.answer("404 Not Found", "", b""),
         "/1" => exchange.answer("302 Found", "Location: /2\r\n", b""),
-        _ => exchange.ok(b"flag"),
+        _ => {
+            // Long enough not to be rounded to nothing.
+            let _ = exchange.pause(Duration::from_millis(5));
+            exchange.ok(b"flag")
+        }
     });
     let downloader = builder(&folder).build().unwrap();
     let jobs = (0..2).map(|n| Job::new(n, server.url(&format!("/{n}")), n.to_string()));

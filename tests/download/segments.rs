@@ -6,8 +6,8 @@ use as_completed::CancelToken;
 use as_completed::download::Event;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 
 const MB: usize = 1024 * 1024;
 const HEADERS: &str = "ETag: \"1\"\r\nAccept-Ranges: bytes\r\n";
@@ -63,6 +63,29 @@ fn serve(exchange: &mut Exchange, body: &[u8]) -> Then {
     }
 }
 
+/// Counts requests, and lets others wait for them.
+struct Count(Mutex<usize>, Condvar);
+
+impl Count {
+    fn new() -> Self {
+        Self(Mutex::new(0), Condvar::new())
+    }
+
+    fn add_one(&self) {
+        *self.0.lock().unwrap() += 1;
+        self.1.notify_all();
+    }
+
+    /// Waits until there have been so many.
+    fn wait(&self, number: usize) {
+        let count = self.0.lock().unwrap();
+        let waited = self
+            .1
+            .wait_timeout_while(count, LONG, |count| *count < number);
+        assert!(!waited.unwrap().1.timed_out(), "there are never {number}");
+    }
+}
+
 fn assert_saved(folder: &Folder, report: &Report<&'static str>, body: &[u8]) {
     assert_ok(report);
     assert_eq!(folder.names(), ["file"]);
@@ -73,16 +96,13 @@ fn assert_saved(folder: &Folder, report: &Report<&'static str>, body: &[u8]) {
 fn large_file_comes_over_several_connections_at_a_time() {
     let (folder, whole) = (Folder::new(), body(4 * MB));
     let theirs = Arc::clone(&whole);
-    let asked = Arc::new((Mutex::new(0), std::sync::Condvar::new()));
+    let asked = Count::new();
     let server = Server::start(move |exchange| {
-        let (count, all) = &*asked;
         let (head, (start, end)) = head(exchange, &theirs, HEADERS);
         exchange.send(head);
         exchange.send(&theirs[start..start + 1000]);
-        *count.lock().unwrap() += 1;
-        all.notify_all();
-        let waited = all.wait_timeout_while(count.lock().unwrap(), LONG, |count| *count < 4);
-        assert!(!waited.unwrap().1.timed_out());
+        asked.add_one();
+        asked.wait(4);
         exchange.send(&theirs[start + 1000..end]);
         Then::Close
     });
@@ -128,12 +148,10 @@ fn small_file_and_one_without_validator_come_in_one_request() {
 fn server_that_ignores_ranges_sends_the_file_once() {
     let (folder, whole) = (Folder::new(), body(4 * MB));
     let theirs = Arc::clone(&whole);
-    let ignored = Arc::new((Mutex::new(0), std::sync::Condvar::new()));
+    let ignored = Count::new();
     let server = Server::start(move |exchange| {
-        let (count, all) = &*ignored;
         if exchange.header("range").is_some() {
-            *count.lock().unwrap() += 1;
-            all.notify_all();
+            ignored.add_one();
             return exchange.answer("200 OK", HEADERS, &theirs);
         }
         exchange.send(format!(
@@ -142,8 +160,7 @@ fn server_that_ignores_ranges_sends_the_file_once() {
         ));
         exchange.send(&theirs[..MB]);
         // The rest once a range has been asked for in vain.
-        let waited = all.wait_timeout_while(count.lock().unwrap(), LONG, |count| *count == 0);
-        assert!(!waited.unwrap().1.timed_out());
+        ignored.wait(1);
         exchange.send(&theirs[MB..]);
         Then::Close
     });
@@ -157,12 +174,10 @@ fn server_that_ignores_ranges_and_hangs_up_is_asked_for_one_stream() {
     let (folder, whole) = (Folder::new(), body(4 * MB));
     let theirs = Arc::clone(&whole);
     let wholes = AtomicUsize::new(0);
-    let ignored = Arc::new((Mutex::new(0), std::sync::Condvar::new()));
+    let ignored = Count::new();
     let server = Server::start(move |exchange| {
-        let (count, all) = &*ignored;
         if exchange.header("range").is_some() {
-            *count.lock().unwrap() += 1;
-            all.notify_all();
+            ignored.add_one();
             return exchange.answer("200 OK", HEADERS, &theirs);
         }
         if wholes.fetch_add(1, Ordering::SeqCst) > 0 {
@@ -173,8 +188,7 @@ fn server_that_ignores_ranges_and_hangs_up_is_asked_for_one_stream() {
             theirs.len()
         ));
         exchange.send(&theirs[..MB]);
-        let waited = all.wait_timeout_while(count.lock().unwrap(), LONG, |count| *count == 0);
-        assert!(!waited.unwrap().1.timed_out());
+        ignored.wait(1);
         Then::Close
     });
     let report = download_one(&segmented(&folder, 4).build().unwrap(), server.url("/"));
@@ -231,7 +245,14 @@ fn file_that_changes_meanwhile_is_never_mixed() {
                 let changed = "ETag: \"2\"\r\nAccept-Ranges: bytes\r\n";
                 let Some((start, end)) = range(exchange, theirs.len()) else {
                     if forever || wholes.fetch_add(1, Ordering::SeqCst) == 0 {
-                        return exchange.answer("200 OK", HEADERS, &old);
+                        let length = old.len();
+                        exchange.send(format!(
+                            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{HEADERS}\r\n"
+                        ));
+                        // The rest comes too late: another connection learns first that
+                        // the file has changed.
+                        exchange.send(&old[..MB / 2]);
+                        return exchange.stall();
                     }
                     return exchange.answer("200 OK", changed, &theirs);
                 };
@@ -355,8 +376,13 @@ fn slow_segment_is_split_among_the_fast() {
 fn connections_that_are_refused_leave_the_rest_to_those_that_are_not() {
     let (folder, whole) = (Folder::new(), body(4 * MB));
     let theirs = Arc::clone(&whole);
+    // Half of them, however often the pieces are split.
+    let refused = AtomicUsize::new(0);
+    let refuse = move || refused.fetch_add(1, Ordering::SeqCst) < 3;
     let server = Server::start(move |exchange| match exchange.header("range") {
-        Some(_) if exchange.number % 2 == 0 => exchange.answer("403 Forbidden", "", b"no"),
+        Some(_) if exchange.number % 2 == 0 && refuse() => {
+            exchange.answer("403 Forbidden", "", b"no")
+        }
         _ => serve(exchange, &theirs),
     });
     let report = download_one(&segmented(&folder, 6).build().unwrap(), server.url("/"));
@@ -419,15 +445,24 @@ fn part_of_segments_is_resumed() {
 fn part_of_one_stream_goes_on_in_segments() {
     let (folder, whole) = (Folder::new(), body(4 * MB));
     let theirs = Arc::clone(&whole);
+    let asked = Count::new();
     let server = Server::start(move |exchange| {
-        if exchange.number > 0 {
-            assert!(exchange.header("range").is_some());
-            return serve(exchange, &theirs);
-        }
-        let (head, _) = head(exchange, &theirs, HEADERS);
+        asked.add_one();
+        let (head, (start, end)) = head(exchange, &theirs, HEADERS);
+        assert_eq!(exchange.header("range").is_some(), exchange.number > 0);
         exchange.send(head);
-        exchange.send(&theirs[..MB]);
-        Then::Close
+        exchange.send(&theirs[start..start + 1000]);
+        match exchange.number {
+            0 => {
+                exchange.send(&theirs[1000..MB]);
+                return Then::Close;
+            }
+            // Not before another connection has asked for something.
+            1 => asked.wait(3),
+            _ => {}
+        }
+        exchange.send(&theirs[start + 1000..end]);
+        Then::KeepOpen
     });
     let one = builder(&folder).resume(true).build().unwrap();
     let report = download_one(&one, server.url("/"));
@@ -567,7 +602,9 @@ fn segments_keep_to_the_limit_of_the_host() {
     let lines = Mutex::new(Vec::new());
     let most = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&most);
+    let asked = Count::new();
     let server = Server::start(move |exchange| {
+        asked.add_one();
         {
             let mut lines = lines.lock().unwrap();
             lines.push((exchange.number, exchange.stream()));
@@ -576,9 +613,11 @@ fn segments_keep_to_the_limit_of_the_host() {
             seen.fetch_max(open, Ordering::SeqCst);
         }
         let (head, (start, end)) = head(exchange, &theirs, HEADERS);
-        // Time for more to come than may.
+        exchange.send(head);
+        // Time for more to come than may; one more does.
+        asked.wait(2);
         let _ = exchange.pause(SHORT / 10);
-        let _ = exchange.send(head) && exchange.send(&theirs[start..end]);
+        exchange.send(&theirs[start..end]);
         let mut lines = lines.lock().unwrap();
         lines.retain(|(number, _)| *number != exchange.number);
         Then::Close
@@ -652,8 +691,7 @@ fn child_downloads_until_it_is_killed() {
     else {
         return;
     };
-    let downloader = Downloader::builder(folder)
-        .proxy(Proxy::Direct)
+    let downloader = patient(folder.as_ref())
         .segments(4)
         .segments_above(0)
         .resume(true)
@@ -685,17 +723,28 @@ fn kill_and_resume(rounds: u64) {
         let (kill, killed) = mpsc::channel();
         let until_kill = Arc::new(AtomicU64::new(0));
         let left = Arc::clone(&until_kill);
+        // Nothing more is sent to a process that is about to be killed, so that it does
+        // not come to its end before.
+        let is_held = Arc::new(AtomicBool::new(false));
+        let holds = Arc::clone(&is_held);
         let server = Server::start(move |exchange| {
             let (head, (start, end)) = head(exchange, &theirs, HEADERS);
             exchange.send(head);
             for chunk in theirs[start..end].chunks(16 * 1024) {
+                if !exchange.send(chunk) {
+                    return Then::Close;
+                }
                 let length = chunk.len() as u64;
                 let take = |left: u64| Some(left.saturating_sub(length));
                 let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
                 if before.is_ok_and(|before| (1..=length).contains(&before)) {
+                    holds.store(true, Ordering::SeqCst);
                     let _ = kill.send(());
                 }
-                if !exchange.send(chunk) || !exchange.pause(Duration::from_millis(3)) {
+                if holds.load(Ordering::SeqCst) {
+                    return exchange.stall();
+                }
+                if !exchange.pause(Duration::from_millis(3)) {
                     return Then::Close;
                 }
             }
@@ -721,6 +770,8 @@ fn kill_and_resume(rounds: u64) {
             }
             let _ = child.kill();
             child.wait().unwrap();
+            server.await_no_connection();
+            is_held.store(false, Ordering::SeqCst);
             if folder.file("file").exists() {
                 break;
             }

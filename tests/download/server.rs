@@ -1,7 +1,7 @@
 //! A server that misbehaves as it is told, on plain sockets.
 
 use as_completed::CancelToken;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -126,7 +126,7 @@ impl Server {
         address: &str,
         handler: impl Fn(&mut Exchange) -> Then + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+        let listener = listen(address);
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             handler: Box::new(handler),
@@ -175,15 +175,32 @@ impl Server {
     }
 }
 
+/// Listens as [`TcpListener::bind`] does, but has room for a thousand connections that
+/// are not accepted yet: one for which there is none comes seconds later, or never.
+pub(crate) fn listen(address: &str) -> TcpListener {
+    let address: SocketAddr = address.parse().unwrap();
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(4096).unwrap();
+    socket.into()
+}
+
+/// Wakes an acceptor until it has seen that it is over.
+pub(crate) fn wake(acceptor: &JoinHandle<()>, address: SocketAddr) {
+    // There may be no descriptor at first.
+    while !acceptor.is_finished() && TcpStream::connect(address).is_err() {
+        thread::yield_now();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.state.over.cancel();
         for stream in self.state.open().values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        // Wakes the acceptor, which then sees that it is over.
-        let _ = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
+            wake(&acceptor, self.address);
             let joined = acceptor.join();
             // What a handler asserts counts.
             assert!(
@@ -205,6 +222,10 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
             let stream = Arc::new(stream);
             let other = Arc::clone(&stream);
             state.open().insert(number, other);
+            if state.over.is_cancelled() {
+                // It came too late to be shut down with the others.
+                let _ = stream.shutdown(Shutdown::Both);
+            }
             scope.spawn(move || {
                 serve(&stream, state);
                 drop(stream);

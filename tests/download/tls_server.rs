@@ -1,11 +1,11 @@
 //! A server that speaks TLS, and then misbehaves as it is told.
 
-use super::server::{Then, is_readable};
+use super::server::{Then, is_readable, listen, wake};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -89,7 +89,7 @@ impl TlsServer {
             .unwrap();
         let config = Arc::new(config);
         let handler = Arc::new(handler);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listen("127.0.0.1:0");
         let address = listener.local_addr().unwrap();
         let over = Arc::new(AtomicBool::new(false));
         let connections = Arc::new(AtomicUsize::new(0));
@@ -157,8 +157,8 @@ fn serve(
 impl Drop for TlsServer {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
+            wake(&acceptor, self.address);
             let _ = acceptor.join();
         }
     }

@@ -10,7 +10,8 @@ const SIZES: [(u16, u16); 2] = [(80, 24), (40, 10)];
 const MIB: usize = 1024 * 1024;
 
 fn download(arguments: &str, size: (u16, u16), before: &str) -> Option<Terminal> {
-    Terminal::start("download_program", "download", arguments, size, before)
+    let patient = format!("--connect-timeout 600 --read-timeout 600 {arguments}");
+    Terminal::start("download_program", "download", &patient, size, before)
 }
 
 /// Serves files of two megabytes: the second comes once the gate is open. The first
@@ -47,10 +48,10 @@ fn start_server() -> (Server, Sender<()>) {
     (server, open)
 }
 
-/// A server that wants to be left alone for a while.
+/// A server that wants to be left alone for as long as is shown in seconds.
 fn start_busy_server() -> Server {
     Server::start(|exchange: &mut Exchange| {
-        exchange.answer("503 Unavailable", "Retry-After: 50\r\n", b"")
+        exchange.answer("503 Unavailable", "Retry-After: 59\r\n", b"")
     })
 }
 

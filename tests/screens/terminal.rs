@@ -46,6 +46,8 @@ impl Terminal {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("as-completed-screens-{}-{number}", std::process::id());
         let folder = env::temp_dir().join(name);
+        // A process of the same number may have been killed.
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).unwrap();
         let program = example(package, program);
         // The program is not the child of `script`, which would stop with it.

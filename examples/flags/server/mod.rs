@@ -175,10 +175,13 @@ impl Drop for FlagServer {
         if door.ip().is_unspecified() {
             door.set_ip(Ipv4Addr::LOCALHOST.into());
         }
-        // The thread waits for a connection; without one it stays behind.
-        if TcpStream::connect_timeout(&door, Duration::from_secs(1)).is_ok() {
-            let _ended = accepting.join();
+        // The thread waits for a connection.
+        while !accepting.is_finished()
+            && TcpStream::connect_timeout(&door, Duration::from_secs(1)).is_err()
+        {
+            thread::sleep(BREATH);
         }
+        let _ended = accepting.join();
         let mut connections = self.shared.connections.lock();
         for stream in connections.open.values() {
             let _closed_already = stream.shutdown(Shutdown::Both);

@@ -20,6 +20,7 @@ pub(crate) struct Descriptors {
     state: Mutex<State>,
     /// An attempt has ended.
     changed: Condvar,
+    recovery: Duration,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl Descriptors {
                 limit: None,
             }),
             changed: Condvar::new(),
+            recovery: RECOVERY,
         }
     }
 
@@ -105,7 +107,7 @@ impl Drop for Turn<'_> {
         state.active -= 1;
         if let Some(limit) = &mut state.limit {
             let now = Instant::now();
-            if now.saturating_duration_since(limit.since) >= RECOVERY {
+            if now.saturating_duration_since(limit.since) >= self.0.recovery {
                 limit.most += (limit.most / 8).max(1);
                 limit.since = now;
             }
@@ -124,9 +126,16 @@ mod tests {
         false
     }
 
+    fn that_recover_after(recovery: Duration) -> Descriptors {
+        Descriptors {
+            recovery,
+            ..Descriptors::new()
+        }
+    }
+
     #[test]
     fn one_fewer_goes_on_for_each_that_lacks_a_descriptor() {
-        let descriptors = Descriptors::new();
+        let descriptors = that_recover_after(Duration::MAX);
         let begin = || descriptors.begin(Some(Instant::now()), never).ok();
         let mut turns: Vec<_> = (0..5).filter_map(|_| begin()).collect();
         assert_eq!(turns.len(), 5);
@@ -143,8 +152,18 @@ mod tests {
     }
 
     #[test]
+    fn more_go_on_once_none_has_been_lacking_for_a_while() {
+        let descriptors = that_recover_after(Duration::ZERO);
+        let begin = || descriptors.begin(Some(Instant::now()), never).ok();
+        let first = begin();
+        assert!(begin().is_some_and(|turn| turn.lacks_one()));
+        let second = begin();
+        assert!(first.is_some() && second.is_some());
+    }
+
+    #[test]
     fn wait_ends_with_the_time_of_the_job_and_when_it_is_cancelled() {
-        let descriptors = Descriptors::new();
+        let descriptors = that_recover_after(Duration::MAX);
         let (first, second) = (
             descriptors.begin(None, never),
             descriptors.begin(None, never),

@@ -48,6 +48,12 @@ pub(crate) fn create_temporary(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Gives up the lock of a file that may still be open elsewhere: in a child process that
+/// has not yet become another program.
+pub(crate) fn release(file: &File) {
+    system::unlock(file);
+}
+
 /// Removes a file that is locked for as long as it is of use, if it is not.
 pub(crate) fn remove_unused(path: &Path) {
     if let Ok(Found::File(_unused)) = open(path) {
@@ -151,6 +157,11 @@ mod system {
         flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
     }
 
+    pub(super) fn unlock(file: &File) {
+        // Closing it does the same, if nobody else has it open.
+        let _ = flock(file, FlockOperation::Unlock);
+    }
+
     /// Locks the file, unless another has; where there are no locks, nobody has.
     pub(super) fn is_locked_by_another(file: &File) -> bool {
         flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
@@ -208,6 +219,8 @@ mod system {
     pub(super) fn try_lock(_file: &File) -> bool {
         true
     }
+
+    pub(super) fn unlock(_file: &File) {}
 
     pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
         OpenOptions::new().append(true).open(path)

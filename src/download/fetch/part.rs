@@ -301,3 +301,35 @@ impl Part {
         }
     }
 }
+
+impl Drop for Part {
+    /// Lets other runs have it at once.
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            lock::release(file);
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn part_is_free_once_it_is_given_up_though_a_child_has_it_open() {
+        let name = format!("as-completed-unit-part-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("file.part"), "").unwrap();
+        let claim = || Part::claim(&folder, "file").unwrap();
+        let part = claim().unwrap();
+        // As a child has that has not yet become another program.
+        let of_child = part.file.as_ref().unwrap().try_clone().unwrap();
+        assert!(claim().is_none(), "one run has it at a time");
+        drop(part);
+        assert!(claim().is_some());
+        drop(of_child);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn names_are_private_by_what_they_lead_to() {
-        let limit = Duration::from_secs(30);
+        let limit = Duration::from_secs(60);
         let resolver =
             CachingResolver::with_look_up(Duration::MAX, crate::CancelToken::new(), |host| {
                 Ok(match host {

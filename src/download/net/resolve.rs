@@ -110,12 +110,7 @@ impl CachingResolver {
     pub(crate) fn new(ttl: Duration, token: CancelToken) -> Self {
         Self::with_look_up(ttl, token, |host| {
             let look_up = || (host, 0).to_socket_addrs();
-            let found = look_up().or_else(|error| match shortage() {
-                Some(shortage) => Err(shortage),
-                // There may have been one a moment ago.
-                None if has_been_short() => look_up(),
-                None => Err(error),
-            })?;
+            let found = look_up_unless_short(look_up, shortage, has_been_short)?;
             Ok(found.map(|address| address.ip()).collect())
         })
     }
@@ -183,6 +178,24 @@ impl CachingResolver {
             pending.arrived.wait_until(&mut answer, until);
         }
     }
+}
+
+/// Looks up, and tells a lack of descriptors from a host that is unknown.
+fn look_up_unless_short<T>(
+    look_up: impl Fn() -> io::Result<T>,
+    shortage: impl Fn() -> Option<io::Error>,
+    has_been_short: impl Fn() -> bool,
+) -> io::Result<T> {
+    // Before as well: the one that is lacking may be there again afterwards.
+    if let Some(shortage) = shortage() {
+        return Err(shortage);
+    }
+    look_up().or_else(|error| match shortage() {
+        Some(shortage) => Err(shortage),
+        // There may have been one a moment ago.
+        None if has_been_short() => look_up(),
+        None => Err(error),
+    })
 }
 
 /// Returns an error if no descriptor is left, which the operating system's look-up
@@ -422,6 +435,26 @@ mod tests {
     }
 
     #[test]
+    fn descriptor_that_is_lacking_for_a_moment_only_makes_no_host_unknown() {
+        let is_short = std::cell::Cell::new(true);
+        let look_up = || {
+            if is_short.replace(false) {
+                return Err(io::Error::new(io::ErrorKind::NotFound, "host is unknown"));
+            }
+            Ok(LOCAL)
+        };
+        let code = rustix::io::Errno::MFILE.raw_os_error();
+        let shortage = || is_short.get().then(|| io::Error::from_raw_os_error(code));
+        let error = look_up_unless_short(look_up, shortage, || false).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(code));
+        is_short.set(false);
+        assert_eq!(
+            look_up_unless_short(look_up, shortage, || false).unwrap(),
+            LOCAL
+        );
+    }
+
+    #[test]
     fn failure_names_the_host() {
         let resolver =
             CachingResolver::with_look_up(Duration::MAX, CancelToken::new(), |_| Ok(vec![]));
@@ -445,7 +478,7 @@ mod tests {
                 counter.fetch_add(1, Ordering::SeqCst);
                 Ok(vec![LOCAL])
             });
-        let limit = Some(Duration::from_secs(30));
+        let limit = Some(Duration::from_secs(60));
         for number in 1..=3 {
             assert!(resolve(&resolver, "http://host/", limit).is_ok());
             assert_eq!(asked.load(Ordering::SeqCst), number);
@@ -457,7 +490,7 @@ mod tests {
         let resolver = CachingResolver::with_look_up(Duration::MAX, CancelToken::new(), |host| {
             panic!("{host} is unlucky")
         });
-        let limit = Some(Duration::from_secs(30));
+        let limit = Some(Duration::from_secs(60));
         let error = resolve(&resolver, "http://host/", limit).unwrap_err();
         assert!(!matches!(error, ureq::Error::Timeout(_)), "{error:?}");
     }

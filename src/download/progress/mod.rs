@@ -35,14 +35,14 @@ use tally::{Fate, Tally, Wait};
 /// use as_completed::Inline;
 /// use as_completed::download::{Downloader, Job, Progress};
 ///
-/// let folder = std::env::temp_dir().join("as-completed-doc-progress");
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (_, folder) = serve(&[]);
 /// let downloader = Downloader::builder(&folder).build()?;
 /// let jobs = [Job::new("BR", "http://br.example/", "..")];
 /// let progress = Progress::new(Some(1));
 /// let report = downloader.download_many(&Inline, jobs, progress.clone())?;
 /// progress.finish();
 /// # assert_eq!(report.total(), 1);
-/// # std::fs::remove_dir(folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]

@@ -30,7 +30,8 @@ impl<K: Display> Entry<K> {
     /// use as_completed::Inline;
     /// use as_completed::download::{Downloader, Job};
     ///
-    /// let folder = std::env::temp_dir().join("as-completed-doc-json");
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
     /// let downloader = Downloader::builder(&folder).build()?;
     /// let report = downloader.download_many(&Inline, [Job::new("BR", "http://br/", "..")], ())?;
     /// assert_eq!(
@@ -39,7 +40,6 @@ impl<K: Display> Entry<K> {
     ///         + r#""bytes":0,"retries":0,"seconds":0.000,"kind":"name","#
     ///         + r#""error":"invalid file name: a relative folder"}"#
     /// );
-    /// # std::fs::remove_dir(folder)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -51,7 +51,8 @@ pub enum Keep {
 /// use as_completed::Inline;
 /// use as_completed::download::{DownloadStatus, Downloader, Job};
 ///
-/// let folder = std::env::temp_dir().join("as-completed-doc-report");
+/// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+/// # let (_, folder) = serve(&[]);
 /// let downloader = Downloader::builder(&folder).build()?;
 /// let report = downloader.download_many(&Inline, [Job::new(1, "not a url", "one")], ())?;
 /// assert_eq!(report.count(DownloadStatus::Error), 1);
@@ -60,7 +61,6 @@ pub enum Keep {
 /// assert!(report.is_complete());
 /// assert_eq!(report.exit_code(), 1);
 /// println!("{:.1} s", report.elapsed().as_secs_f64());
-/// # std::fs::remove_dir(folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a report says which downloads failed"]
@@ -186,12 +186,12 @@ impl<K> Report<K> {
     /// use as_completed::Inline;
     /// use as_completed::download::{Downloader, Job};
     ///
-    /// let folder = std::env::temp_dir().join("as-completed-doc-ok");
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (_, folder) = serve(&[]);
     /// let downloader = Downloader::builder(&folder).build()?;
     /// let report = downloader.download_many(&Inline, [Job::new(1, "not a url", "one")], ())?;
     /// let error = report.ok().unwrap_err();
     /// assert_eq!(error.key(), Some(&1));
-    /// # std::fs::remove_dir(folder)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ok(self) -> Result<Self, DownloadError> {

@@ -36,9 +36,12 @@ fn empty_proxy_of_the_environment_is_none() {
 #[cfg(unix)]
 #[test]
 fn folder_that_cannot_be_synced_is_an_error_before_the_file_is_there() {
+    use super::support::{example, without_proxy};
+    use std::ffi::OsStr;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
     use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
 
     const NOBODY: u32 = 65534;
 
@@ -47,11 +50,21 @@ fn folder_that_cannot_be_synced_is_an_error_before_the_file_is_there() {
     let flags = folder.0.join("flags");
     fs::create_dir(&flags).expect("the folder is writable");
     let mut command = folder.command(DOWNLOAD, ["--sync", "-d", "flags", &url]);
+    // Others are let in, whatever the umask, and reach the program here.
+    let open = || Permissions::from_mode(0o755);
+    fs::set_permissions(&folder.0, open()).expect("it is ours");
     let is_root = fs::metadata(&flags).expect("it was just created").uid() == 0;
     if is_root {
         // Permissions do not hold for root.
         chown(&flags, Some(NOBODY), None).expect("root may");
-        command.uid(NOBODY);
+        let copy = folder.0.join("copy");
+        fs::copy(example(DOWNLOAD), &copy).expect("the folder is writable");
+        fs::set_permissions(&copy, open()).expect("it is ours");
+        let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
+        command = Command::new(copy);
+        without_proxy(&mut command);
+        command.args(arguments).current_dir(&folder.0).uid(NOBODY);
+        command.stdin(Stdio::null());
     }
     // Files can be created in it, and it cannot be opened.
     let set_mode = |mode| fs::set_permissions(&flags, Permissions::from_mode(mode));

@@ -2,6 +2,8 @@
 
 use super::support::{Ended, Folder};
 use super::{DOWNLOAD, start_server};
+use socket2::{Domain, Socket, Type};
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::{io::Write, process::Stdio};
 
@@ -67,8 +69,13 @@ fn json_is_as_quiet_as_the_rest() {
 /// JSON has standard output to itself.
 #[test]
 fn verbose_json_tells_retries_on_standard_error() {
-    let (server, url) = start_server();
-    drop(server);
+    // Bound, so that nobody else listens there, and not listening.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).expect("a port is free");
+    let address = socket.local_addr().ok().and_then(|bound| bound.as_socket());
+    let address = address.expect("it is an address of IPv4");
+    let url = format!("http://{address}/br.gif");
     let ended = Folder::new().run(DOWNLOAD, ["--verbose", "--json", "--retries", "1", &url]);
     assert_eq!(ended.code, Some(7), "{ended:?}");
     assert!(

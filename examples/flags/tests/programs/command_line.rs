@@ -3,8 +3,12 @@
 use super::support::{Ended, Folder};
 use super::{SEQUENTIAL, THREADPOOL, slow, start_server};
 use flags::server::Manner;
-use std::process::Stdio;
 use std::time::Duration;
+#[cfg(unix)]
+use std::{
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::Stdio,
+};
 
 /// Replaces the time that it took, if it is one.
 fn without_time(out: &str) -> String {
@@ -236,14 +240,16 @@ fn full_output_is_an_error_and_the_flags_are_there() {
 #[test]
 fn closed_output_is_an_error_and_no_panic() {
     let folder = Folder::new();
+    // Nobody reads it from the beginning.
+    let (reader, writer) = UnixStream::pair().expect("there are sockets");
+    drop(reader);
     let mut command = folder.command(THREADPOOL, ["br", "-v"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let server = start_server(slow(Duration::from_millis(1)));
-    let mut child = command.args(["--base-url", &server.url()]).spawn();
-    let child = child.as_mut().expect("the example starts");
-    drop(child.stdout.take());
-    let status = child.wait().expect("the example ends");
-    assert_eq!(status.code(), Some(1));
+    command.stdout(OwnedFd::from(writer)).stderr(Stdio::piped());
+    let server = start_server(Manner::PROMPT);
+    let ended = command.args(["--base-url", &server.url()]).output();
+    let ended = Ended::new(&ended.expect("the example starts"));
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(!ended.err.contains("panicked"), "{}", ended.err);
     assert_eq!(folder.downloaded().len(), 1);
 }
 

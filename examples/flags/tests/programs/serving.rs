@@ -175,11 +175,28 @@ fn the_error_rate_decides_who_gets_tea() {
     }
 }
 
+/// How many more descriptors this process may open. Both ends of a connection are here.
+#[cfg(unix)]
+fn spare_descriptors() -> usize {
+    use nix::sys::resource::{Resource, getrlimit};
+
+    /// What the other tests have open meanwhile.
+    const OTHERS: u64 = 120;
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    usize::try_from(limit.saturating_sub(OTHERS)).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+fn spare_descriptors() -> usize {
+    usize::MAX
+}
+
 #[test]
 fn a_thousand_connections_are_held_at_once() {
     flags::server::allow_open_files().unwrap();
     let server = start_server(Manner::PROMPT);
-    let mut streams: Vec<_> = (0..1_000).map(|_| connect(&server.url())).collect();
+    let number = spare_descriptors().min(2_000) / 2;
+    let mut streams: Vec<_> = (0..number).map(|_| connect(&server.url())).collect();
     for _ in 0..2 {
         for stream in &mut streams {
             let (head, _) = ask(stream, &get("/br/br.gif")).unwrap();
@@ -188,7 +205,7 @@ fn a_thousand_connections_are_held_at_once() {
     }
     assert_eq!(
         (server.most_connections(), server.requests()),
-        (1_000, 2_000)
+        (number, 2 * number)
     );
 }
 

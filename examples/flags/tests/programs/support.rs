@@ -54,6 +54,8 @@ impl Folder {
         let package = env!("CARGO_PKG_NAME");
         let name = format!("as-completed-{package}-{}-{number}", std::process::id());
         let path = env::temp_dir().join(name);
+        // A process of the same number may have been killed.
+        let _none_there = fs::remove_dir_all(&path);
         fs::create_dir(&path).expect("the folder for temporary files is writable");
         Self(path)
     }
@@ -67,6 +69,7 @@ impl Folder {
         let mut command = interruptible(example(program));
         without_proxy(&mut command);
         command
+            .args(patience(program))
             .args(arguments)
             .current_dir(&self.0)
             .stdin(Stdio::null());
@@ -87,6 +90,18 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _left_behind = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Returns the options by which a program waits for its server on a machine that is busy
+/// with other work.
+fn patience(program: &str) -> &'static [&'static str] {
+    match program {
+        "download" => &["--connect-timeout", "600", "--read-timeout", "600"],
+        "flags2_sequential" | "flags2_threadpool" => {
+            &["--connect-timeout", "600", "--timeout", "600"]
+        }
+        _ => &[],
     }
 }
 

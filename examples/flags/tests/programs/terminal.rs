@@ -1,6 +1,6 @@
 //! What is seen in a terminal, which `script` of util-linux lends.
 
-use super::support::{Ended, Folder, example, interruptible};
+use super::support::{Ended, Folder, example, interruptible, without_proxy};
 use super::{Running, THREADPOOL};
 use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
@@ -13,10 +13,14 @@ fn in_terminal(folder: &Folder, arguments: &str) -> Option<Command> {
         return None;
     }
     let program = example(THREADPOOL);
-    let line = format!("stty columns 90; '{}' {arguments}", program.display());
+    let patience = "--connect-timeout 600 --timeout 600";
+    let program = program.display();
+    let line = format!("stty columns 90; '{program}' {patience} {arguments}");
     let mut command = interruptible("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    without_proxy(&mut command);
     command.current_dir(&folder.0).env("TERM", "xterm");
+    command.env_remove("NO_COLOR");
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     Some(command)
 }
@@ -39,7 +43,7 @@ fn a_bar_goes_to_its_end_and_what_is_not_found_is_counted() {
 #[test]
 fn ctrl_c_leaves_the_bar_where_it_is_and_reports() {
     let folder = Folder::new();
-    let slowly = "-a -s DELAY --delay 0.5 -m 2";
+    let slowly = "-a -s DELAY --delay 1 -m 2";
     let Some(mut command) = in_terminal(&folder, slowly) else {
         return;
     };
