@@ -182,7 +182,7 @@ fn spare_descriptors() -> usize {
 
     /// What the other tests have open meanwhile.
     const OTHERS: u64 = 120;
-    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).expect("there is a limit");
     usize::try_from(limit.saturating_sub(OTHERS)).unwrap_or(usize::MAX)
 }
 
