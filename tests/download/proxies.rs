@@ -107,12 +107,12 @@ fn proxy_whose_answer_drips_times_out() {
     assert_eq!(time_out(LONG, SHORT), TimeoutKind::Total);
     // The time may be over before it begins to connect, where a thread stands still.
     let is_of_connecting = [1, 10, 100].into_iter().any(|times| {
-        let timeout = time_out(SHORT * times, LONG);
+        let kind = time_out(SHORT * times, LONG);
         assert!(
-            matches!(timeout, TimeoutKind::Connect | TimeoutKind::LookUp),
-            "{timeout:?}"
+            matches!(kind, TimeoutKind::Connect | TimeoutKind::LookUp),
+            "{kind:?}"
         );
-        timeout == TimeoutKind::Connect
+        kind == TimeoutKind::Connect
     });
     assert!(is_of_connecting, "it never begins to connect in time");
 }
