@@ -1,13 +1,14 @@
 //! [`ClusterBuilder`]: what can be set about a cluster.
 
+use super::Cluster;
 use super::connect::{self, Connection, Obstacle};
 use super::error::ClusterError;
 use super::event::{ClusterEvent, Observer};
 use super::large;
+use super::link::{Link, State};
 use super::names;
 use super::settings::{Login, Settings, Storage, connection_settings};
 use super::submitter::{self, Durable, Identity};
-use super::{Cluster, Link, State};
 use crate::function::Functions;
 use crate::sync::{Condvar, Mutex, unbounded};
 use async_nats::{SubscribeError, Subscriber};

@@ -138,12 +138,18 @@ mod message;
 
 mod status;
 
+mod inbox;
+
+mod queue;
+
 mod connect;
 
 mod delivery;
 mod record;
 
 mod submitter;
+
+mod link;
 
 mod local;
 mod serve;
@@ -160,23 +166,15 @@ pub use self::settings::Storage;
 pub use self::status::{ClusterStatus, RunningCall, WorkerStatus};
 pub use self::worker::{Worker, WorkerBuilder};
 
-use self::event::Observer;
-use self::large::{LONGEST, Large};
-use self::message::{Call, pack};
-use self::submitter::{Command, NewCall, Place, Report};
-use crate::error::{CallError, JoinError, JoinTimeoutError, Rejected};
-use crate::function::{
-    self, Functions, Places, Remote, Settle, call_without_import, current_caller,
-};
-use crate::process_pool::check_known;
-use crate::sync::{Condvar, Mutex, Receiver, unbounded};
-use crate::unwind;
+use self::link::Link;
+use self::submitter::Command;
+use crate::error::JoinTimeoutError;
+use crate::function::{self, Functions, Places, call_without_import};
+use crate::sync::unbounded;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::UnboundedSender;
 
 /// Runs named functions on the [`Worker`]s of a queue, on any machine.
 ///
@@ -497,155 +495,5 @@ impl fmt::Debug for Cluster {
         f.debug_struct("Cluster")
             .field("pending_count", &self.pending_count())
             .finish_non_exhaustive()
-    }
-}
-
-/// The callers' end of the client.
-struct Link {
-    functions: Functions,
-    commands: UnboundedSender<Command>,
-    next: AtomicU64,
-    /// The longest argument that travels in its message.
-    limit: usize,
-    /// How many workers may die with a call.
-    deliveries: u32,
-    /// How long a call may run.
-    call_timeout: Option<Duration>,
-    /// Whether a call waits until it has its place in the queue.
-    is_bounded: bool,
-    state: Mutex<State>,
-    idle: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    /// Calls whose handles have not resolved.
-    pending: usize,
-    shut: bool,
-}
-
-impl Link {
-    /// One call is less pending.
-    fn end_one(&self) {
-        let mut state = self.state.lock();
-        state.pending -= 1;
-        if state.pending == 0 {
-            self.idle.notify_all();
-        }
-    }
-
-    /// Settles what comes, on a thread of its own: it decodes, and runs callbacks
-    /// and the observer.
-    fn settle_all(&self, reports: &Receiver<Report>, mut observer: Option<Observer>) {
-        while let Ok(report) = reports.recv() {
-            let is_settled = matches!(report, Report::Ended(..));
-            let told = unwind::catch(|| match report {
-                Report::Ended(settle, Ok(bytes)) => settle(Ok(&bytes)),
-                Report::Ended(settle, Err(error)) => settle(Err(error)),
-                Report::Event(event) => {
-                    if let Some(observer) = &mut observer {
-                        observer.tell(event);
-                    }
-                }
-            });
-            if let Err(payload) = told {
-                unwind::discard(payload);
-            }
-            if is_settled {
-                self.end_one();
-            }
-        }
-    }
-}
-
-impl Remote for Link {
-    fn number(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn send(
-        &self,
-        number: u64,
-        function: &'static str,
-        argument: Vec<u8>,
-        settle: Settle,
-        may_wait: bool,
-    ) -> Result<(), Rejected> {
-        let is_large = argument.len() > self.limit;
-        let version = self.functions.version_of(function);
-        let version = version.map_or(0, |(_, version)| version);
-        let head = Call {
-            number,
-            function: function.to_owned(),
-            version,
-            deliveries: self.deliveries,
-            lost: 0,
-            large: is_large.then(|| Large::new("argument", argument.len(), self.limit)),
-            caller: current_caller(),
-            timeout: self.call_timeout,
-            record: None,
-        };
-        let packed = check_known(&self.functions, function).and_then(|()| {
-            if argument.len() > LONGEST {
-                return Err(CallError::TooLarge {
-                    function: function.to_owned(),
-                    part: "argument",
-                    bytes: argument.len(),
-                    limit: LONGEST,
-                });
-            }
-            let body = if is_large { &[][..] } else { &argument };
-            pack(&head, body).map_err(|cause| CallError::Encode {
-                function: function.to_owned(),
-                part: "argument",
-                cause,
-            })
-        });
-        let payload = match packed {
-            Ok(payload) => payload,
-            Err(error) => {
-                settle(Err(JoinError::call(error)));
-                return Ok(());
-            }
-        };
-        let large = head.large.map(|large| (large, argument.into()));
-        let mut state = self.state.lock();
-        if state.shut {
-            return Err(Rejected::ShutDown);
-        }
-        state.pending += 1;
-        drop(state);
-        let (place, placed) = unbounded();
-        let call = NewCall {
-            number,
-            function,
-            version,
-            payload,
-            large,
-            settle,
-            place: self.is_bounded.then_some(Place {
-                may_wait,
-                tell: place,
-            }),
-        };
-        let sent = self.commands.send(Command::Call(call));
-        let refused = match sent {
-            // The client has ended.
-            Err(_) => Some(Rejected::Lost),
-            Ok(()) if !self.is_bounded => None,
-            // Without an answer, the call has ended already.
-            Ok(()) => placed.recv().unwrap_or(Ok(())).err(),
-        };
-        match refused {
-            None => Ok(()),
-            Some(reason) => {
-                self.end_one();
-                Err(reason)
-            }
-        }
-    }
-
-    fn cancel(&self, number: u64) {
-        let _ = self.commands.send(Command::Cancel(number));
     }
 }

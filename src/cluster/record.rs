@@ -17,6 +17,7 @@
 
 use super::api::{Api, Refusal, nanoseconds};
 use super::delivery::Delivery;
+use super::inbox;
 use super::large::PAUSE;
 use super::message::{pack, unpack};
 use bytes::Bytes;
@@ -138,7 +139,7 @@ async fn read_all(
         asked.await.map_err(|error| lost(error.to_string()))?;
         let mut left = BATCH;
         while left > 0 && !missing.is_empty() {
-            let message = tokio::time::timeout(PATIENCE, super::connect::next(&mut messages)).await;
+            let message = tokio::time::timeout(PATIENCE, inbox::next(&mut messages)).await;
             let Ok(message) = message else {
                 (empty, forgotten) = (0, forgotten + 1);
                 break;

@@ -21,10 +21,12 @@ use self::slots::Request;
 use self::submitters::Submitters;
 use self::supply::Supply;
 use self::suspects::Suspects;
-use super::connect::{self, Connection, TURN, messages};
+use super::connect::{self, Connection};
 use super::delivery::Delivery;
+use super::inbox::{TURN, messages};
 use super::message::{Announcement, Answer, Call, ToSubmitter, ToWorker, pack, unpack};
 use super::names::Names;
+use super::queue;
 use async_nats::{Message, Subject};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -210,7 +212,7 @@ impl Serving<'_> {
         if let Some(Ok(number)) = number {
             if self.supply.ended(number, status) {
                 let connection = &self.connection;
-                let made = connect::remake(connection.api.clone(), connection.settings.clone());
+                let made = queue::remake(connection.api.clone(), connection.settings.clone());
                 tokio::spawn(made);
             }
         }

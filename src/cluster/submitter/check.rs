@@ -5,8 +5,8 @@ use super::pending::{Pending, Stage};
 use super::removals::Removal;
 use super::{Found, Submitter};
 use crate::cluster::api::Refusal;
-use crate::cluster::connect;
 use crate::cluster::error::ClusterError;
+use crate::cluster::queue;
 use crate::error::{JoinError, Rejected};
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ impl Submitter {
         let created = self.connection.created.clone();
         self.check.is_asked = true;
         tokio::spawn(async move {
-            let gone = match connect::remake(api.clone(), settings).await {
+            let gone = match queue::remake(api.clone(), settings).await {
                 Some(now) if now == created => api.gone(stored).await.ok(),
                 Some(now) => {
                     let _ = finds.send(Found::Stream(now));

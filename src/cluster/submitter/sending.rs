@@ -5,7 +5,7 @@ use super::pending::{Pending, Stage};
 use super::removals::Removal;
 use super::{Found, Submitter};
 use crate::cluster::api::{self, QUEUE_FULL, Refusal, Stored, WRONG_LAST_SEQUENCE};
-use crate::cluster::connect;
+use crate::cluster::queue;
 use crate::cluster::record::Record;
 use crate::error::Rejected;
 use async_nats::{HeaderMap, Message, StatusCode};
@@ -181,7 +181,7 @@ impl Submitter {
         let (api, settings) = (connection.api.clone(), connection.settings.clone());
         let finds = self.finds.clone();
         tokio::spawn(async move {
-            if let Some(created) = connect::remake(api, settings).await {
+            if let Some(created) = queue::remake(api, settings).await {
                 let _ = finds.send(Found::Stream(created));
             }
         });

@@ -8,8 +8,8 @@
 use super::pending::Stage;
 use super::{Found, Submitter};
 use crate::cluster::api::{Api, Refusal};
-use crate::cluster::connect;
 use crate::cluster::names::CONSUMER;
+use crate::cluster::queue;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -131,7 +131,7 @@ impl Submitter {
             if now.is_some_and(|now| !now.has_moved(&stuck)) {
                 let _ = api.delete_consumer(CONSUMER).await;
                 // If this is lost, a worker makes it, which does not reach it.
-                connect::remake(api, settings).await;
+                queue::remake(api, settings).await;
             }
         });
     }
