@@ -183,4 +183,27 @@ mod tests {
         assert_eq!(arrivals.ready.len(), 2);
         assert_eq!(std::iter::from_fn(|| arrivals.try_next()).count(), 1001);
     }
+
+    #[test]
+    fn neighbours_with_another_between_them_come_in_the_order_in_which_they_ended() {
+        let (sender, receiver) = unbounded();
+        let mut arrivals = Arrivals::new(receiver);
+        arrivals.expect();
+        arrivals.push(0);
+        sender.send(7).unwrap();
+        arrivals.push(1);
+        let order: Vec<_> = std::iter::from_fn(|| arrivals.try_next()).collect();
+        assert_eq!(order, [0, 7, 1]);
+    }
+
+    #[test]
+    fn a_wait_for_a_place_goes_on_after_a_nudge() {
+        let (sender, receiver) = unbounded();
+        let mut arrivals = Arrivals::new(receiver);
+        arrivals.expect();
+        for message in [NUDGE, 3] {
+            sender.send(message).unwrap();
+        }
+        assert_eq!(arrivals.next_before(None), Some(3));
+    }
 }

@@ -522,4 +522,54 @@ mod tests {
         );
         assert_eq!((waited.pending.len(), cell.watchers()), (1, 0));
     }
+
+    #[test]
+    fn a_timeout_tells_of_all_there_have_been() {
+        let ((_first, one), (_second, two)) = (pending(), pending());
+        let mut all = as_completed([one]);
+        all.push(two);
+        let error = all.next_timeout(Duration::ZERO).unwrap_err();
+        assert_eq!(error.to_string(), "2 (of 2) tasks unfinished");
+    }
+
+    #[cfg(feature = "stream")]
+    mod polled {
+        use super::*;
+        use crate::error::Rejected;
+        use crate::task::AnyCell;
+        use std::sync::mpsc;
+        use std::task::{Wake, Waker};
+
+        /// Says, when it is woken, whether the task's lock is free.
+        struct Looking(Pending, mpsc::Sender<bool>);
+
+        impl Wake for Looking {
+            fn wake(self: Arc<Self>) {
+                let _ = self.1.send(!self.0.is_locked());
+            }
+        }
+
+        /// Each end wakes whoever polls outside of the lock, and before callbacks run
+        /// that were added before.
+        #[test]
+        fn whoever_polls_is_woken_before_callbacks_and_outside_of_the_lock() {
+            let ends: [fn(&dyn AnyCell); 4] = [
+                |cell| assert!(cell.run_from_queue(None)),
+                |cell| assert!(cell.cancel()),
+                |cell| cell.reject(Rejected::Lost),
+                |cell| cell.withdraw(None).unwrap().notify(cell.id()),
+            ];
+            for end in ends {
+                let (cell, handle) = pending();
+                let (sender, woken) = mpsc::channel();
+                let (over, outcome) = mpsc::channel();
+                handle.on_done(move |_| over.send(woken.try_recv()).unwrap());
+                let waker = Waker::from(Arc::new(Looking(Arc::clone(&cell), sender)));
+                let mut all = as_completed([handle]);
+                assert!(all.poll_ready(&waker).is_pending());
+                end(&*cell);
+                assert_eq!(outcome.recv(), Ok(Ok(true)));
+            }
+        }
+    }
 }

@@ -186,4 +186,19 @@ mod tests {
         assert_eq!(claimable.pool, 0);
         assert!(claimable.places.ranges() <= 21);
     }
+
+    /// What has run is given out before another is looked at.
+    #[test]
+    fn one_task_is_run_at_a_time() {
+        let mut claimable = of_a_worker(0..3);
+        let mut looks = Vec::new();
+        for expected in 0..3 {
+            assert!(claimable.claim_by(|place| {
+                looks.push(place);
+                Look::Ran
+            }));
+            assert_eq!(looks.pop(), Some(expected));
+            assert!(looks.is_empty());
+        }
+    }
 }

@@ -146,3 +146,28 @@ fn next<H: Awaited>(
         }
     }
 }
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+    use crate::promise;
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// The time does not begin anew with each handle.
+    #[test]
+    fn the_time_counts_from_the_start() {
+        let timeout = Duration::from_secs(600);
+        // Nothing to test on a machine that was started just now.
+        let Some(start) = Instant::now().checked_sub(timeout) else {
+            return;
+        };
+        let (_promise, handle) = promise::<()>();
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let next = next(&mut as_completed([handle]), start, Some(timeout));
+            sender.send(next.is_none())
+        });
+        assert_eq!(ended.recv_timeout(timeout / 10), Ok(true));
+    }
+}

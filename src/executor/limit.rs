@@ -121,6 +121,11 @@ impl<E: Executor> Limit<E> {
         self.limiter.waiters()
     }
 
+    #[cfg(all(test, not(as_completed_loom)))]
+    pub(crate) fn parked(&self) -> usize {
+        self.limiter.parked()
+    }
+
     fn execute_limited(
         &self,
         task: Task,

@@ -150,6 +150,11 @@ impl Limiter {
         self.state.lock().waiters.len()
     }
 
+    #[cfg(all(test, not(as_completed_loom)))]
+    pub(crate) fn parked(&self) -> usize {
+        self.state.lock().parked.len()
+    }
+
     /// The guard of a task that is to run within this limit.
     pub(super) fn guard(self: &Arc<Self>, task: Weak<dyn AnyCell>) -> Arc<dyn Guard> {
         Arc::new(Limited {

@@ -57,7 +57,6 @@ impl Pace {
             (false, true) => self.small = self.small.saturating_add(1),
             (false, false) => self.small = 0,
         }
-        self.has_paused = false;
     }
 }
 
@@ -94,5 +93,47 @@ mod tests {
     #[test]
     fn one_task_at_a_time_never_makes_it_pause() {
         assert_eq!(pauses(0, 0, 1000), 0);
+    }
+
+    #[test]
+    fn batches_of_up_to_three_are_small() {
+        assert_eq!(pauses(3, 20, 1004), 1000);
+        assert_eq!(pauses(4, 20, 1000), 0);
+    }
+
+    /// What a worker remembers after batches of these lengths.
+    fn after(batches: &[usize]) -> Pace {
+        let mut pace = Pace::new();
+        for batch in batches {
+            pace.pauses();
+            pace.took(*batch);
+        }
+        pace
+    }
+
+    #[test]
+    fn only_small_batches_in_a_row_count() {
+        assert!(after(&[1; 4]).pauses());
+        assert!(!after(&[1, 1, 1, 20, 1]).pauses());
+    }
+
+    #[test]
+    fn a_pause_that_pays_makes_the_next_as_frequent_as_at_first() {
+        let unpaid = [1; 5];
+        assert_eq!(after(&unpaid).enough, 2 * FIRST);
+        let paid = [&unpaid[..], &[1; 8], &[20]].concat();
+        assert_eq!(after(&paid).enough, FIRST);
+    }
+
+    #[test]
+    fn pauses_do_not_become_rarer_without_end() {
+        let mut pace = Pace {
+            small: MOST,
+            enough: MOST,
+            has_paused: false,
+        };
+        assert!(pace.pauses());
+        pace.took(1);
+        assert_eq!(pace.enough, MOST);
     }
 }

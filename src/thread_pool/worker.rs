@@ -7,6 +7,7 @@ use crate::error::{InitializerError, Rejected};
 use crate::sync::{MutexGuard, Ordering, pause, spin_until};
 use crate::task::{ErasedTask, Worker, become_worker};
 use crate::unwind;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -141,18 +142,7 @@ impl<'scope> Core<'scope> {
                     has_left: false,
                 };
             }
-            // Before the gauge can say that nobody is free.
-            let has_left = task.leave_pool();
-            state.searching -= 1;
-            let is_more = !outbox.is_empty() || !state.inbox.is_empty();
-            let plan = if is_more {
-                state.plan_wake(&self.settings)
-            } else {
-                WakePlan::None
-            };
-            state.measure(&self.settings, &self.gauge);
-            drop((outbox, state));
-            self.carry_out(plan);
+            let has_left = self.stop_searching(&task, outbox, state);
             return Look::Found { task, has_left };
         }
         // Nothing is pushed or taken over while `state` is locked.
@@ -168,6 +158,29 @@ impl<'scope> Core<'scope> {
             }
         }
         Look::Nothing(state)
+    }
+
+    /// Counts a searching worker that has found this task as running, and wakes or
+    /// starts the next if need be; says whether the task left its place in the queue.
+    fn stop_searching(
+        self: &Arc<Self>,
+        task: &ErasedTask<'scope>,
+        outbox: MutexGuard<'_, VecDeque<ErasedTask<'scope>>>,
+        mut state: MutexGuard<'_, State<'scope>>,
+    ) -> bool {
+        // Before the gauge can say that nobody is free.
+        let has_left = task.leave_pool();
+        state.searching -= 1;
+        let is_more = !outbox.is_empty() || !state.inbox.is_empty();
+        let plan = if is_more {
+            state.plan_wake(&self.settings)
+        } else {
+            WakePlan::None
+        };
+        state.measure(&self.settings, &self.gauge);
+        drop((outbox, state));
+        self.carry_out(plan);
+        has_left
     }
 
     /// Sleeps until there may be work; says whether the worker goes on. Else it has

@@ -352,3 +352,25 @@ fn cancelling_a_running_task_runs_the_callbacks_of_its_token() {
     assert!(!handle.cancel());
     assert_eq!(handle.join().unwrap(), 4);
 }
+
+/// Uses its token when it is dropped.
+struct UsesToken(CancelToken);
+
+impl Drop for UsesToken {
+    fn drop(&mut self) {
+        self.0.on_cancel(|| ()).detach();
+    }
+}
+
+#[test]
+fn what_a_callback_holds_may_use_the_token_when_the_callback_is_taken_back() {
+    let _alarm = alarm();
+    let token = CancelToken::new();
+    let held = UsesToken(token.clone());
+    drop(token.on_cancel(move || drop(held)));
+    assert!(!token.is_cancelled());
+    // And when it runs at once.
+    token.cancel();
+    let held = UsesToken(token.clone());
+    token.on_cancel(move || drop(held)).detach();
+}

@@ -6,7 +6,7 @@ use as_completed::{
     ThreadPool, as_completed,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::time::Duration;
 
 /// How many tasks run, and how many have at most.
@@ -568,7 +568,7 @@ fn a_worker_that_waits_for_a_limited_task_runs_it_when_its_limit_has_room() {
 #[test]
 fn a_worker_that_waits_for_a_limited_task_runs_it_when_no_other_is_free_any_more() {
     let _alarm = alarm();
-    for _ in 0..100 {
+    for _ in 0..20 {
         let pool = Arc::new(ThreadPool::new(2));
         let limited = Limit::new(Arc::clone(&pool), 1);
         let outer = pool.submit(move || {
@@ -582,4 +582,102 @@ fn a_worker_that_waits_for_a_limited_task_runs_it_when_no_other_is_free_any_more
         });
         assert_eq!(outer.join().unwrap(), 42);
     }
+}
+
+/// Hands its tasks on to what is put there later.
+struct Later(OnceLock<Limit<ThreadPool>>);
+
+impl Executor for Later {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+        self.0.get().unwrap().execute(task)
+    }
+}
+
+/// Else two limits could wait for each other.
+#[test]
+fn a_limit_in_a_newer_one_is_refused() {
+    let _alarm = alarm();
+    let limit = Limit::new(Later(OnceLock::new()), 1);
+    let newer = Limit::new(ThreadPool::new(1), 1);
+    assert!(limit.executor().0.set(newer).is_ok());
+    let error = limit.try_submit(|| 1).unwrap_err();
+    assert!(matches!(error.reason(), Rejected::Limited));
+    assert_eq!(error.into_closure()(), 1);
+}
+
+#[test]
+fn limits_are_nested_three_deep() {
+    let _alarm = alarm();
+    let pool = Limit::new(ThreadPool::new(4), 3);
+    let innermost = Limit::new(Limit::new(pool, 2), 1);
+    let handles: Vec<_> = (0..20).map(|n| innermost.submit(move || n)).collect();
+    for (n, handle) in handles.into_iter().enumerate() {
+        assert_eq!(handle.join().unwrap(), n);
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_the_limit_holds_no_worker_after_many_have_ended() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(2));
+    let limited = Limit::new(Arc::clone(&pool), 1);
+    for n in 0..3 {
+        assert_eq!(limited.submit(move || n).join().unwrap(), n);
+    }
+    let busy = occupy(&limited, 1);
+    let next = limited.submit(|| 1);
+    assert_eq!(pool.submit(|| 2).join().unwrap(), 2);
+    busy.release();
+    assert_eq!(next.join().unwrap(), 1);
+}
+
+/// The places of the limit go to tasks that end only with the wait, which has begun by
+/// then, most of the time.
+#[test]
+fn a_limited_task_runs_what_it_waits_for_when_its_limit_has_no_room_any_more() {
+    let _alarm = alarm();
+    for _ in 0..20 {
+        let pool = Arc::new(ThreadPool::new(3));
+        let limited = Limit::new(Arc::clone(&pool), 2);
+        let inner = limited.clone();
+        let outer = limited.submit(move || {
+            let gate = Gate::new();
+            let turnstile = gate.turnstile();
+            let ahead = inner.submit(move || turnstile.pass());
+            let answer = inner.submit(|| 42).join().unwrap();
+            gate.open();
+            ahead.join().unwrap();
+            answer
+        });
+        assert_eq!(outer.join().unwrap(), 42);
+    }
+}
+
+/// Hands on to the second what the first refuses.
+struct Either<E>(E, ThreadPool);
+
+impl<E: Executor> Executor for Either<E> {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+        let rejected = match self.0.execute(task) {
+            Ok(()) => return Ok(()),
+            Err(rejected) => rejected,
+        };
+        self.1.execute(rejected.into_task())
+    }
+}
+
+#[test]
+fn a_task_that_a_limit_gives_back_runs_elsewhere_without_it() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(1));
+    let limited = Limit::new(Arc::clone(&pool), 1);
+    // The only place is taken all the time.
+    let busy = occupy(&limited, 1);
+    pool.shutdown();
+    let either = Either(limited.clone(), ThreadPool::new(1));
+    assert_eq!(either.submit(|| 1).join().unwrap(), 1);
+    // Where the inner limit is left, the outer one is, too.
+    let either = Either(Limit::new(limited, 1), ThreadPool::new(1));
+    assert_eq!(either.submit(|| 2).join().unwrap(), 2);
+    busy.release();
 }

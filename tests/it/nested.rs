@@ -543,3 +543,25 @@ fn a_worker_that_waits_takes_over_when_the_last_free_worker_is_not_free_any_more
         }
     }
 }
+
+/// On each worker it runs what nobody else can, whichever has looked before.
+#[test]
+fn an_iterator_handed_from_the_worker_of_one_pool_to_that_of_another_claims_there() {
+    let _alarm = alarm();
+    let (one, other) = (Arc::new(ThreadPool::new(1)), Arc::new(ThreadPool::new(1)));
+    let (sender, handed) = mpsc::channel();
+    let second = other.submit(move || {
+        let all: as_completed::AsCompleted<JoinHandle<i32>> = handed.recv().unwrap();
+        all.map(|handle| handle.join().unwrap()).sum::<i32>()
+    });
+    let (own, others) = (Arc::clone(&one), Arc::clone(&other));
+    let first = one.submit(move || {
+        // The other worker waits for the iterator, and its task behind it.
+        let mut all = as_completed([others.submit(|| 1), own.submit(|| 2)]);
+        let first = all.next().unwrap().join().unwrap();
+        sender.send(all).unwrap();
+        first
+    });
+    assert_eq!(first.join().unwrap(), 2);
+    assert_eq!(second.join().unwrap(), 1);
+}

@@ -4,7 +4,7 @@
 
 use crate::support::{Gate, ON_PURPOSE, PATIENCE, SHORT, alarm, expect_panics, occupy};
 use as_completed::{
-    Inline, JoinHandle, ReturnWhen, TaskId, ThreadPool, Waited, as_completed, wait,
+    Inline, JoinHandle, ReturnWhen, TaskId, ThreadPool, Waited, as_completed, promise, wait,
 };
 use std::collections::HashMap;
 use std::sync::mpsc;
@@ -281,4 +281,19 @@ fn all_of_many_that_end_together_are_seen() {
         assert_eq!((waited.done.len(), waited.pending.len()), (100, 0));
         assert_eq!(as_completed(waited.done).count(), 100);
     }
+}
+
+#[test]
+fn a_wait_with_a_timeout_goes_on_until_all_are_final() {
+    let _alarm = alarm();
+    let (promise, handle) = promise();
+    let settler = thread::spawn(move || {
+        // So that the wait has begun, most of the time.
+        thread::sleep(SHORT);
+        promise.settle(Ok(1));
+    });
+    let handles = [Inline.submit(|| 2), handle];
+    let waited = wait(handles, ReturnWhen::AllCompleted, Some(PATIENCE));
+    assert_eq!((waited.done.len(), waited.pending.len()), (2, 0));
+    settler.join().unwrap();
 }

@@ -1031,7 +1031,10 @@ fn promise_settled_while_as_completed_registers_is_yielded_once() {
             second.settle(Ok(2));
         });
         let sum: u32 = as_completed([one, two])
-            .map(|done| done.join().unwrap())
+            .map(|done| {
+                assert!(done.is_finished());
+                done.join().unwrap()
+            })
             .sum();
         assert_eq!(sum, 3);
         settler.join().unwrap();

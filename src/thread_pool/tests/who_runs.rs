@@ -1,5 +1,5 @@
-//! Who runs a task that a worker waits for, and what a failed start or a reserved
-//! worker leaves behind.
+//! Who runs a task that a worker waits for; and what waits, failed starts and reserved
+//! workers leave behind.
 
 use super::{A_MOMENT, MOST, must_end, pool_of, spawner};
 use crate::error::Rejected;
@@ -8,8 +8,10 @@ use crate::task::{CancelToken, JoinHandle};
 use crate::thread_pool::reserve::Reserved;
 use crate::{Limit, ThreadPool, as_completed};
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -48,7 +50,7 @@ fn an_awaited_task_is_left_to_a_worker_that_sleeps() {
         for task in needing_each_other {
             task.join().unwrap();
         }
-        for _ in 0..100 {
+        for _ in 0..20 {
             while asleep(&pool) < 2 {
                 thread::yield_now();
             }
@@ -62,7 +64,10 @@ fn an_awaited_task_whose_thread_cannot_be_started_runs_where_it_is_awaited() {
     must_end(|| {
         let pool = Arc::new(pool_of(2, spawner(|n| n == 1)));
         assert!(runs_what_it_waits_for(&pool));
-        // The next thread can be started, and is waited for again.
+        while asleep(&pool) == 0 {
+            thread::yield_now();
+        }
+        // The next thread can be started, and the task is left to it.
         assert!(!runs_what_it_waits_for(&pool));
         assert!(!pool.core.state.lock().cannot_start);
     });
@@ -158,8 +163,40 @@ fn a_reserved_worker_that_is_given_back_after_a_shutdown_ends() {
     });
 }
 
-/// Each looks at the pool while a task of it waits for another, for which a worker is
-/// free and stays so: the waiter's watcher is there then, and is gone afterwards.
+/// A pool of three workers, whose second does not come before the sender is dropped: so
+/// what the first waits for stays in the queue, and the others are free all the time.
+fn pool_whose_second_worker_is_late() -> (Arc<ThreadPool>, mpsc::Sender<()>) {
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Arc::new(crate::sync::Mutex::new(gate));
+    let pool = pool_of(
+        3,
+        Box::new(move |index, body| {
+            let gate = Arc::clone(&gate);
+            let late = move || {
+                if index == 1 {
+                    let _ = gate.lock().recv();
+                }
+                body();
+            };
+            Ok(Some(spawn(format!("worker-{index}"), None, late)?))
+        }),
+    );
+    (Arc::new(pool), open)
+}
+
+/// Waits until a watcher of the thread is there, which stays the only one however often
+/// the thread is woken.
+fn has_one_watcher(waiting: &thread::Thread, watchers: impl Fn() -> usize) {
+    while watchers() == 0 {
+        thread::yield_now();
+    }
+    for _ in 0..100 {
+        waiting.unpark();
+        thread::yield_now();
+        assert!(watchers() <= 1);
+    }
+}
+
 #[test]
 fn a_wait_of_a_worker_leaves_no_watcher_behind() {
     let waits: [fn(JoinHandle<()>); 2] = [
@@ -168,26 +205,17 @@ fn a_wait_of_a_worker_leaves_no_watcher_behind() {
     ];
     for wait in waits {
         must_end(move || {
-            let pool = Arc::new(pool_of(3, spawner(|_| false)));
+            let (pool, late) = pool_whose_second_worker_is_late();
+            let (sender, threads) = mpsc::channel();
             let inner = Arc::clone(&pool);
             let outer = pool.submit(move || {
-                let (waiting, looked_at) = (thread::current(), Arc::clone(&inner));
-                let awaited = inner.submit(move || {
-                    let gauge = &looked_at.core.gauge;
-                    while gauge.waiters() == 0 {
-                        thread::yield_now();
-                    }
-                    for _ in 0..100 {
-                        // Stray ones, at which it looks again.
-                        waiting.unpark();
-                        thread::yield_now();
-                        assert!(gauge.waiters() <= 1);
-                    }
-                });
-                wait(awaited);
-                assert_eq!(inner.core.gauge.waiters(), 0);
+                sender.send(thread::current()).unwrap();
+                wait(inner.submit(|| ()));
+                inner.core.gauge.waiters()
             });
-            outer.join().unwrap();
+            has_one_watcher(&threads.recv().unwrap(), || pool.core.gauge.waiters());
+            drop(late);
+            assert_eq!(outer.join().unwrap(), 0);
         });
     }
 }
@@ -196,24 +224,18 @@ fn a_wait_of_a_worker_leaves_no_watcher_behind() {
 #[test]
 fn a_wait_for_a_limited_task_leaves_no_watcher_behind() {
     must_end(|| {
-        let pool = Arc::new(pool_of(3, spawner(|_| false)));
+        let (pool, late) = pool_whose_second_worker_is_late();
         let limited = Limit::new(Arc::clone(&pool), 3);
+        let (sender, threads) = mpsc::channel();
+        let inner = limited.clone();
         let outer = pool.submit(move || {
-            let (waiting, looked_at) = (thread::current(), limited.clone());
-            let awaited = limited.submit(move || {
-                while looked_at.waiters() == 0 {
-                    thread::yield_now();
-                }
-                for _ in 0..100 {
-                    waiting.unpark();
-                    thread::yield_now();
-                    assert!(looked_at.waiters() <= 1);
-                }
-            });
-            awaited.join().unwrap();
-            assert_eq!(limited.waiters(), 0);
+            sender.send(thread::current()).unwrap();
+            inner.submit(|| ()).join().unwrap();
+            inner.waiters()
         });
-        outer.join().unwrap();
+        has_one_watcher(&threads.recv().unwrap(), || limited.waiters());
+        drop(late);
+        assert_eq!(outer.join().unwrap(), 0);
     });
 }
 
@@ -244,6 +266,134 @@ fn a_reserved_worker_finishes_a_task_that_is_looked_at_or_in_the_way() {
             drop(open);
             assert_ne!(finished.recv().unwrap(), thread::current().id());
             assert_eq!(task.join().unwrap(), 1);
+            assert!(pool.core.state.lock().unattended.is_empty());
         });
     }
+}
+
+/// As [`a_reserved_worker_finishes_a_task_that_is_looked_at_or_in_the_way`].
+#[test]
+fn a_reserved_worker_finishes_a_task_whose_handle_is_polled_or_dropped() {
+    type End = fn(JoinHandle<u32>) -> Option<JoinHandle<u32>>;
+    let ends: [End; 2] = [
+        |task| {
+            drop(task);
+            None
+        },
+        |mut task| {
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(Pin::new(&mut task).poll(&mut context).is_pending());
+            Some(task)
+        },
+    ];
+    for end in ends {
+        must_end(move || {
+            let pool = ThreadPool::new(1);
+            let (sender, finished) = mpsc::channel();
+            let (open, gate) = mpsc::channel::<()>();
+            let task = reserve(&pool).begin(&CancelToken::new(), move || {
+                let _ = gate.recv();
+                sender.send(()).unwrap();
+                Ok(1)
+            });
+            let task = end(task);
+            drop(open);
+            finished.recv().unwrap();
+            drop(task);
+        });
+    }
+}
+
+#[test]
+fn cancelled_tasks_that_wait_for_a_limit_are_looked_for_and_let_go_of() {
+    must_end(|| {
+        let pool = Arc::new(pool_of(2, spawner(|_| false)));
+        let limited = Limit::new(Arc::clone(&pool), 1);
+        let ((start, started), (open, gate)) = (mpsc::channel(), mpsc::channel::<()>());
+        let busy = limited.submit(move || {
+            start.send(()).unwrap();
+            gate.recv()
+        });
+        started.recv().unwrap();
+        let waiting: Vec<_> = (0..300).map(|_| limited.submit(|| ())).collect();
+        while limited.parked() < 300 {
+            thread::yield_now();
+        }
+        assert!(waiting.iter().all(JoinHandle::cancel));
+        // The 512th is one too many.
+        let others: Vec<_> = (0..212).map(|_| limited.submit(|| ())).collect();
+        while limited.parked() != 212 {
+            thread::yield_now();
+        }
+        drop(open);
+        assert!(busy.join().unwrap().is_err());
+        assert!(others.into_iter().all(|handle| handle.join().is_ok()));
+    });
+}
+
+#[test]
+fn a_worker_that_ends_for_want_of_work_is_not_reserved() {
+    must_end(|| {
+        let pool = ThreadPool::builder()
+            .max_workers(1)
+            .keep_alive(Duration::from_secs(3600))
+            .build()
+            .unwrap();
+        pool.submit(|| ()).join().unwrap();
+        while asleep(&pool) == 0 {
+            thread::yield_now();
+        }
+        assert!(pool.reserve().is_none());
+    });
+}
+
+#[test]
+fn an_awaited_task_runs_where_it_is_awaited_while_the_other_worker_is_reserved() {
+    must_end(|| {
+        let pool = Arc::new(pool_of(2, spawner(|_| false)));
+        assert!(!runs_what_it_waits_for(&pool));
+        while asleep(&pool) < 2 {
+            thread::yield_now();
+        }
+        let worker = pool.reserve().unwrap();
+        assert!(runs_what_it_waits_for(&pool));
+        drop(worker);
+        while asleep(&pool) < 2 {
+            thread::yield_now();
+        }
+        assert!(!runs_what_it_waits_for(&pool));
+    });
+}
+
+/// Each has come between the reserving of the worker and the beginning of the task.
+#[test]
+fn a_reserved_worker_finishes_a_task_that_begins_when_it_is_in_the_way() {
+    let ways: [fn(&ThreadPool); 2] = [|pool| pool.submit(|| ()).detach(), ThreadPool::shutdown];
+    for way in ways {
+        must_end(move || {
+            let pool = ThreadPool::new(1);
+            let worker = reserve(&pool);
+            way(&pool);
+            let (sender, finished) = mpsc::channel();
+            let task = worker.begin(&CancelToken::new(), move || {
+                sender.send(()).unwrap();
+                Ok(1)
+            });
+            finished.recv().unwrap();
+            assert_eq!(task.join().unwrap(), 1);
+        });
+    }
+}
+
+#[test]
+fn cancelling_all_of_a_pool_reaches_a_task_that_nobody_has_taken_on() {
+    must_end(|| {
+        let pool = ThreadPool::new(1);
+        let token = CancelToken::new();
+        let seen = token.clone();
+        let task = reserve(&pool).begin(&token, move || Ok(seen.sleep(Duration::MAX)));
+        pool.cancel_all();
+        assert!(token.is_cancelled());
+        assert!(!task.join().unwrap());
+    });
 }
