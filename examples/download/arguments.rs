@@ -41,6 +41,12 @@ pub(super) struct Arguments {
     /// Concurrent downloads from one host
     #[arg(long, value_name = "N")]
     per_host: Option<usize>,
+    /// Connections for one large file, each for a segment of it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    segments: usize,
+    /// Size above which a file is downloaded in segments, in bytes; K, M and G are allowed
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = bytes)]
+    segments_above: u64,
     /// Print a line of JSON for each file as it ends and one for the whole run, without
     /// bars
     #[arg(long)]
@@ -114,6 +120,8 @@ impl Arguments {
             .read_timeout(self.read_timeout)
             .total_timeout(self.max_time)
             .resume(self.resume)
+            .segments(self.segments)
+            .segments_above(self.segments_above)
             .allow_subdirectories(self.subdirectories)
             .overwrite(match self.replace {
                 Replace::Always => Overwrite::Always,
@@ -149,6 +157,14 @@ impl Arguments {
             builder = builder.root_certificates(pem);
         }
         Ok(builder)
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least one is needed".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
     }
 }
 

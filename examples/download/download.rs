@@ -1,4 +1,5 @@
-//! Downloads the files of a list, with all settings of `as_completed::download`.
+//! Downloads the files of a list, with the settings of `as_completed::download` that
+//! its users may want to choose.
 //!
 //! ```text
 //! $ cat list
@@ -6,7 +7,7 @@
 //! https://example.org/b/latest  b.tar.gz
 //! https://example.org/b/2       "b 2.tar.gz"
 //! https://example.org/c.tar.gz  c.tar.gz  e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-//! $ cargo run --release --features progress --example download -- --resume list
+//! $ cargo run --release --features progress --example download -- --resume --segments 8 list
 //! $ cargo run --release --features progress --example download -- --base-url https://example.org/iso SHA256SUMS
 //! ```
 

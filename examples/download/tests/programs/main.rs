@@ -6,6 +6,7 @@ mod signals;
 mod environment;
 mod lists;
 mod output;
+mod segments;
 #[path = "../../../flags/tests/programs/support.rs"]
 mod support;
 
