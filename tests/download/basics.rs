@@ -3,7 +3,7 @@
 use super::server::{Server, Then};
 use super::*;
 use as_completed::Inline;
-use as_completed::download::{Entry, Event, download_many};
+use as_completed::download::{Entry, Event};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -165,7 +165,9 @@ fn unwritable_folder_is_an_error_before_the_first_request() {
     std::fs::write(folder.file("taken"), b"").unwrap();
     let server = Server::start(|exchange| exchange.ok(b"flag"));
     let below_a_file = folder.file("taken").join("flags");
-    let error = download_many(&Inline, below_a_file, flags(&server, 1)).unwrap_err();
+    let downloader = patient(&below_a_file).build().unwrap();
+    let run = downloader.download_many(&Inline, flags(&server, 1), ());
+    let error = run.unwrap_err();
     assert!(matches!(error.kind(), DownloadErrorKind::File { .. }));
     assert_eq!(error.url(), None);
     assert_eq!(server.requests(), 0);

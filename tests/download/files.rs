@@ -269,7 +269,9 @@ fn file_is_in_place_though_its_folder_cannot_be_synced() {
         return;
     }
     let mut command = ignored_test("files::file_whose_folder_cannot_be_synced");
-    command.env("LD_PRELOAD", &library);
+    // A list of paths, which may not have spaces.
+    command.env("LD_PRELOAD", "./no_sync.so");
+    command.current_dir(folder.path());
     assert_passes(command);
 }
 
