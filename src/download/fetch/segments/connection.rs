@@ -192,9 +192,10 @@ impl<'a> Connection<'a> {
             let is_before = stream.rest.start < piece.start && stream.rest.end >= piece.end;
             is_there || is_before && self.board.has_no_ranges()
         };
-        let mut stream = match self.stream.take() {
-            Some(stream) if goes_on(&stream) => stream,
-            _ => self.request(&piece)?,
+        // Closed before another connection is made: the host has a limit.
+        let mut stream = match self.stream.take().filter(goes_on) {
+            Some(stream) => stream,
+            None => self.request(&piece)?,
         };
         while stream.rest.start < piece.start {
             let ahead = piece.start - stream.rest.start;
