@@ -213,6 +213,16 @@ impl Api {
         self.ask(&what, &Value::Null).await
     }
 
+    /// Fails until the server has made the stream to its end.
+    ///
+    /// One of version 2.9 says of a stream that another client makes at the moment that it
+    /// is there, and a consumer that is made then never delivers. It is the last part of a
+    /// stream that answers here.
+    pub(super) async fn check_whole(&self) -> Result<(), Refusal> {
+        let first = json!({ "seq": 1 });
+        self.direct(&self.names.stream, &first).await.map(drop)
+    }
+
     pub(super) async fn create_consumer(
         &self,
         name: &str,

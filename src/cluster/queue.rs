@@ -39,6 +39,8 @@ impl Queue {
             Err(Refusal::Server {
                 code: NO_CONSUMER, ..
             }) => {
+                // Tried again where another makes the stream at the moment.
+                api.check_whole().await?;
                 let config = consumer_config(api, settings);
                 match api.create_consumer(CONSUMER, &config).await {
                     Ok(consumer) => consumer,

@@ -6,6 +6,7 @@ use crate::support::alarm;
 use crate::worker::{self, Here, Process, SHORT_LEASE};
 use as_completed::cluster::Storage;
 use as_completed::{Rejected, as_completed};
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -60,6 +61,33 @@ fn a_million_calls_wait_in_bounded_memory() {
     drop(calls);
     while queued(&server, "default") > 0 {
         thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn calls_run_in_a_queue_that_many_make_at_the_same_moment() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    // Most of the time one is far enough ahead of the others.
+    for number in 0..30 {
+        let queue = format!("queue{number}");
+        let start = Barrier::new(4);
+        let together = || {
+            start.wait();
+            worker::builder(&server).queue(&queue).connect().unwrap()
+        };
+        thread::scope(|scope| {
+            let clusters = [(); 3].map(|()| scope.spawn(together));
+            let worker = worker::worker_builder(&server).queue(&queue).threads(1);
+            start.wait();
+            let _worker = Here::of(worker);
+            for cluster in clusters {
+                let cluster = cluster.join().unwrap();
+                assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
+            }
+        });
     }
 }
 
