@@ -1,7 +1,8 @@
 //! Arguments and results that are too large for a message, on their way.
 
+use super::Submitter;
+use super::found::Found;
 use super::removals::Removal;
-use super::{Found, Submitter};
 use crate::cluster::large::{self, Large};
 
 impl Submitter {

@@ -1,13 +1,11 @@
 //! Whether the calls are still in the stream: after a loss of the connection, or
 //! a pause of this process.
 
+use super::Submitter;
+use super::found::Found;
 use super::pending::{Pending, Stage};
 use super::removals::Removal;
-use super::{Found, Submitter};
-use crate::cluster::api::Refusal;
-use crate::cluster::error::ClusterError;
 use crate::cluster::queue;
-use crate::error::{JoinError, Rejected};
 use std::time::{Duration, Instant};
 
 /// When to ask whether the calls are in the stream.
@@ -62,70 +60,16 @@ impl Submitter {
         });
     }
 
-    pub(super) async fn found(&mut self, find: Found) {
-        match find {
-            Found::Stream(created) => self.found_stream(created),
-            Found::Looked(gone) => {
-                self.check.is_asked = false;
-                match gone {
-                    Some(gone) => {
-                        for (number, sequence) in gone {
-                            self.lost(number, sequence);
-                        }
-                    }
-                    // All are looked for once more.
-                    None => self.check.after(Duration::ZERO),
+    pub(super) fn looked(&mut self, gone: Option<Vec<(u64, u64)>>) {
+        self.check.is_asked = false;
+        match gone {
+            Some(gone) => {
+                for (number, sequence) in gone {
+                    self.lost(number, sequence);
                 }
             }
-            Found::Calls(calls, status) => {
-                let failed = |refusal: Refusal| ClusterError::Unreachable {
-                    server: self.connection.settings.server(),
-                    cause: refusal.text(),
-                };
-                let _ = status.send(calls.map(|calls| self.status(calls)).map_err(failed));
-            }
-            Found::Consumer(consumer) => self.found_consumer(consumer),
-            Found::Put(number) => {
-                if let Some(pending) = self.calls.get_mut(&number) {
-                    pending.task = None;
-                    self.waiting.push_back(number);
-                }
-            }
-            Found::Got {
-                number,
-                worker,
-                result,
-            } => {
-                if let Some(pending) = self.calls.get_mut(&number) {
-                    pending.task = None;
-                }
-                match (result, worker) {
-                    (Ok(result), worker) => {
-                        self.answered(number, worker, Ok(result));
-                        self.acknowledge().await;
-                    }
-                    // The worker repeats its answer.
-                    (Err(_), Some(_)) => {}
-                    (Err(refusal), None) if refusal.may_pass() => {
-                        self.read_record(number, false);
-                    }
-                    (Err(_), None) => {
-                        self.settle(number, Err(JoinError::Rejected(Rejected::Lost)));
-                    }
-                }
-            }
-            Found::Taken {
-                number,
-                worker,
-                result,
-            } => self.taken(number, worker, result).await,
-            Found::Record {
-                number,
-                record,
-                is_gone,
-            } => self.found_record(number, record, is_gone),
-            Found::Listing(listing) => self.listed(listing),
-            Found::Places(places) => self.found_places(&places),
+            // All are looked for once more.
+            None => self.check.after(Duration::ZERO),
         }
     }
 

@@ -1,9 +1,10 @@
 //! What a submitter with a durable name does beyond others: it records its calls,
 //! takes their records, and gets back what earlier ones of its name have left.
 
+use super::Submitter;
 use super::command::Claim;
+use super::found::Found;
 use super::pending::{Pending, Stage};
-use super::{Found, Submitter};
 use crate::cluster::api::{Api, Refusal};
 use crate::cluster::error::ClusterError;
 use crate::cluster::large::{self, Large, PAUSE};

@@ -6,11 +6,12 @@ mod command;
 mod pending;
 mod removals;
 
-// One machine: answers, bodies, check, durable, sending, watch, workers.
+// One machine: answers, bodies, check, durable, found, sending, watch, workers.
 mod answers;
 mod bodies;
 mod check;
 mod durable;
+mod found;
 mod sending;
 mod watch;
 mod workers;
@@ -19,17 +20,15 @@ pub(super) use self::command::{Claim, Command, NewCall, Place, Report};
 pub(super) use self::durable::Durable;
 
 use self::check::Check;
-use self::durable::Listing;
+use self::found::Found;
 use self::pending::{Pending, Stage};
 use self::removals::{Removal, Removals};
-use self::watch::{Consumer, Watch};
-use super::api::Refusal;
+use self::watch::Watch;
 use super::connect::Connection;
 use super::error::ClusterError;
 use super::event::ClusterEvent;
 use super::inbox::{TURN, messages};
 use super::message::{Announcement, ToWorker, pack};
-use super::status::ClusterStatus;
 use crate::error::{JoinError, Rejected};
 use crate::sync::Sender;
 use async_nats::Subscriber;
@@ -37,47 +36,6 @@ use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-/// What a look at the queue finds.
-enum Found {
-    /// The stream, made at this time.
-    Stream(String),
-    /// The calls that are not there any more under the number they had; nothing, if the
-    /// server did not answer.
-    Looked(Option<Vec<(u64, u64)>>),
-    /// How many calls the queue has, and who asks.
-    Calls(
-        Result<u64, Refusal>,
-        Sender<Result<ClusterStatus, ClusterError>>,
-    ),
-    /// What the consumer does, from which the workers have their calls.
-    Consumer(Consumer),
-    /// The argument of a call is stored.
-    Put(u64),
-    /// The result of a call, or why it could not be read.
-    Got {
-        number: u64,
-        /// Who has sent the answer, and under which number; if it was not read.
-        worker: Option<(String, u64)>,
-        result: Result<Bytes, Refusal>,
-    },
-    /// The record of a call was taken, by this submitter or by another.
-    Taken {
-        number: u64,
-        worker: Option<(String, u64)>,
-        result: Result<Bytes, JoinError>,
-    },
-    /// The record of a call, under its number in the stream.
-    Record {
-        number: u64,
-        record: Option<(u64, Bytes)>,
-        is_gone: bool,
-    },
-    /// What earlier submitters of this name have left.
-    Listing(Listing),
-    /// The calls of this name in the queue, and their numbers in the stream.
-    Places(HashMap<u64, u64>),
-}
 
 /// How long workers have to say who they are.
 const ANSWER: Duration = Duration::from_millis(200);
@@ -111,7 +69,7 @@ pub(super) struct Submitter {
     pause: Option<Instant>,
     check: Check,
     watch: Watch,
-    /// What a look at the queue has found.
+    /// What requests have found.
     finds: UnboundedSender<Found>,
     /// Answers that have arrived, by worker.
     arrived: HashMap<String, Vec<u64>>,
@@ -424,8 +382,9 @@ impl Submitter {
         if !self.connected && (self.durable.is_none() || self.removals.are_done()) {
             return;
         }
-        self.send_cancelled().await;
+        let longest = self.connection.settings.connect_timeout;
         let last = async {
+            self.send_cancelled().await;
             if self.durable.is_none() {
                 // What is left of its calls, though they have ended.
                 let api = &self.connection.api;
@@ -436,7 +395,6 @@ impl Submitter {
             self.removals.end(&self.connection.api, &self.id).await;
             let _ = self.connection.client.flush().await;
         };
-        let longest = self.connection.settings.connect_timeout;
         let _ = tokio::time::timeout(longest, last).await;
     }
 }

@@ -1,9 +1,10 @@
 //! From the caller into the stream: sending calls, and the server's receipts.
 
+use super::Submitter;
 use super::command::Place;
+use super::found::Found;
 use super::pending::{Pending, Stage};
 use super::removals::Removal;
-use super::{Found, Submitter};
 use crate::cluster::api::{self, QUEUE_FULL, Refusal, Stored, WRONG_LAST_SEQUENCE};
 use crate::cluster::queue;
 use crate::cluster::record::Record;

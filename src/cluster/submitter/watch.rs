@@ -5,8 +5,9 @@
 //! that is made anew delivers all that is in the stream. In a group, the servers may not
 //! agree either on who leads the consumer, though two of three are there.
 
+use super::Submitter;
+use super::found::Found;
 use super::pending::Stage;
-use super::{Found, Submitter};
 use crate::cluster::api::{Api, Refusal};
 use crate::cluster::names::CONSUMER;
 use crate::cluster::queue;
