@@ -190,15 +190,20 @@ mod tests {
     /// What has run is given out before another is looked at.
     #[test]
     fn one_task_is_run_at_a_time() {
-        let mut claimable = of_a_worker(0..3);
         let mut looks = Vec::new();
-        for expected in 0..3 {
-            assert!(claimable.claim_by(|place| {
-                looks.push(place);
-                Look::Ran
-            }));
-            assert_eq!(looks.pop(), Some(expected));
-            assert!(looks.is_empty());
+        for were_limited in [false, true] {
+            let mut claimable = of_a_worker(0..3);
+            if were_limited {
+                assert!(!claimable.claim_by(|_| Look::Limited(1)));
+            }
+            for expected in 0..3 {
+                assert!(claimable.claim_by(|place| {
+                    looks.push(place);
+                    Look::Ran
+                }));
+                assert_eq!(looks.pop(), Some(expected));
+                assert!(looks.is_empty());
+            }
         }
     }
 }
