@@ -555,3 +555,36 @@ fn dropping_a_map_cancels_its_token_after_what_is_pending() {
         assert_eq!(ran.load(Ordering::SeqCst), 1, "item 1 never starts");
     }
 }
+
+/// Counts the tasks that it hands to a pool.
+struct Counting(ThreadPool, AtomicUsize);
+
+impl Executor for Counting {
+    fn execute(&self, task: Task) -> Result<(), RejectedTask> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.execute(task)
+    }
+}
+
+#[test]
+fn input_that_is_slow_to_come_costs_a_task_for_each_item_and_no_more() {
+    let _alarm = alarm();
+    let pool = Counting(ThreadPool::new(1), AtomicUsize::new(0));
+    let (sender, numbers) = mpsc::channel();
+    let mut doubled = pool.map(numbers, |n| 2 * n).read_in_background();
+    for n in 0..3 {
+        let late = sender.clone();
+        let sending = thread::spawn(move || {
+            // So that it is waited for, most of the time.
+            thread::sleep(SHORT);
+            late.send(n).unwrap();
+        });
+        assert_eq!(doubled.next().unwrap().unwrap(), 2 * n);
+        sending.join().unwrap();
+    }
+    assert_eq!(doubled.size_hint(), (0, None));
+    drop(sender);
+    assert!(doubled.next().is_none());
+    assert_eq!(doubled.size_hint(), (0, Some(0)));
+    assert_eq!(pool.1.load(Ordering::SeqCst), 3);
+}
