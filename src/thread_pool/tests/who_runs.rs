@@ -352,16 +352,23 @@ fn an_awaited_task_runs_where_it_is_awaited_while_the_other_worker_is_reserved()
     must_end(|| {
         let pool = Arc::new(pool_of(2, spawner(|_| false)));
         assert!(!runs_what_it_waits_for(&pool));
-        while asleep(&pool) < 2 {
-            thread::yield_now();
-        }
-        let worker = pool.reserve().unwrap();
-        assert!(runs_what_it_waits_for(&pool));
-        drop(worker);
-        while asleep(&pool) < 2 {
-            thread::yield_now();
-        }
-        assert!(!runs_what_it_waits_for(&pool));
+        let inner = Arc::clone(&pool);
+        let outer = pool.submit(move || {
+            while asleep(&inner) == 0 {
+                thread::yield_now();
+            }
+            let runs_here = || {
+                let awaited = inner.submit(|| thread::current().id());
+                awaited.join().unwrap() == thread::current().id()
+            };
+            let worker = inner.reserve().unwrap();
+            let while_reserved = runs_here();
+            // The empty entry of the task, too, would be for the other worker to take.
+            assert_eq!(inner.queued_count(), 0);
+            drop(worker);
+            (while_reserved, runs_here())
+        });
+        assert_eq!(outer.join().unwrap(), (true, false));
     });
 }
 
