@@ -280,7 +280,7 @@ let executor = Cluster::connect(\"nats://localhost\", Functions::new().with(LENG
 
     /// Takes no more calls; those that have been made go on. Never blocks.
     ///
-    /// Later calls resolve to [`Rejected::ShutDown`].
+    /// Later calls resolve to [`Rejected::ShutDown`](crate::Rejected::ShutDown).
     ///
     /// # Examples
     ///

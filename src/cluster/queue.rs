@@ -39,8 +39,11 @@ impl Queue {
             Err(Refusal::Server {
                 code: NO_CONSUMER, ..
             }) => {
-                // Tried again where another makes the stream at the moment.
-                api.check_whole().await?;
+                // Tried again where another makes the stream at the moment: one like
+                // ours, for those that an administrator has made may not be read so.
+                if stream["config"]["allow_direct"] == true {
+                    api.check_whole().await?;
+                }
                 let config = consumer_config(api, settings);
                 match api.create_consumer(CONSUMER, &config).await {
                     Ok(consumer) => consumer,

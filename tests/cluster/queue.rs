@@ -92,6 +92,20 @@ fn calls_run_in_a_queue_that_many_make_at_the_same_moment() {
 }
 
 #[test]
+fn calls_run_in_a_queue_that_an_administrator_has_made() {
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let stream = r#"{"name":"as_completed_default","subjects":["as_completed.default.call.*"],"retention":"workqueue"}"#;
+    let create = "$JS.API.STREAM.CREATE.as_completed_default";
+    assert!(ask(&server, create, stream).contains("\"created\""));
+    let _worker = Here::threads(&server, 1);
+    let cluster = worker::cluster(&server);
+    assert_eq!(cluster.call(SQUARE, 3).join().unwrap(), 9);
+}
+
+#[test]
 fn try_call_gives_the_argument_back_when_the_queue_is_full() {
     let _alarm = alarm();
     let Some(mut server) = Server::start() else {
