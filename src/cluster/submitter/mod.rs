@@ -351,12 +351,7 @@ impl Submitter {
             if matches!(pending.stage, Stage::Sent(_)) {
                 self.sent -= 1;
             }
-            if pending.has_chunks {
-                self.removals.push(Removal::Large(number));
-            }
-            if let Some(record) = pending.record {
-                self.removals.push(Removal::Record(number, record));
-            }
+            self.removals.push_of(number, &pending);
             if let Some(durable) = &mut self.durable {
                 durable.ended(number, pending.stage);
             }

@@ -1,5 +1,6 @@
 //! [`Removals`]: what is taken out of the server's streams, beside all else.
 
+use super::pending::Pending;
 use crate::cluster::api::Api;
 use crate::cluster::record;
 use std::collections::VecDeque;
@@ -41,6 +42,16 @@ pub(super) struct Removals {
 impl Removals {
     pub(super) fn push(&mut self, removal: Removal) {
         self.waiting.push_back(removal);
+    }
+
+    /// Removes what a call that is over has beside its message in the stream.
+    pub(super) fn push_of(&mut self, number: u64, pending: &Pending) {
+        if pending.has_chunks {
+            self.push(Removal::Large(number));
+        }
+        if let Some(record) = pending.record {
+            self.push(Removal::Record(number, record));
+        }
     }
 
     /// Starts what there is room for; forgets what has ended.

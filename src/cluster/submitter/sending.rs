@@ -149,12 +149,7 @@ impl Submitter {
         };
         if self.calls.get(&number).is_some_and(may_not_wait) {
             if let Some(pending) = self.calls.remove(&number) {
-                if pending.has_chunks {
-                    self.removals.push(Removal::Large(number));
-                }
-                if let Some(record) = pending.record {
-                    self.removals.push(Removal::Record(number, record));
-                }
+                self.removals.push_of(number, &pending);
                 if let Some(place) = pending.place {
                     let _ = place.tell.send(Err(Rejected::QueueFull));
                 }
