@@ -12,7 +12,7 @@ use super::slots::Slots;
 use super::timed::{NextBefore, Timed};
 use crate::error::UnfinishedError;
 use crate::sync::unbounded;
-use crate::task::{Claimer, Completions, Key, NUDGE, Watcher, cancel_all};
+use crate::task::{Claimer, Completions, Key, Watcher, cancel_all};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
@@ -366,7 +366,6 @@ impl<H: Awaited> AsCompleted<H> {
     /// that have not started, one at a time and while nobody else is free to.
     fn next_on_worker(&mut self, claimer: &Claimer) -> Option<H> {
         let key = Key::Completion(&self.completions);
-        let waiter = || Watcher::Completion(Arc::clone(&self.completions), NUDGE);
         let place = loop {
             // What others have finished comes first.
             if let Some(place) = self.arrivals.try_next() {
@@ -377,11 +376,13 @@ impl<H: Awaited> AsCompleted<H> {
             }
             // Else each look would leave one more watcher.
             claimer.unwatch(&key);
-            if self.claimable.claim(claimer, &self.slots, waiter) {
+            let handles = (&self.slots, self.pending);
+            if self.claimable.claim(claimer, handles, &self.completions) {
                 continue;
             }
             match self.arrivals.recv() {
-                // Nobody is free any more, or a limit has room: look again.
+                // Nobody is free any more, a limit has room, or a task has joined the
+                // pool: look again.
                 Arrival::Nudge => {}
                 Arrival::Place(place) => break Some(place),
             }

@@ -1,14 +1,15 @@
 //! [`Claimable`]: the places of handles whose tasks a worker that waits for them may
 //! run itself.
 //!
-//! Each place is looked at until its task has started or is known to be another
-//! pool's, and then never again. So a wait costs as many looks as there is news, however
-//! many handles are pending.
+//! Each place is looked at until its task has started or is known to be no task of
+//! this pool, and then only once more, when the task joins the pool. So a wait costs as
+//! many looks as there is news, however many handles are pending.
 
 use super::awaited::{Awaited, awaited};
 use super::slots::{Places, Slots};
-use crate::task::{Claim, Claimer, Watcher};
+use crate::task::{Claim, Claimer, Completions, NUDGE, Watcher};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct Claimable {
@@ -24,7 +25,7 @@ pub(super) struct Claimable {
 enum Look {
     /// The task has run here.
     Ran,
-    /// The task is not for this worker to run, now or later.
+    /// The task is not for this worker to run, unless it joins the pool later.
     Never,
     /// Others are free to run it, and all that no limit holds.
     Left,
@@ -46,14 +47,17 @@ impl Claimable {
         }
     }
 
-    /// Runs one of the tasks, where nobody else is free to; says whether it did. Else
-    /// `waiter` is notified when the answer may be another.
+    /// Runs one of the tasks of the `pending` handles, where nobody else is free to; says
+    /// whether it did. Else `completions` are nudged when the answer may be another.
     pub(super) fn claim<H: Awaited>(
         &mut self,
         claimer: &Claimer,
-        slots: &Slots<H>,
-        waiter: impl Fn() -> Watcher,
+        (slots, pending): (&Slots<H>, usize),
+        completions: &Arc<Completions>,
     ) -> bool {
+        for place in completions.take_joined() {
+            self.push(place, pending);
+        }
         if self.pool != claimer.pool() {
             *self = Self::default();
             self.pool = claimer.pool();
@@ -61,11 +65,12 @@ impl Claimable {
                 self.places.push_back(place);
             }
         }
+        let waiter = || Watcher::Completion(Arc::clone(completions), NUDGE);
         self.claim_by(|place| {
             let Some(task) = slots.at(place).map(awaited) else {
                 return Look::Never;
             };
-            match claimer.claim_or_watch(task, &waiter) {
+            match claimer.claim_or_watch(task, waiter) {
                 Claim::Ran => Look::Ran,
                 Claim::Never => Look::Never,
                 Claim::Left => match task.guard() {

@@ -23,6 +23,10 @@ use std::sync::Arc;
 /// References, boxes and `Arc`s of executors are executors. The counterpart of
 /// Python's abstract class `Executor`.
 ///
+/// An executor may keep a task, and hand it on to another executor later. A worker of
+/// a [`ThreadPool`](crate::ThreadPool) that waits for the task by then runs it itself,
+/// as any other task of its pool, if no other worker is free to.
+///
 /// # Examples
 ///
 /// ```
@@ -104,6 +108,7 @@ pub(crate) fn hand_over<E: Executor + ?Sized>(
     task: ErasedTask<'static>,
     room: Room,
 ) -> Result<(), Refused<'static>> {
+    task.may_be_kept();
     let taken = match room {
         Room::Wait => executor.execute(Task(task)),
         Room::Now => executor.try_execute(Task(task)),

@@ -289,8 +289,13 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
         };
         let completions = background.completions();
         let mut has_run = false;
+        let mut looked_at = 0;
         for (_, handle) in self.in_flight.iter() {
             let watcher = || Watcher::Completion(Arc::clone(completions), NUDGE);
+            // Before the look, which finds a task of no pool not to be run here: an
+            // executor may hand it on to this pool later.
+            let _ = handle.cell().watch(watcher());
+            looked_at += 1;
             match claimer.claim_or_watch(handle.cell(), watcher) {
                 Claim::Never => {}
                 // Others are free to, for this one and all others.
@@ -304,7 +309,11 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
         if !has_run {
             background.wait(patience.deadline);
         }
-        claimer.unwatch(&Key::Completion(completions));
+        let key = Key::Completion(completions);
+        claimer.unwatch(&key);
+        for (_, handle) in self.in_flight.iter().take(looked_at) {
+            handle.cell().unwatch(&key);
+        }
         None
     }
 

@@ -23,6 +23,9 @@ pub(crate) struct Member {
     pub(crate) id: TaskId,
     /// Whether the task can be asked to stop while it runs.
     pub(crate) listens: bool,
+    /// Whether its handle may have been given out before, so that workers may wait
+    /// for the task already.
+    pub(crate) may_be_awaited: bool,
 }
 
 /// A task, whatever its closure and result are.
@@ -45,6 +48,12 @@ pub(crate) trait AnyCell: Send + Sync {
     fn owner(&self) -> u32;
     /// Lets workers of `pool` claim the task; called before it is queued.
     fn join_pool(&self, pool: u32) -> Member;
+    /// Notes that the task goes to an executor which may keep it, and hand it on to a
+    /// pool when the handle is given out.
+    fn may_be_kept(&self);
+    /// Has all who wait for the task look again at whether they may run it; called
+    /// when it has joined a pool.
+    fn nudge_waiters(&self);
     /// Makes the task one of no pool; says whether it was one of a pool, whose
     /// queue it has left now.
     fn leave_pool(&self) -> bool;

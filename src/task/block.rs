@@ -12,22 +12,18 @@ pub(super) fn run_or_wait(cell: &(dyn AnyCell + '_)) {
     if cell.is_final() || cell.finish_here() {
         return;
     }
-    let Some(claimer) = Claimer::current() else {
-        block(cell, None);
-        return;
-    };
-    match claimer.try_claim(cell) {
-        Claim::Ran => {}
-        Claim::Never => {
+    match Claimer::current() {
+        None => {
             block(cell, None);
         }
-        Claim::Left => wait_until_nobody_is_free(cell, &claimer),
+        Some(claimer) if claimer.try_claim(cell) == Claim::Ran => {}
+        Some(claimer) => wait_or_run(cell, &claimer),
     }
 }
 
-/// Blocks until the task is final, which others are free to bring about; when
-/// they no longer are, it runs here.
-fn wait_until_nobody_is_free(cell: &(dyn AnyCell + '_), claimer: &Claimer) {
+/// Blocks until the task is final, which others are to bring about; when they no
+/// longer are free to, or the task joins the pool only now, it runs here.
+fn wait_or_run(cell: &(dyn AnyCell + '_), claimer: &Claimer) {
     if spin_until(|| cell.is_final()) {
         return;
     }
@@ -37,7 +33,7 @@ fn wait_until_nobody_is_free(cell: &(dyn AnyCell + '_), claimer: &Claimer) {
     }
     let key = Key::of_thread(&parker);
     while !cell.is_final() {
-        // Woken for either reason, or for none: without this, each stray wake-up
+        // Woken for any reason, or for none: without this, each stray wake-up
         // would leave one more watcher at the gauge.
         claimer.unwatch(&key);
         let claim = claimer.claim_or_watch(cell, || Watcher::Thread(parker.unparker()));

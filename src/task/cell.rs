@@ -136,6 +136,8 @@ pub(crate) struct Cell<F, T, S> {
 const GUARDED: u8 = 1;
 /// There is something around the closure.
 const WRAPPED: u8 = 2;
+/// The handle may be given out before a pool has the task.
+const MAY_BE_KEPT: u8 = 4;
 
 impl<F, T, S> Cell<F, T, S> {
     pub(crate) fn new(closure: F, stop: S) -> Self {
@@ -336,14 +338,16 @@ where
     }
 
     fn owner(&self) -> u32 {
-        // Relaxed: the pool writes it before the handle exists, and resets it
-        // when a worker takes the task, which the gauge tells of.
+        // Relaxed: the pool writes it before the handle exists, or before it nudges
+        // those who wait, and resets it when a worker takes the task, which the gauge
+        // tells of.
         self.owner.load(Ordering::Relaxed)
     }
 
     fn join_pool(&self, pool: u32) -> Member {
         self.owner.store(pool, Ordering::Relaxed);
-        let is_guarded = self.marks.load(Ordering::Relaxed) & GUARDED != 0;
+        let marks = self.marks.load(Ordering::Relaxed);
+        let is_guarded = marks & GUARDED != 0;
         if is_guarded {
             if let Some(guard) = self.guard() {
                 guard.join_pool(pool);
@@ -353,6 +357,17 @@ where
             id: self.id,
             // The pool loses sight of a task that its guard keeps, too.
             listens: is_guarded || self.stop.token().is_some(),
+            may_be_awaited: marks & MAY_BE_KEPT != 0,
+        }
+    }
+
+    fn may_be_kept(&self) {
+        self.marks.fetch_or(MAY_BE_KEPT, Ordering::Relaxed);
+    }
+
+    fn nudge_waiters(&self) {
+        if let Some(slot) = self.unless_final() {
+            slot.watchers.nudge();
         }
     }
 
@@ -368,7 +383,7 @@ where
         let Some(closure) = self.take_closure(RUNNING) else {
             return Ran::No;
         };
-        if marks == 0 && hook.is_none() {
+        if marks & WRAPPED == 0 && hook.is_none() {
             self.run_closure(closure);
         } else {
             self.run_within(closure, hook);

@@ -18,6 +18,11 @@
 //!   clears `FREE`, sees that there are waiters. So no wake-up is lost.
 //! - A task that a worker has taken from the queue cannot be claimed any more:
 //!   that worker runs it next.
+//! - A worker that waits for a task of no pool has a watcher in the task since before
+//!   it looked. A pool that takes a task whose handle may have been given out names
+//!   itself as the owner, and then nudges the watchers under the task's lock: either
+//!   the worker sees the owner, or the pool sees the watcher. So an executor may keep a
+//!   task and hand it on later.
 
 use super::any_cell::AnyCell;
 use super::capacity::Capacity;
@@ -184,7 +189,8 @@ pub(crate) enum Claim {
     /// Somebody else is free to run the task, and no longer when the worker is
     /// notified.
     Left,
-    /// The task is not for this worker to run, now or later.
+    /// The task is not for this worker to run, unless it joins the pool later, which
+    /// its watchers hear of.
     Never,
 }
 

@@ -39,6 +39,11 @@ impl<'scope> ErasedTask<'scope> {
         self.there().join_pool(pool)
     }
 
+    /// Has all who wait for the task look again at whether they may run it.
+    pub(crate) fn nudge_waiters(&self) {
+        self.there().nudge_waiters();
+    }
+
     /// Makes the task one of no pool, so that workers that wait for it cannot
     /// claim it any more; says whether it was one of a pool, whose queue it has
     /// left now.
@@ -132,6 +137,11 @@ fn not_run(cell: &(dyn AnyCell + '_), hook: Option<&Arc<Hook>>) {
 }
 
 impl ErasedTask<'static> {
+    /// Notes that it goes to an executor which may keep it.
+    pub(crate) fn may_be_kept(&self) {
+        self.there().may_be_kept();
+    }
+
     /// Has the task run within that limit, too; says whether it can.
     pub(crate) fn limit(&self, limiter: &Arc<Limiter>) -> bool {
         let cell = self.there();

@@ -418,6 +418,7 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         Member {
             id: self.id,
             listens: true,
+            may_be_awaited: false,
         }
     }
 
@@ -429,7 +430,11 @@ impl<T: Send> AnyCell for PromiseCell<T> {
         Ran::No
     }
 
-    // No executor holds a promise, so nobody guards or wraps one.
+    // No executor holds a promise, so nobody keeps, guards or wraps one.
+
+    fn may_be_kept(&self) {}
+
+    fn nudge_waiters(&self) {}
 
     fn set_guard(&self, _: Arc<dyn Guard>) {}
 

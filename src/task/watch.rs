@@ -30,6 +30,8 @@ pub(crate) struct Completions {
     waker: Mutex<Option<Waker>>,
     /// Whether the iterator is gone and could not take its watchers back.
     abandoned: AtomicBool,
+    /// Places of tasks that have joined a pool since they were looked at.
+    joined: Mutex<Vec<u32>>,
 }
 
 impl Completions {
@@ -39,6 +41,7 @@ impl Completions {
             polled: AtomicBool::new(false),
             waker: Mutex::new(None),
             abandoned: AtomicBool::new(false),
+            joined: Mutex::new(Vec::new()),
         }
     }
 
@@ -72,6 +75,19 @@ impl Completions {
     /// Has the iterator look again at what it may run.
     pub(crate) fn nudge(&self) {
         self.send(NUDGE);
+    }
+
+    /// Has the iterator look again at the task at that place, which has joined a pool.
+    fn look_again(&self, place: u32) {
+        if place != NUDGE {
+            self.joined.lock().push(place);
+        }
+        self.nudge();
+    }
+
+    /// The places of tasks that have joined a pool since this was asked last.
+    pub(crate) fn take_joined(&self) -> Vec<u32> {
+        std::mem::take(&mut *self.joined.lock())
     }
 
     /// Wakes whoever polls; to be called after a place has arrived.
@@ -323,6 +339,20 @@ impl Watchers {
             Self::None => &[],
             Self::One(watcher) => std::slice::from_ref(watcher),
             Self::Many(all) => all.as_slice(),
+        }
+    }
+
+    /// Has all who wait look again; nothing is final. Runs no foreign code.
+    pub(crate) fn nudge(&self) {
+        for watcher in self.as_slice() {
+            match watcher {
+                Watcher::Thread(unparker) => unparker.unpark(),
+                Watcher::Completion(completions, place) => completions.look_again(*place),
+                Watcher::Callback(_)
+                | Watcher::Waker(_)
+                | Watcher::Guard(_)
+                | Watcher::Around(_) => {}
+            }
         }
     }
 

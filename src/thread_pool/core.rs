@@ -287,6 +287,10 @@ impl<'scope> Core<'scope> {
         if member.listens {
             state.watch_for_stop(&task);
         }
+        if member.may_be_awaited {
+            // Workers that wait for it since before have seen it in no pool.
+            task.nudge_waiters();
+        }
         state.inbox.push_back(task);
         let wants_sweep = state.wants_sweep(|| self.capacity.left());
         let unattended = std::mem::take(&mut state.unattended);

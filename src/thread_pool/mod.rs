@@ -33,9 +33,9 @@ pub use self::stateful::StatefulPool;
 
 use self::core::Core;
 use crate::error::JoinTimeoutError;
-use crate::executor::{Executor, hand_over, limit_without_import, submit_without_import};
+use crate::executor::{Executor, limit_without_import, submit_without_import};
 use crate::sync::processors;
-use crate::task::{JoinHandle, RejectedTask, Task, worker_index};
+use crate::task::{ErasedTask, JoinHandle, Refused, RejectedTask, Room, Task, worker_index};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -377,6 +377,19 @@ impl ThreadPool {
 impl Default for ThreadPool {
     fn default() -> Self {
         Self::new(DEFAULT_MOST.min(processors() + 4))
+    }
+}
+
+/// Hands a task over for which nobody can wait yet: unlike what comes through
+/// [`Executor`], which another executor may have kept.
+fn hand_over(
+    pool: &ThreadPool,
+    task: ErasedTask<'static>,
+    room: Room,
+) -> Result<(), Refused<'static>> {
+    match room {
+        Room::Wait => pool.core.submit(task),
+        Room::Now => pool.core.try_submit(task),
     }
 }
 

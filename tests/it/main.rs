@@ -19,6 +19,7 @@ mod early_end;
 mod errors;
 mod executor;
 mod faults;
+mod handed_on;
 mod handle;
 mod initializer;
 mod limit;

@@ -12,6 +12,7 @@
 #![cfg(as_completed_loom)]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod handed_on;
 mod life;
 mod queue;
 mod reserve;
