@@ -254,6 +254,9 @@ impl DownloaderBuilder {
     /// second, on average over a time of `over`, fails and is retried; 10 bytes per
     /// second over 30 s by default. Zero bytes means no minimum.
     ///
+    /// A body that stalls has a speed of zero: it fails so, if `over` is shorter than
+    /// [`read_timeout`](Self::read_timeout).
+    ///
     /// Time in which [`max_bytes_per_second`](Self::max_bytes_per_second) holds a
     /// download back does not count.
     ///

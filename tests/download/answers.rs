@@ -201,6 +201,35 @@ fn body_that_drips_is_too_slow() {
     assert_fails!(report, DownloadErrorKind::TooSlow { .. });
 }
 
+/// It arrives at a speed of zero, whatever came before.
+#[test]
+fn body_that_stalls_is_too_slow() {
+    for burst in [0, 1_000_000] {
+        let slow = |builder: DownloaderBuilder| builder.minimum_speed(10_000, SHORT);
+        let report = fail(slow, move |exchange| {
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n");
+            exchange.send(vec![b'x'; burst]);
+            exchange.stall()
+        });
+        assert_fails!(report, DownloadErrorKind::TooSlow { .. });
+    }
+}
+
+/// What comes besides the data of chunks is no progress.
+#[test]
+fn trailer_and_extension_that_drip_are_too_slow() {
+    for beginning in ["0\r\n", "4;"] {
+        let slow = |builder: DownloaderBuilder| builder.minimum_speed(10_000, SHORT);
+        let report = fail(slow, move |exchange| {
+            exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            exchange.send(beginning);
+            while exchange.pause(SHORT / 20) && exchange.send("x") {}
+            Then::Close
+        });
+        assert_fails!(report, DownloadErrorKind::TooSlow { .. });
+    }
+}
+
 #[test]
 fn body_of_unknown_length_that_is_reset_breaks_off() {
     let report = fail(as_it_is, |exchange| {

@@ -580,6 +580,28 @@ fn segments_that_drip_are_too_slow_together() {
     server.await_no_connection();
 }
 
+#[test]
+fn segments_that_stall_are_too_slow_together() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let server = Server::start(move |exchange| {
+        let (head, (start, _)) = head(exchange, &whole, HEADERS);
+        exchange.send(head);
+        exchange.send(&whole[start..start + 5]);
+        exchange.stall()
+    });
+    let downloader = segmented(&folder, 4)
+        .retry(RetryPolicy::never())
+        .minimum_speed(1_000, SHORT)
+        .build()
+        .unwrap();
+    let report = download_one(&downloader, server.url("/"));
+    assert!(
+        matches!(failure(&report), DownloadErrorKind::TooSlow { .. }),
+        "{report:?}"
+    );
+    server.await_no_connection();
+}
+
 /// Whether the client has not closed a connection.
 #[cfg(unix)]
 fn is_open(stream: &std::net::TcpStream) -> bool {

@@ -1,10 +1,11 @@
 //! The body of an answer, on its way into a file: read, measured, checked.
 
-use super::failure::{Failure, within_body};
+use super::failure::{Failure, is_too_slow, within_body};
 use super::pace::Speedometer;
 use super::save::Draft;
 use super::shared::Shared;
 use crate::download::error::{DownloadErrorKind, TimeoutKind};
+use crate::download::net::stop;
 use crate::download::sum::Hasher;
 use std::fs::File;
 use std::io::{self, Read};
@@ -96,12 +97,18 @@ impl Receiving<'_, '_> {
                 self.flush()?;
             }
             let end = self.buffer.len().min(self.filled.saturating_add(chunk));
-            let read = reader.read(&mut self.buffer[self.filled..end]);
+            let patience = speedometer.as_ref().map(Speedometer::patience);
+            let until = patience.and_then(|patience| before.checked_add(patience));
+            let read =
+                stop::no_later_than(until, || reader.read(&mut self.buffer[self.filled..end]));
             let after = Instant::now();
-            let received = match read {
-                Ok(0) => break,
-                Ok(received) => received,
-                Err(error) => return Err(within_body(error, self.length)),
+            let received = match (read, &speedometer) {
+                (Ok(0), _) => break,
+                (Ok(received), _) => received,
+                (Err(error), Some(speedometer)) if is_too_slow(&error) => {
+                    return Err(speedometer.too_slow(after - before).into());
+                }
+                (Err(error), _) => return Err(within_body(error, self.length)),
             };
             self.take(received)?;
             if let Some(speedometer) = &mut speedometer {

@@ -109,7 +109,7 @@ fn before_answer_io(error: io::Error) -> Failure {
                 ..Kind::Disconnected(error.into()).into()
             };
         }
-        Some(Fault::Reset(_)) => return Kind::Disconnected(error.into()).into(),
+        Some(Fault::Reset(_) | Fault::TooSlow) => return Kind::Disconnected(error.into()).into(),
         Some(Fault::Malformed(_)) => return Kind::Malformed(error.into()).into(),
         Some(Fault::Refused { proxy, code }) => {
             return Kind::Proxy {
@@ -164,6 +164,11 @@ pub(crate) fn within_body(error: io::Error, received: u64) -> Failure {
         },
     }
     .into()
+}
+
+/// Whether a read of a body was given up because too little came.
+pub(crate) fn is_too_slow(error: &io::Error) -> bool {
+    matches!(Fault::of(error), Some(Fault::TooSlow))
 }
 
 fn inner<E: std::error::Error + 'static>(error: &io::Error) -> Option<&E> {

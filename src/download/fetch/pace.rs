@@ -70,14 +70,81 @@ impl Speedometer {
         }
         let wanted = u128::from(self.minimum.bytes_per_second) * self.spent.as_millis() / 1000;
         if u128::from(self.bytes) < wanted {
-            return Err(DownloadErrorKind::TooSlow {
-                bytes: self.bytes,
-                over: self.spent,
-            });
+            return Err(self.too_slow(Duration::ZERO));
         }
         self.bytes = 0;
         self.spent = Duration::ZERO;
         Ok(())
+    }
+
+    /// Returns how long to wait for more: to the end of the window, or of the next one
+    /// if enough has come in this one.
+    pub(crate) fn patience(&self) -> Duration {
+        let MinimumSpeed {
+            bytes_per_second,
+            over,
+        } = self.minimum;
+        let left = over.saturating_sub(self.spent);
+        let wanted = u128::from(bytes_per_second) * over.as_millis() / 1000;
+        if u128::from(self.bytes) < wanted {
+            left
+        } else {
+            left.saturating_add(over)
+        }
+    }
+
+    /// The error where nothing has come for so long.
+    pub(crate) fn too_slow(&self, silent: Duration) -> DownloadErrorKind {
+        DownloadErrorKind::TooSlow {
+            bytes: self.bytes,
+            over: self.spent.saturating_add(silent),
+        }
+    }
+}
+
+/// Watches the speed of several bodies that are read side by side.
+///
+/// The time that counts is that in which at least one of them is being read.
+#[derive(Debug)]
+pub(crate) struct SharedSpeedometer {
+    speed: Speedometer,
+    readers: usize,
+    /// When the readers began, or something last came.
+    since: Instant,
+}
+
+impl SharedSpeedometer {
+    pub(crate) fn new(minimum: MinimumSpeed) -> Self {
+        Self {
+            speed: Speedometer::new(minimum),
+            readers: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// Notes that a read begins.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        if self.readers == 0 {
+            self.since = now;
+        }
+        self.readers += 1;
+    }
+
+    /// Notes that a read has ended, and brought so many bytes.
+    pub(crate) fn end(&mut self, bytes: usize, now: Instant) -> Result<(), DownloadErrorKind> {
+        self.readers -= 1;
+        let spent = now.saturating_duration_since(self.since);
+        self.since = now;
+        self.speed.note(bytes, spent)
+    }
+
+    /// Looks whether nothing has come for too long.
+    pub(crate) fn check(&self, now: Instant) -> Result<(), DownloadErrorKind> {
+        let silent = now.saturating_duration_since(self.since);
+        if self.readers == 0 || silent < self.speed.patience() {
+            return Ok(());
+        }
+        Err(self.speed.too_slow(silent))
     }
 }
 
@@ -108,6 +175,43 @@ mod tests {
             speed.note(1, SECOND),
             Err(DownloadErrorKind::TooSlow { bytes: 3, .. })
         ));
+    }
+
+    #[test]
+    fn stall_is_too_slow_at_the_end_of_the_window_that_it_fills() {
+        let mut speed = Speedometer::new(MinimumSpeed {
+            bytes_per_second: 10,
+            over: SECOND * 3,
+        });
+        assert_eq!(speed.patience(), SECOND * 3);
+        assert!(speed.note(29, SECOND).is_ok());
+        assert_eq!(speed.patience(), SECOND * 2);
+        assert!(matches!(
+            speed.too_slow(SECOND * 2),
+            DownloadErrorKind::TooSlow { bytes: 29, over } if over == SECOND * 3
+        ));
+        assert!(speed.note(1, SECOND).is_ok());
+        assert_eq!(speed.patience(), SECOND * 4);
+    }
+
+    #[test]
+    fn readers_side_by_side_spend_their_time_together() {
+        let mut speed = SharedSpeedometer::new(MinimumSpeed {
+            bytes_per_second: 10,
+            over: SECOND,
+        });
+        let start = Instant::now();
+        speed.begin(start);
+        speed.begin(start);
+        assert!(speed.end(10, start + SECOND).is_ok());
+        assert!(speed.check(start + SECOND * 3 / 2).is_ok());
+        assert!(speed.check(start + SECOND * 2).is_err());
+        // One stalls all the time, which does not matter as long as the others do not.
+        speed.begin(start + SECOND * 3 / 2);
+        assert!(speed.end(10, start + SECOND * 2).is_ok());
+        // Nobody reads.
+        assert!(speed.end(0, start + SECOND * 2).is_ok());
+        assert!(speed.check(start + SECOND * 9).is_ok());
     }
 
     #[test]

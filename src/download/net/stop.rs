@@ -1,11 +1,14 @@
-//! A stop for the requests of one thread, beside the token of the downloader.
+//! What ends the waits of one thread for a server, beside the token of the downloader
+//! and the timeouts of the agent.
 
 use crate::sync::thread_local;
 use crate::task::CancelToken;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::Instant;
 
 thread_local! {
     static STOP: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
+    static PATIENT_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Ends the waits of this thread for a server when `stop` is cancelled, for as
@@ -38,4 +41,26 @@ pub(crate) fn is_stopped() -> bool {
             .as_ref()
             .is_some_and(CancelToken::is_cancelled)
     })
+}
+
+/// Calls `f`, which reads, and ends the waits of this thread meanwhile with
+/// [`Fault::TooSlow`](super::transport::Fault::TooSlow) at that time.
+pub(crate) fn no_later_than<T>(until: Option<Instant>, f: impl FnOnce() -> T) -> T {
+    /// Ends it also after a panic.
+    struct End;
+
+    impl Drop for End {
+        fn drop(&mut self) {
+            PATIENT_UNTIL.set(None);
+        }
+    }
+
+    PATIENT_UNTIL.set(until);
+    let _end = End;
+    f()
+}
+
+/// When this thread is to wait no more, because too little has come.
+pub(crate) fn patient_until() -> Option<Instant> {
+    PATIENT_UNTIL.get()
 }

@@ -30,6 +30,9 @@ pub(crate) enum Fault {
     /// What came is not what the protocol allows.
     #[error("{0}")]
     Malformed(&'static str),
+    /// Less came than the minimum speed demands.
+    #[error("too slow")]
+    TooSlow,
     /// The proxy does not make the connection.
     #[error("proxy {proxy} refused with status {code}")]
     Refused { proxy: String, code: u16 },
@@ -153,9 +156,14 @@ impl Transport for TcpTransport {
         }
         let timeout = timeout.for_read();
         let deadline = deadline_of(timeout);
+        let patient_until = stop::patient_until();
+        let end = match (deadline, patient_until) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
         loop {
             self.check_token()?;
-            let slice = slice_until(deadline);
+            let slice = slice_until(end);
             if self.read_slice != Some(slice) {
                 self.stream.set_read_timeout(Some(slice))?;
                 self.read_slice = Some(slice);
@@ -166,7 +174,12 @@ impl Transport for TcpTransport {
                     return Ok(received > 0);
                 }
                 Err(error) if is_interruption(&error) => {}
-                Err(error) if is_end_of_slice(&error) => check_deadline(deadline, timeout)?,
+                Err(error) if is_end_of_slice(&error) => {
+                    check_deadline(deadline, timeout)?;
+                    if patient_until.is_some_and(|until| Instant::now() >= until) {
+                        return Err(Fault::TooSlow.into_error());
+                    }
+                }
                 Err(error) => return Err(fault(error)),
             }
         }

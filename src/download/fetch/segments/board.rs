@@ -3,7 +3,7 @@
 use super::plan::{Plan, Take};
 use crate::download::error::DownloadErrorKind;
 use crate::download::fetch::failure::Failure;
-use crate::download::fetch::pace::Speedometer;
+use crate::download::fetch::pace::SharedSpeedometer;
 use crate::download::fetch::ranges::Ranges;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::ops::Range;
@@ -24,7 +24,7 @@ pub(super) struct Board {
 struct State {
     plan: Plan,
     /// Of all connections together.
-    speed: Option<Speedometer>,
+    speed: Option<SharedSpeedometer>,
     /// Connections that have not left.
     live: usize,
     /// Why the attempt fails, or why the last connection left that did.
@@ -45,7 +45,7 @@ pub(super) struct Seen {
 }
 
 impl Board {
-    pub(super) fn new(plan: Plan, speed: Option<Speedometer>, connections: usize) -> Self {
+    pub(super) fn new(plan: Plan, speed: Option<SharedSpeedometer>, connections: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 plan,
@@ -88,26 +88,35 @@ impl Board {
         state.is_over()
     }
 
-    /// Reserves up to `length` bytes that took so long to come; returns them,
-    /// and where the claim ends now.
-    pub(super) fn reserve(
-        &self,
-        who: usize,
-        length: u64,
-        spent: Duration,
-    ) -> Result<(Range<u64>, u64), DownloadErrorKind> {
-        let mut state = self.state.lock();
-        let State { plan, speed, .. } = &mut *state;
-        if let Some(speed) = speed {
-            // Those who read side by side have spent the same time.
-            let side_by_side = u32::try_from(plan.busy().max(1)).unwrap_or(u32::MAX);
-            speed.note(
-                usize::try_from(length).unwrap_or(usize::MAX),
-                spent / side_by_side,
-            )?;
+    /// Notes that a connection begins to read.
+    pub(super) fn begin_read(&self) {
+        if let Some(speed) = &mut self.state.lock().speed {
+            speed.begin(Instant::now());
         }
-        let reserved = plan.reserve(who, length, Instant::now());
-        Ok((reserved, plan.end_of(who)))
+    }
+
+    /// Notes that a connection has read so many bytes, none if the read has failed.
+    pub(super) fn end_read(&self, bytes: usize) -> Result<(), DownloadErrorKind> {
+        match &mut self.state.lock().speed {
+            None => Ok(()),
+            Some(speed) => speed.end(bytes, Instant::now()),
+        }
+    }
+
+    /// Looks whether nothing has come for too long, over any connection.
+    pub(super) fn check_speed(&self) -> Result<(), DownloadErrorKind> {
+        match &self.state.lock().speed {
+            None => Ok(()),
+            Some(speed) => speed.check(Instant::now()),
+        }
+    }
+
+    /// Reserves up to `length` bytes that have come; returns them, and where the claim
+    /// ends now.
+    pub(super) fn reserve(&self, who: usize, length: u64) -> (Range<u64>, u64) {
+        let mut state = self.state.lock();
+        let reserved = state.plan.reserve(who, length, Instant::now());
+        (reserved, state.plan.end_of(who))
     }
 
     /// Notes that reserved bytes are in the file.

@@ -204,12 +204,9 @@ impl<'a> Connection<'a> {
         let rate_limit = self.large.shared.rate_limit.as_ref();
         let mut end = piece.end;
         while stream.rest.start < end {
-            let before = Instant::now();
             let left = end - stream.rest.start;
             let read = self.read(&mut stream, buffer, left)?;
-            let (reserved, new_end) =
-                self.board
-                    .reserve(self.who, read as u64, before.elapsed())?;
+            let (reserved, new_end) = self.board.reserve(self.who, read as u64);
             end = new_end;
             let length = usize::try_from(reserved.end - reserved.start).unwrap_or(read);
             self.draft.write_at(&buffer[..length], reserved.start)?;
@@ -246,10 +243,11 @@ impl<'a> Connection<'a> {
             .min(chunk)
             .min(buffer.len());
         let received = stream.rest.start;
-        let read = stream
-            .reader
-            .read(&mut buffer[..room])
-            .map_err(|error| within_body(error, received))?;
+        self.board.begin_read();
+        let read = stream.reader.read(&mut buffer[..room]);
+        let is_fast = self.board.end_read(*read.as_ref().unwrap_or(&0));
+        let read = read.map_err(|error| within_body(error, received))?;
+        is_fast?;
         if read == 0 {
             return Err(DownloadErrorKind::Body {
                 received,

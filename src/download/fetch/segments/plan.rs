@@ -240,11 +240,6 @@ impl Plan {
         }
         self.open.insert(place, rest);
     }
-
-    /// How many connections have something to receive.
-    pub(super) fn busy(&self) -> usize {
-        self.claims.iter().flatten().count()
-    }
 }
 
 #[cfg(test)]

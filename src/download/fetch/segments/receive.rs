@@ -8,7 +8,7 @@ use super::plan::Plan;
 use crate::download::error::DownloadErrorKind;
 use crate::download::fetch::body::Progress;
 use crate::download::fetch::failure::{Again, Failure};
-use crate::download::fetch::pace::Speedometer;
+use crate::download::fetch::pace::SharedSpeedometer;
 use crate::download::fetch::ranges::Ranges;
 use crate::download::fetch::save::Draft;
 use crate::download::net::stop;
@@ -71,7 +71,8 @@ impl Large<'_> {
             next_note: Instant::now() + TICK,
         };
         let plan = Plan::new(self.total, done, self.connections);
-        let speed = self.shared.settings.minimum_speed.map(Speedometer::new);
+        let minimum_speed = self.shared.settings.minimum_speed;
+        let speed = minimum_speed.map(SharedSpeedometer::new);
         let board = Board::new(plan, speed, self.connections);
         let stop = CancelToken::new();
         let watched = thread::scope(|scope| {
@@ -143,6 +144,9 @@ impl Large<'_> {
         written: &Ranges,
     ) -> Result<(), DownloadErrorKind> {
         self.check()?;
+        if !board.is_over() {
+            board.check_speed()?;
+        }
         if watch.note.is_some() && Instant::now() >= watch.next_note && watch.noted != *written {
             let before = Instant::now();
             watch.write_note(written)?;
