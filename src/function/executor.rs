@@ -443,7 +443,6 @@ fn call_chunk<A: Serialize, R: DeserializeOwned>(
     chunk: Vec<A>,
 ) -> Vec<Result<R, JoinError>> {
     let name = function.name();
-    let panicked = |payload| JoinError::Panicked(Panic::new(payload));
     let items = chunk.len();
     let mut results = Vec::with_capacity(items);
     if items == 1 {
@@ -453,33 +452,61 @@ fn call_chunk<A: Serialize, R: DeserializeOwned>(
         }));
         return results;
     }
-    let mut arguments = Values::default();
-    // Those that could not be sent, by their place in the chunk.
-    let mut unsent = Vec::new();
-    for (place, argument) in chunk.into_iter().enumerate() {
-        let pushed = unwind::catch(|| arguments.push(|bytes| encode_onto(&argument, bytes)));
-        match pushed {
-            Ok(Ok(())) => {}
-            Ok(Err(cause)) => unsent.push((place, argument_error(name, cause))),
-            Err(payload) => unsent.push((place, panicked(payload))),
-        }
-        unwind::discard(argument);
-    }
-    let mut unsent = unsent.into_iter().peekable();
-    let mut fill = |results: &mut Vec<_>| {
-        while let Some((_, error)) = unsent.next_if(|(place, _)| *place == results.len()) {
-            results.push(Err(error));
-        }
-    };
+    let (arguments, unsent) = encode_each(name, chunk);
     route.call_each(name, &arguments, &mut |answer| {
-        fill(&mut results);
-        results.push(answer.and_then(|bytes| {
-            unwind::catch(|| decode(bytes).map_err(|cause| result_error(name, cause)))
-                .unwrap_or_else(|payload| Err(panicked(payload)))
-        }));
+        results.push(answer.and_then(|bytes| decoded(name, bytes)));
     });
-    fill(&mut results);
-    results
+    if unsent.is_empty() {
+        return results;
+    }
+    let (mut sent, mut unsent) = (results.into_iter(), unsent.into_iter().peekable());
+    let in_order = (0..items).filter_map(|place| {
+        let unsent = unsent.next_if(|(unsent, _)| *unsent == place);
+        unsent.map_or_else(|| sent.next(), |(_, error)| Some(Err(error)))
+    });
+    in_order.collect()
+}
+
+/// Decodes a result, whose type may panic over it.
+pub(super) fn decoded<R: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<R, JoinError> {
+    match unwind::catch(|| decode(bytes)) {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(cause)) => Err(result_error(name, cause)),
+        Err(payload) => Err(panicked(payload)),
+    }
+}
+
+fn panicked(payload: unwind::Payload) -> JoinError {
+    JoinError::Panicked(Panic::new(payload))
+}
+
+/// Encodes the arguments of a chunk; those that cannot be encoded are told by their
+/// place in it.
+fn encode_each<A: Serialize>(name: &str, chunk: Vec<A>) -> (Values, Vec<(usize, JoinError)>) {
+    let mut values = Values::with_capacity(chunk.len());
+    let mut failed = Vec::new();
+    let (mut place, mut chunk) = (0, chunk.into_iter());
+    // Kept here, so that the drop of one whose encoding panics is no second panic.
+    let mut argument = None;
+    loop {
+        // One for all: it costs as much as the encoding of a number.
+        let all = unwind::catch(|| {
+            for next in chunk.by_ref() {
+                let next = argument.insert(next);
+                if let Err(cause) = values.push(|bytes| encode_onto(next, bytes)) {
+                    failed.push((place, argument_error(name, cause)));
+                }
+                unwind::discard(argument.take());
+                place += 1;
+            }
+        });
+        let Err(payload) = all else {
+            return (values, failed);
+        };
+        failed.push((place, panicked(payload)));
+        unwind::discard(argument.take());
+        place += 1;
+    }
 }
 
 /// Encodes an argument, whose type may panic over it.

@@ -52,4 +52,4 @@ pub(crate) use self::registry::Failure;
 pub use self::registry::{Function, Functions};
 #[cfg(feature = "cluster")]
 pub(crate) use self::remote::{Remote, Settle, handle};
-pub(crate) use self::values::{Values, begin_value, end_value, take_value};
+pub(crate) use self::values::{Values, append_value, take_value};

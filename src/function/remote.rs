@@ -1,10 +1,9 @@
 //! Calls that nobody waits for: the answer comes as a message, and settles a
 //! promise.
 
-use super::codec::decode;
-use super::executor::{encoded, result_error};
+use super::executor::{decoded, encoded};
 use super::registry::Function;
-use crate::error::{JoinError, Panic, Rejected, TryCallError};
+use crate::error::{JoinError, Rejected, TryCallError};
 use crate::map::Results;
 use crate::sync::Mutex;
 use crate::task::{JoinHandle, Promise, promise};
@@ -35,16 +34,6 @@ pub trait Remote: Send + Sync {
 
     /// Tells that nobody waits for the call any more. Never blocks.
     fn cancel(&self, number: u64);
-}
-
-/// Decodes a result, whose type may panic over it.
-fn understand<R: DeserializeOwned>(
-    name: &str,
-    answer: Result<&[u8], JoinError>,
-) -> Result<R, JoinError> {
-    let bytes = answer?;
-    unwind::catch(|| decode(bytes).map_err(|cause| result_error(name, cause)))
-        .unwrap_or_else(|payload| Err(JoinError::Panicked(Panic::new(payload))))
 }
 
 pub(super) fn call<A, R>(
@@ -123,7 +112,8 @@ where
             remote.cancel(number);
         }
     });
-    let settle: Settle = Box::new(move |answer| promise.settle(understand(name, answer)));
+    let settle: Settle =
+        Box::new(move |answer| promise.settle(answer.and_then(|bytes| decoded(name, bytes))));
     (handle, settle)
 }
 
@@ -202,7 +192,8 @@ where
             }
         };
         let on_answer = settle.clone();
-        let on_answer: Settle = Box::new(move |answer| on_answer(understand(name, answer)));
+        let on_answer: Settle =
+            Box::new(move |answer| on_answer(answer.and_then(|bytes| decoded(name, bytes))));
         match remote.send(number, name, bytes, on_answer, may_wait) {
             Ok(()) => {}
             Err(reason) if place == 0 && !may_wait => {

@@ -2,8 +2,16 @@
 
 use std::ops::Range;
 
-/// The bytes of the length before each value.
+/// Stands in the place of a length that does not fit in a byte, before that.
+const LONG: u8 = u8::MAX;
+
+/// The bytes of a length that does not fit in one.
 const LENGTH: usize = size_of::<u64>();
+
+/// What a short value takes with its length, and how much room is made for such in
+/// advance.
+const SHORT: usize = 12;
+const ROOM: usize = 64 * 1024;
 
 /// Values in a row, each behind its length.
 #[derive(Debug, Default)]
@@ -12,26 +20,59 @@ pub struct Values {
     /// could not be written.
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// Whether the last value was long: the next will be too.
+    is_long: bool,
 }
 
 impl Values {
+    /// None yet, with room for so many short ones.
+    pub(crate) fn with_capacity(values: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(values.saturating_mul(SHORT).min(ROOM)),
+            ends: Vec::with_capacity(values),
+            is_long: false,
+        }
+    }
+
     /// Adds the value that `write` appends to the bytes it is given, unless
     /// that fails or panics.
+    #[inline]
     pub(crate) fn push<E>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let start = self.size();
         self.bytes.truncate(start);
-        begin_value(&mut self.bytes);
+        self.bytes.push(LONG);
+        if self.is_long {
+            self.bytes.extend_from_slice(&[0; LENGTH]);
+        }
+        let room = self.bytes.len() - start;
         write(&mut self.bytes)?;
-        end_value(&mut self.bytes[start..]);
+        let length = self.bytes.len() - start - room;
+        match u8::try_from(length) {
+            Ok(length) if length < LONG && !self.is_long => self.bytes[start] = length,
+            _ => self.lengthen(start, room, length),
+        }
         self.ends.push(self.bytes.len());
         Ok(())
     }
 
+    /// Writes a length that needs more than a byte, or has the room for it.
+    #[cold]
+    fn lengthen(&mut self, start: usize, room: usize, length: usize) {
+        if room == 1 {
+            // Once in a row of long ones.
+            let value = start + room;
+            self.bytes.splice(value..value, [0; LENGTH]);
+        }
+        let length_at = start + 1..start + 1 + LENGTH;
+        self.bytes[length_at].copy_from_slice(&(length as u64).to_le_bytes());
+        self.is_long = length >= usize::from(LONG);
+    }
+
     /// How many bytes they are in all.
-    pub(crate) fn size(&self) -> usize {
+    fn size(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
     }
 
@@ -46,23 +87,30 @@ impl Values {
     }
 }
 
-/// Leaves room for the length of a value that is appended then.
-pub(crate) fn begin_value(bytes: &mut Vec<u8>) {
-    bytes.extend_from_slice(&[0; LENGTH]);
-}
-
-/// Writes the length before a value, given the room for it and all of the value.
-pub(crate) fn end_value(bytes: &mut [u8]) {
-    if let Some((length, value)) = bytes.split_first_chunk_mut::<LENGTH>() {
-        *length = (value.len() as u64).to_le_bytes();
+/// Appends a value that is encoded already, behind its length.
+#[inline]
+pub(crate) fn append_value(bytes: &mut Vec<u8>, value: &[u8]) {
+    match u8::try_from(value.len()) {
+        Ok(length) if length < LONG => bytes.push(length),
+        _ => {
+            bytes.push(LONG);
+            bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+        }
     }
+    bytes.extend_from_slice(value);
 }
 
 /// Takes the first of the values in a row off their bytes; `None` where there
 /// is none or it is cut short.
+#[inline]
 pub(crate) fn take_value<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (&first, mut rest) = bytes.split_first()?;
+    let mut length = usize::from(first);
+    if first == LONG {
+        let (long, behind) = rest.split_first_chunk::<LENGTH>()?;
+        length = usize::try_from(u64::from_le_bytes(*long)).ok()?;
+        rest = behind;
+    }
     let (value, rest) = rest.split_at_checked(length)?;
     *bytes = rest;
     Some(value)
@@ -100,11 +148,35 @@ mod tests {
     }
 
     #[test]
+    fn values_of_all_sizes_are_taken_as_they_were_pushed_or_appended() {
+        let sizes = [0, 1, 254, 255, 256, 3, 300, 70_000, 0, 254, 255];
+        let all: Vec<_> = (0..).zip(sizes).map(|(n, size)| vec![n; size]).collect();
+        let (mut values, mut appended) = (Values::with_capacity(3), Vec::new());
+        for value in &all {
+            push(&mut values, value);
+            append_value(&mut appended, value);
+        }
+        for mut bytes in [values.bytes(0..all.len()), &appended] {
+            for value in &all {
+                assert_eq!(take_value(&mut bytes), Some(&value[..]));
+            }
+            assert_eq!(take_value(&mut bytes), None);
+        }
+        let mut bytes = values.bytes(3..5);
+        assert_eq!(take_value(&mut bytes), Some(&all[3][..]));
+        assert_eq!(take_value(&mut bytes), Some(&all[4][..]));
+        assert_eq!(bytes, b"");
+    }
+
+    #[test]
     fn a_value_that_is_cut_short_is_none() {
         let mut values = Values::default();
         push(&mut values, b"three");
-        let bytes = values.bytes(0..1);
-        assert_eq!(take_value(&mut &bytes[..bytes.len() - 1]), None);
-        assert_eq!(take_value(&mut &bytes[..3]), None);
+        push(&mut values, &[3; 300]);
+        for bytes in [values.bytes(0..1), values.bytes(1..2)] {
+            for end in 0..bytes.len() {
+                assert_eq!(take_value(&mut &bytes[..end]), None);
+            }
+        }
     }
 }

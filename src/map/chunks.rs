@@ -28,6 +28,8 @@ pub(crate) struct Chunks<'a, I: Iterator, R> {
     /// The chunk that is being read; kept here so that neither an input that
     /// panics nor a full queue loses anything of it.
     read: Vec<I::Item>,
+    /// How many items the last chunk had: room for as many is made at once.
+    room: usize,
     submit: Submit<'a, I::Item, R>,
     submitted: usize,
     /// Why the input could not be read; reported after the results.
@@ -121,6 +123,7 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
             input: Input::new(items),
             settings: Settings::new(),
             read: Vec::new(),
+            room: 0,
             submit: Box::new(submit),
             submitted: 0,
             failure: None,
@@ -132,6 +135,9 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
     pub(super) fn read_item(&mut self) -> Read<()> {
         match self.input.read() {
             Ok(Read::Item(item)) => {
+                if self.read.is_empty() {
+                    self.read.reserve_exact(self.room);
+                }
                 self.read.push(item);
                 Read::Item(())
             }
@@ -172,6 +178,7 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
     pub(super) fn submit(&mut self, room: Room) -> Submitted<'a, R> {
         let chunk = std::mem::take(&mut self.read);
         let items = chunk.len();
+        self.room = items;
         let (offered, full) = FullQueues::of(|| (self.submit)(chunk, room));
         let handle = match offered {
             Ok(handle) => handle,

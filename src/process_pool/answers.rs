@@ -13,6 +13,7 @@
 //! not sent, and those are made again.
 
 use super::frame;
+use crate::function::append_value;
 use crate::sync::{Condvar, Mutex};
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
@@ -66,6 +67,14 @@ struct State {
     is_asleep: bool,
 }
 
+impl State {
+    #[inline]
+    fn push(&mut self, answer: &[u8]) {
+        append_value(&mut self.unsent, answer);
+        self.ended += 1;
+    }
+}
+
 impl Answers {
     pub(super) fn new(socket: Arc<UnixStream>, lost: fn()) -> Self {
         Self {
@@ -107,23 +116,26 @@ impl Answers {
         }
     }
 
-    /// Adds one answer: its length, the answer, its kind.
+    /// Adds one answer: its text, and its kind.
+    #[inline]
     pub(super) fn push(&mut self, answer: &[u8]) -> io::Result<()> {
         let mut state = self.shared.state.lock();
-        let is_due = self.careful || state.is_due || state.unsent.len() + answer.len() >= MOST;
-        if is_due {
-            // The call has not ended for others before that.
+        if self.careful || state.is_due || state.unsent.len() + answer.len() >= MOST {
             drop(state);
-            flush();
-            state = self.shared.state.lock();
+            return self.push_and_send(answer);
         }
-        state.unsent.extend_from_slice(answer);
-        state.ended += 1;
-        if is_due {
-            state.is_due = false;
-            return self.shared.send(&mut state);
-        }
+        state.push(answer);
         Ok(())
+    }
+
+    #[cold]
+    fn push_and_send(&self, answer: &[u8]) -> io::Result<()> {
+        // The call has not ended for others before that.
+        flush();
+        let mut state = self.shared.state.lock();
+        state.push(answer);
+        state.is_due = false;
+        self.shared.send(&mut state)
     }
 
     /// Sends what is left.
@@ -196,7 +208,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::{begin_value, end_value, take_value};
+    use crate::function::take_value;
     use std::io::Read as _;
 
     fn pair() -> (Answers, UnixStream) {
@@ -209,12 +221,7 @@ mod tests {
     }
 
     fn push(answers: &mut Answers, answer: &[u8]) {
-        let mut record = Vec::new();
-        begin_value(&mut record);
-        record.extend_from_slice(answer);
-        record.push(7);
-        end_value(&mut record);
-        answers.push(&record).unwrap();
+        answers.push(&[answer, &[7]].concat()).unwrap();
     }
 
     /// The next answers, whatever is told of calls that run before them: as much as this

@@ -9,7 +9,7 @@ use super::stream::Stream;
 use crate::error::{CallError, JoinError, Panic};
 use crate::function::{OnAnswer, Values, current_caller, decode, encode, take_value};
 use crate::task::{CancelToken, OnCancel};
-use std::io::{self, BufReader};
+use std::io;
 use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -26,7 +26,7 @@ use std::time::Duration;
 pub(super) struct Child {
     life: Arc<Life>,
     socket: Arc<UnixStream>,
-    reader: BufReader<Stream>,
+    stream: Stream,
     /// Room for the answers to a message of many calls.
     answers: Vec<u8>,
     /// Counts the calls; a message of many is one.
@@ -86,7 +86,7 @@ impl Child {
         let socket = Arc::new(socket);
         let child = Self {
             life: Life::watch(process, stderr, &socket, lives)?,
-            reader: Stream::buffered(Arc::clone(&socket)),
+            stream: Stream::new(Arc::clone(&socket)),
             socket,
             answers: Vec::new(),
             call: 0,
@@ -147,13 +147,13 @@ impl Child {
     ) -> Result<(), Unanswered> {
         self.tasks += 1;
         self.begin();
-        self.reader.get_mut().set_timeout(timeout);
+        self.stream.set_timeout(timeout);
         let (life, call) = (Arc::clone(&self.life), self.call);
         self.on_cancel = Some(token.on_cancel(move || life.kill(Some(call), Cause::Cancelled)));
         let name = frame::name_of(function);
         let sent = self
             .tell_caller()
-            .and_then(|()| frame::write(self.reader.get_mut(), frame::CALL, &name, argument));
+            .and_then(|()| frame::write(&mut self.stream, frame::CALL, &name, argument));
         sent.map_err(|error| {
             self.end();
             self.unanswered(&error, timeout, true)
@@ -169,7 +169,7 @@ impl Child {
         value: &mut Vec<u8>,
         timeout: Option<Duration>,
     ) -> Result<Result<(), JoinError>, Unanswered> {
-        let answer = frame::read_onto(&mut self.reader, value);
+        let answer = frame::read_onto(&mut self.stream, value);
         self.end();
         match answer {
             Ok(frame::RETURNED) => Ok(Ok(())),
@@ -195,7 +195,7 @@ impl Child {
             return Ok(());
         };
         let caller = encode(&caller).map_err(io::Error::other)?;
-        frame::write(self.reader.get_mut(), frame::CALLER, &[], &caller)
+        frame::write(&mut self.stream, frame::CALLER, &[], &caller)
     }
 
     /// Why there is no answer, or no more of it.
@@ -244,7 +244,7 @@ impl Child {
     ) -> Result<(), Stopped> {
         let count = those.len();
         self.begin();
-        self.reader.get_mut().set_timeout(timeout);
+        self.stream.set_timeout(timeout);
         let mut answered = 0;
         // Whether the first that is unanswered is known to have been started.
         let mut is_running = careful;
@@ -253,12 +253,12 @@ impl Child {
             let mut name = vec![u8::from(careful)];
             name.extend_from_slice(&frame::name_of(function));
             let values = arguments.bytes(those);
-            frame::write(self.reader.get_mut(), frame::CALL_EACH, &name, values)?;
+            frame::write(&mut self.stream, frame::CALL_EACH, &name, values)?;
             let body = &mut self.answers;
             while answered < count {
-                let kind = frame::read_onto(&mut self.reader, body)?;
+                let kind = frame::read_onto(&mut self.stream, body)?;
                 // The timeout is that of each call.
-                self.reader.get_mut().set_timeout(timeout);
+                self.stream.set_timeout(timeout);
                 if kind == frame::RUNNING {
                     is_running = true;
                     continue;

@@ -5,9 +5,7 @@ use super::answers::{Answers, flush};
 use super::frame;
 use super::stream::Stream;
 use crate::error::CallError;
-use crate::function::{
-    Caller, Failure, Functions, begin_value, decode, encode, end_value, in_span, take_value,
-};
+use crate::function::{Caller, Failure, Functions, decode, encode, in_span, take_value};
 use crate::unwind;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
@@ -68,7 +66,7 @@ impl Functions {
 
     fn serve(&self, socket: UnixStream) -> ! {
         let socket = Arc::new(socket);
-        let mut reader = Stream::buffered(Arc::clone(&socket));
+        let mut reader = Stream::new(Arc::clone(&socket));
         match frame::read(&mut reader) {
             Ok((frame::HELLO, body)) => limit_memory(&body),
             _ => process::exit(1),
@@ -144,46 +142,39 @@ impl Functions {
         };
         answers.begin(careful != 0);
         let mut answer = Vec::new();
-        begin_value(&mut answer);
-        let start = answer.len();
         let Some((name, function)) = self.find(name) else {
-            let mut unknown = Vec::new();
-            let kind = self.answer_unknown(&mut unknown);
-            answer.extend_from_slice(&unknown);
+            let kind = self.answer_unknown(&mut answer);
             answer.push(kind);
-            end_value(&mut answer);
             while take_value(&mut arguments).is_some() {
                 answers.push(&answer)?;
             }
             return answers.end();
         };
         let mut sent = Ok(());
-        let mut add = |answer: &mut Vec<u8>, outcome| {
-            let kind = match outcome {
-                Ok(Ok(())) => frame::RETURNED,
-                failed => {
-                    let mut cause = Vec::new();
-                    let kind = kind_of(failed, &mut cause);
-                    answer.truncate(start);
-                    answer.extend_from_slice(&cause);
-                    kind
-                }
-            };
+        let mut add = |answer: &mut Vec<u8>, kind| {
             answer.push(kind);
-            end_value(answer);
             sent = answers.push(answer);
-            answer.truncate(start);
-            answer.shrink_to(frame::KEPT);
+            answer.clear();
+            if answer.capacity() > frame::KEPT {
+                *answer = Vec::new();
+            }
             sent.is_ok()
         };
         loop {
             let run = unwind::catch(|| {
-                let on_outcome = &mut |answer: &mut Vec<u8>, outcome| add(answer, Ok(outcome));
+                let on_outcome = &mut |answer: &mut Vec<u8>, outcome| match outcome {
+                    Ok(()) => add(answer, frame::RETURNED),
+                    failed => {
+                        let kind = kind_of(Ok(failed), answer);
+                        add(answer, kind)
+                    }
+                };
                 function.run_each(name, caller, &mut arguments, &mut answer, on_outcome);
             });
             // A panic ends one call; the others have not been run.
-            let goes_on = run.is_err_and(|payload| add(&mut answer, Err(payload)));
-            if !goes_on {
+            let Err(payload) = run else { break };
+            let kind = kind_of(Err(payload), &mut answer);
+            if !add(&mut answer, kind) {
                 break;
             }
         }

@@ -1,6 +1,7 @@
 //! [`Stream`]: one end of the socket between a pool and a child.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,10 @@ const LEAST: Duration = Duration::from_micros(1);
 /// up.
 pub(super) struct Stream {
     socket: Arc<UnixStream>,
+    /// What has been read ahead, in a part of the buffer. `BufReader` would set all of
+    /// the buffer to zero before each read.
+    buffer: Box<[u8]>,
+    unread: Range<usize>,
     /// When reads and writes end with an error of their own.
     deadline: Option<Instant>,
 }
@@ -26,12 +31,10 @@ impl Stream {
     pub(super) fn new(socket: Arc<UnixStream>) -> Self {
         Self {
             socket,
+            buffer: vec![0; BUFFER].into(),
+            unread: 0..0,
             deadline: None,
         }
-    }
-
-    pub(super) fn buffered(socket: Arc<UnixStream>) -> BufReader<Self> {
-        BufReader::with_capacity(BUFFER, Self::new(socket))
     }
 
     /// Has reads and writes end with an error of their own after that time. What is there
@@ -44,14 +47,30 @@ impl Stream {
         let deadline = self.deadline?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
+
+    /// Before a read from the socket.
+    fn limit_read(&self) -> io::Result<()> {
+        match self.left() {
+            Some(left) => self.socket.set_read_timeout(Some(left.max(LEAST))),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(left) = self.left() {
-            self.socket.set_read_timeout(Some(left.max(LEAST)))?;
+        if self.unread.is_empty() {
+            self.limit_read()?;
+            if buffer.len() >= self.buffer.len() {
+                return (&*self.socket).read(buffer);
+            }
+            self.unread = 0..(&*self.socket).read(&mut self.buffer)?;
         }
-        (&*self.socket).read(buffer)
+        let length = buffer.len().min(self.unread.len());
+        let end = self.unread.start + length;
+        buffer[..length].copy_from_slice(&self.buffer[self.unread.start..end]);
+        self.unread.start = end;
+        Ok(length)
     }
 }
 
@@ -74,6 +93,25 @@ impl Write for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_ahead_comes_before_the_rest_whatever_the_sizes() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut stream = Stream::new(Arc::new(ours));
+        let written: Vec<u8> = (0..=255).cycle().take(5 * BUFFER).collect();
+        let mut read = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| theirs.write_all(&written).unwrap());
+            for size in [1, 9, BUFFER - 3, 2 * BUFFER, 7, BUFFER, BUFFER - 14] {
+                let start = read.len();
+                read.resize(start + size, 0);
+                stream.read_exact(&mut read[start..]).unwrap();
+            }
+        });
+        assert!(read == written);
+        drop(theirs);
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
 
     #[test]
     fn what_is_there_is_read_though_the_time_is_over() {
