@@ -122,7 +122,8 @@ impl Died {
     }
 
     /// Returns what the process last wrote to its standard error, up to 4 KiB,
-    /// if the pool captured it; `Display` shows it too.
+    /// if the pool captured it. `Display` shows the last lines, without those of a
+    /// backtrace.
     ///
     /// # Examples
     ///
@@ -160,11 +161,31 @@ impl fmt::Display for Died {
             (None, None) => f.write_str("ended")?,
         }
         f.write_str(" while it ran the task")?;
-        match self.stderr().map(str::trim_end) {
-            None | Some("") => Ok(()),
-            Some(text) => write!(f, "; its standard error ends with: {text}"),
+        match self.stderr().map(last_lines).unwrap_or_default() {
+            lines if lines.is_empty() => Ok(()),
+            lines => write!(f, "; its standard error ends with: {}", lines.join("\n")),
         }
     }
+}
+
+/// How many lines of a standard error are in a message.
+const LINES: usize = 5;
+
+/// The last lines that say something. A backtrace, which would take the place of the
+/// panic before it, is left out.
+fn last_lines(text: &str) -> Vec<&str> {
+    let mut is_backtrace = false;
+    let mut lines: Vec<_> = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| {
+            // Its lines are indented.
+            is_backtrace = *line == "stack backtrace:" || is_backtrace && line.starts_with(' ');
+            let is_note = line.starts_with("note: ") && line.contains("backtrace");
+            !is_backtrace && !is_note && !line.is_empty()
+        })
+        .collect();
+    lines.split_off(lines.len().saturating_sub(LINES))
 }
 
 impl std::error::Error for Died {}
@@ -373,5 +394,57 @@ impl<A> fmt::Debug for TryCallError<A> {
         f.debug_struct("TryCallError")
             .field("reason", &self.reason)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn died(stderr: &str) -> String {
+        let death = Death {
+            pid: 7,
+            signal: None,
+            exit_code: Some(3),
+            stderr: Some(stderr.to_owned()),
+        };
+        Died(Box::new(death)).to_string()
+    }
+
+    #[test]
+    fn the_last_lines_of_the_standard_error_are_in_the_message() {
+        let prefix = "process 7 exited with code 3 while it ran the task";
+        assert_eq!(died(" \n\n"), prefix);
+        let message = format!("{prefix}; its standard error ends with: ");
+        assert_eq!(
+            died("\nout of cheese\n\n"),
+            format!("{message}out of cheese")
+        );
+        let many: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+        assert_eq!(
+            died(&many.join("\n")),
+            format!("{message}95\n96\n97\n98\n99")
+        );
+    }
+
+    #[test]
+    fn a_backtrace_is_not_in_the_message_and_what_is_before_and_behind_it_is() {
+        let stderr = "\
+thread 'main' panicked at src/main.rs:3:5:
+out of cheese
+stack backtrace:
+   0: __rustc::rust_begin_unwind
+             at /rustc/library/std/src/panicking.rs:689:5
+   1: main
+note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.
+thread caused non-unwinding panic. aborting.
+";
+        let last = "thread 'main' panicked at src/main.rs:3:5:\nout of cheese\n\
+                    thread caused non-unwinding panic. aborting.";
+        assert!(
+            died(stderr).ends_with(&format!("ends with: {last}")),
+            "{}",
+            died(stderr)
+        );
     }
 }

@@ -6,7 +6,9 @@ use crate::functions::{
 use crate::paths::path;
 use crate::support::{alarm, expect_panics};
 use crate::worker::{builder, pool};
+use as_completed::function::Function;
 use as_completed::{CallError, JoinError};
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -149,6 +151,41 @@ fn what_cannot_be_encoded_or_decoded_fails_one_call_of_its_chunk() {
             .count(),
         3
     );
+}
+
+/// Panics as it is encoded, and as it is dropped, if it is 1.
+struct Fragile(u64);
+
+impl Serialize for Fragile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert_ne!(self.0, 1, "encoded on purpose");
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert_ne!(self.0, 1, "dropped on purpose");
+    }
+}
+
+#[test]
+fn an_argument_that_panics_twice_fails_one_call_of_its_chunk() {
+    // The child has it for numbers.
+    const SQUARE: Function<Fragile, u64> = Function::new("square", |fragile| fragile.0);
+    let _alarm = alarm();
+    expect_panics();
+    let pool = pool(1);
+    let squares = pool.call_map(SQUARE, [0, 1, 2, 1, 3].map(Fragile));
+    let squares: Vec<_> = squares.chunk_size(5).collect();
+    for (place, square) in squares.into_iter().enumerate() {
+        match (place, square) {
+            (1 | 3, Err(JoinError::Panicked(panic))) => {
+                assert!(panic.message().contains("encoded on purpose"));
+            }
+            (place, square) => assert_eq!(square.unwrap(), [0, 1, 4, 1, 9][place]),
+        }
+    }
 }
 
 #[test]
