@@ -37,19 +37,25 @@ mod values;
 
 mod registry;
 
-// One machine: executor, remote.
-mod executor;
+mod marshal;
+mod route;
+
+mod elsewhere;
 #[cfg(feature = "cluster")]
 mod remote;
+
+mod executor;
+
+mod methods;
 
 pub(crate) use self::caller::{Caller, current_caller, in_span};
 pub(crate) use self::codec::{decode, encode};
 pub use self::executor::{FunctionExecutor, FunctionExecutorExt};
-pub(crate) use self::executor::{
-    OnAnswer, Place, Places, Receive, Route, call_without_import, place_behind_pointers,
-};
-pub(crate) use self::registry::Failure;
+pub(crate) use self::executor::{Place, Places, place_behind_pointers};
+pub(crate) use self::methods::call_without_import;
+pub(crate) use self::registry::{Calls, Failure};
 pub use self::registry::{Function, Functions};
 #[cfg(feature = "cluster")]
 pub(crate) use self::remote::{Remote, Settle, handle};
+pub(crate) use self::route::{OnAnswer, Receive, Route};
 pub(crate) use self::values::{Values, append_value, take_value};

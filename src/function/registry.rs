@@ -132,23 +132,24 @@ pub(crate) enum Failure {
 /// says whether to go on.
 pub(crate) type OnOutcome<'a> = dyn FnMut(&mut Vec<u8>, Result<(), Failure>) -> bool + 'a;
 
+/// The calls of one message that have not been run.
+pub(crate) struct Calls<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) caller: Option<&'a Caller>,
+    /// In a row.
+    pub(crate) arguments: &'a [u8],
+}
+
 /// A function that takes and returns bytes.
 pub(crate) trait OnBytes: Send + Sync {
     /// Decodes the argument, and writes the result behind what is there.
     fn run(&self, argument: &[u8], result: &mut Vec<u8>) -> Result<(), Failure>;
 
-    /// Runs the function, whose name is given, with each argument in a row.
+    /// Runs the function with each argument.
     ///
     /// An argument is taken off before the function runs. So after a panic, which goes
     /// through this, the rest can be run by another call.
-    fn run_each(
-        &self,
-        name: &str,
-        caller: Option<&Caller>,
-        arguments: &mut &[u8],
-        result: &mut Vec<u8>,
-        on_outcome: &mut OnOutcome<'_>,
-    );
+    fn run_each(&self, calls: &mut Calls<'_>, result: &mut Vec<u8>, on_outcome: &mut OnOutcome<'_>);
 
     /// Decodes the argument, which starts there in the buffer, and writes the result
     /// in the place of all that is in it.
@@ -166,14 +167,13 @@ impl<A: DeserializeOwned, R: Serialize> OnBytes for Plain<A, R> {
 
     fn run_each(
         &self,
-        name: &str,
-        caller: Option<&Caller>,
-        arguments: &mut &[u8],
+        calls: &mut Calls<'_>,
         result: &mut Vec<u8>,
         on_outcome: &mut OnOutcome<'_>,
     ) {
-        while let Some(argument) = take_value(arguments) {
-            let outcome = in_span(name, caller, None, || self.run(argument, result));
+        while let Some(argument) = take_value(&mut calls.arguments) {
+            let run = || self.run(argument, result);
+            let outcome = in_span(calls.name, calls.caller, None, run);
             if !on_outcome(result, outcome) {
                 break;
             }

@@ -1,7 +1,7 @@
 //! Calls that nobody waits for: the answer comes as a message, and settles a
 //! promise.
 
-use super::executor::{decoded, encoded};
+use super::marshal::{decoded, encoded};
 use super::registry::Function;
 use crate::error::{JoinError, Rejected, TryCallError};
 use crate::map::Results;

@@ -5,7 +5,7 @@ use super::answers::{Answers, flush};
 use super::frame;
 use super::stream::Stream;
 use crate::error::CallError;
-use crate::function::{Caller, Failure, Functions, decode, encode, in_span, take_value};
+use crate::function::{Caller, Calls, Failure, Functions, decode, encode, in_span, take_value};
 use crate::unwind;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
@@ -150,6 +150,11 @@ impl Functions {
             }
             return answers.end();
         };
+        let mut calls = Calls {
+            name,
+            caller,
+            arguments,
+        };
         let mut sent = Ok(());
         let mut add = |answer: &mut Vec<u8>, kind| {
             answer.push(kind);
@@ -169,7 +174,7 @@ impl Functions {
                         add(answer, kind)
                     }
                 };
-                function.run_each(name, caller, &mut arguments, &mut answer, on_outcome);
+                function.run_each(&mut calls, &mut answer, on_outcome);
             });
             // A panic ends one call; the others have not been run.
             let Err(payload) = run else { break };
