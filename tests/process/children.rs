@@ -161,6 +161,7 @@ fn a_panic_crosses_with_its_place_and_the_child_lives_on() {
         Err(JoinError::Panicked(panic)) => {
             assert_eq!(panic.message(), ON_PURPOSE);
             assert!(panic.location().unwrap().contains("functions.rs:"));
+            assert!(panic.thread_name().is_some());
             assert_eq!(
                 panic.into_payload().downcast_ref::<String>().unwrap(),
                 ON_PURPOSE

@@ -35,6 +35,10 @@ pub(crate) const GRANDCHILD: Function<String, ()> = Function::new("grandchild", 
 pub(crate) const LENGTH: Function<Vec<u64>, Vec<u64>> = Function::new("there_and_back", |all| all);
 pub(crate) const STDIN: Function<(), usize> = Function::new("stdin", |()| {
     println!("this goes to the parent's standard output");
+    // Past what std does about it.
+    let script = "echo and this; ! grep .";
+    let status = Command::new("sh").args(["-c", script]).status();
+    assert!(status.unwrap().success());
     std::io::read_to_string(std::io::stdin()).unwrap().len()
 });
 pub(crate) const UNREGISTERED: Function<(), ()> = Function::new("unregistered", |()| ());

@@ -8,7 +8,7 @@ use crate::paths::{lives, path, path_text, pids_in, stop};
 use crate::support::{alarm, eventually};
 use crate::worker::builder;
 use as_completed::function::Function;
-use as_completed::process::ProcessBuildError;
+use as_completed::process::{ProcessBuildError, ProcessPool};
 use as_completed::{CallError, JoinError, JoinHandle, Panic, Rejected};
 use std::error::Error as _;
 use std::time::Duration;
@@ -29,6 +29,29 @@ fn arguments_environment_and_directory_reach_the_children() {
     assert!(arguments.ends_with(&["no_such_test".to_owned(), "--color=never".to_owned()]));
     assert_eq!(variable.as_deref(), Some("value"));
     assert_eq!(current, directory.display().to_string());
+}
+
+#[test]
+fn the_program_of_the_children_can_be_another() {
+    let _alarm = alarm();
+    // The same under another name.
+    let program = path("program");
+    std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &program).unwrap();
+    let pool = builder(1).program(&program).build().unwrap();
+    let place = pool.call(PLACE, "PATH".to_owned());
+    let (arguments, _, _) = place.join().unwrap();
+    assert_eq!(arguments[0], program.display().to_string());
+    std::fs::remove_file(program).unwrap();
+}
+
+#[test]
+fn there_are_as_many_children_as_processors_if_nothing_else_is_said() {
+    let functions = crate::functions::all();
+    functions.init();
+    let pool = ProcessPool::builder(functions).build().unwrap();
+    let processors = std::thread::available_parallelism().unwrap();
+    assert_eq!(pool.max_workers(), processors.get());
+    assert!(pool.pids().is_empty());
 }
 
 #[test]
