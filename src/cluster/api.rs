@@ -1,80 +1,32 @@
 //! The requests to the server that make, look at and empty a queue.
 
 use super::names::{Names, is_durable};
+use super::refusal::{
+    NAME_IN_USE, NO_MESSAGE, NO_SEQUENCE, NO_STREAM, NOT_DELETED, OFF, OFF_FOR_ACCOUNT, Refusal,
+};
+use super::requests::{self, WINDOW};
+use crate::sync::Mutex;
 use async_nats::{Client, RequestErrorKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
 
 /// Before a request without an answer is made again.
-const AGAIN: Duration = Duration::from_millis(200);
+pub(super) const AGAIN: Duration = Duration::from_millis(200);
 
 /// How long the server keeps what is left of a durable call.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// How many requests of one kind are on their way at the same time.
-const WINDOW: usize = 256;
 
 /// How many missing numbers of a stream fit in an answer of the server.
 const MOST_DELETED: u64 = 100_000;
 
 pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Why a request has no answer.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// Nobody listens: `JetStream` is off.
-    NoJetStream,
-    /// The server answered with an error.
-    Server { code: u64, text: String },
-    /// It did not arrive, or its answer did not.
-    Lost(String),
-}
-
-impl Refusal {
-    /// Says whether the same request may be granted a little later: in a group of
-    /// servers that has no leader yet, or not enough members.
-    pub(super) fn may_pass(&self) -> bool {
-        match self {
-            Self::NoJetStream => false,
-            Self::Server { code, .. } => matches!(*code, NO_PEERS | UNAVAILABLE),
-            Self::Lost(_) => true,
-        }
-    }
-
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::NoJetStream => "JetStream is off".to_owned(),
-            Self::Server { text, .. } | Self::Lost(text) => text.clone(),
-        }
-    }
-}
-
-/// Error codes of the server.
-pub(super) const NO_STREAM: u64 = 10059;
-pub(super) const NO_CONSUMER: u64 = 10014;
-pub(super) const NO_MESSAGE: u64 = 10037;
-pub(super) const QUEUE_FULL: u64 = 10077;
-pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
-const NOT_DELETED: u64 = 10057;
-const NO_SEQUENCE: u64 = 10043;
-const NAME_IN_USE: u64 = 10058;
-const OFF_FOR_ACCOUNT: u64 = 10039;
-const OFF: u64 = 10076;
-const NO_PEERS: u64 = 10005;
-const UNAVAILABLE: u64 = 10008;
-
-#[derive(Deserialize)]
-struct Failed {
-    error: Option<ServerError>,
 }
 
 #[derive(Deserialize)]
@@ -85,69 +37,54 @@ struct ServerError {
     description: String,
 }
 
+impl From<ServerError> for Refusal {
+    fn from(error: ServerError) -> Self {
+        match error.err_code {
+            OFF | OFF_FOR_ACCOUNT => Self::NoJetStream,
+            code => Self::Server {
+                code,
+                text: error.description,
+            },
+        }
+    }
+}
+
+impl From<serde_json::Error> for Refusal {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Lost(error.to_string())
+    }
+}
+
 /// What the server says to the publisher of a message.
 #[derive(Deserialize)]
-pub(super) struct Stored {
-    #[serde(default, rename = "seq")]
-    pub(super) sequence: u64,
+struct Receipt {
+    error: Option<ServerError>,
+    #[serde(default)]
+    seq: u64,
+}
+
+/// Reads the server's receipt for a message: its number in the stream.
+pub(super) fn read_receipt(payload: &[u8]) -> Result<u64, Refusal> {
+    let receipt: Receipt = serde_json::from_slice(payload)?;
+    receipt
+        .error
+        .map_or(Ok(receipt.seq), |error| Err(error.into()))
 }
 
 /// Reads an answer of the server.
-pub(super) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Refusal> {
-    let lost = |error: serde_json::Error| Refusal::Lost(error.to_string());
-    let failed: Failed = serde_json::from_slice(payload).map_err(lost)?;
-    match failed.error {
-        None => serde_json::from_slice(payload).map_err(lost),
-        Some(error) if matches!(error.err_code, OFF | OFF_FOR_ACCOUNT) => Err(Refusal::NoJetStream),
-        Some(error) => Err(Refusal::Server {
-            code: error.err_code,
-            text: error.description,
-        }),
-    }
-}
-
-/// Deletions that are on their way.
-struct Deletions<'a> {
-    api: &'a Api,
-    tasks: JoinSet<Result<(), Refusal>>,
-    result: Result<(), Refusal>,
-}
-
-impl<'a> Deletions<'a> {
-    fn new(api: &'a Api) -> Self {
-        let (tasks, result) = (JoinSet::new(), Ok(()));
-        Self { api, tasks, result }
-    }
-
-    async fn push(&mut self, sequence: u64) {
-        if self.tasks.len() >= WINDOW {
-            self.next().await;
-        }
-        let api = self.api.clone();
-        self.tasks.spawn(async move { api.delete(sequence).await });
-    }
-
-    /// Waits for one; says whether there was one.
-    async fn next(&mut self) -> bool {
-        let next = self.tasks.join_next().await;
-        // An error that the server tells: it had gone before.
-        if let Some(Ok(Err(refusal @ (Refusal::Lost(_) | Refusal::NoJetStream)))) = next {
-            self.result = Err(refusal);
-            return true;
-        }
-        next.is_some()
-    }
-
-    async fn end(mut self) -> Result<(), Refusal> {
-        while self.next().await {}
-        self.result
+fn read(payload: &[u8]) -> Result<Value, Refusal> {
+    let mut answer: Value = serde_json::from_slice(payload)?;
+    match answer.get_mut("error").map(Value::take) {
+        None | Some(Value::Null) => Ok(answer),
+        Some(error) => Err(ServerError::deserialize(error)?.into()),
     }
 }
 
 /// The requests about one queue.
 #[derive(Clone)]
 pub(super) struct Api {
-    pub(super) client: Client,
+    /// Shared with the connection, which may replace it.
+    client: Arc<Mutex<Client>>,
     pub(super) names: Names,
     /// On how many servers the queue keeps a message.
     replicas: usize,
@@ -156,10 +93,19 @@ pub(super) struct Api {
 impl Api {
     pub(super) fn new(client: Client, names: Names, replicas: usize) -> Self {
         Self {
-            client,
+            client: Arc::new(Mutex::new(client)),
             names,
             replicas,
         }
+    }
+
+    pub(super) fn client(&self) -> Client {
+        self.client.lock().clone()
+    }
+
+    /// From now on, all that have this, clones too, make their requests over this client.
+    pub(super) fn replace_client(&self, client: Client) {
+        *self.client.lock() = client;
     }
 
     /// For a queue that others have made: what is kept beside it is kept as safely.
@@ -177,7 +123,7 @@ impl Api {
             body.to_string().into_bytes()
         };
         let answer = self
-            .client
+            .client()
             .request(format!("$JS.API.{what}"), payload.into())
             .await
             .map_err(|error| match error.kind() {
@@ -263,21 +209,12 @@ impl Api {
     }
 
     async fn gone_one_by_one(&self, calls: Vec<(u64, u64)>) -> Result<Vec<(u64, u64)>, Refusal> {
-        let mut gone = Vec::new();
-        let mut asked = JoinSet::new();
-        let mut calls = calls.into_iter();
-        loop {
-            if let Some(call) = (asked.len() < WINDOW).then(|| calls.next()).flatten() {
-                let api = self.clone();
-                asked.spawn(async move { api.has(call.1).await.map(|has| (!has).then_some(call)) });
-                continue;
-            }
-            match asked.join_next().await {
-                None => return Ok(gone),
-                Some(Ok(found)) => gone.extend(found?),
-                Some(Err(error)) => return Err(Refusal::Lost(error.to_string())),
-            }
-        }
+        let is_gone = |call: (u64, u64)| {
+            let api = self.clone();
+            async move { api.has(call.1).await.map(|has| (!has).then_some(call)) }
+        };
+        let gone = requests::each(WINDOW, calls, is_gone).await?;
+        Ok(gone.into_iter().flatten().collect())
     }
 
     /// Says whether the message is still in the queue.
@@ -298,37 +235,6 @@ impl Api {
         let what = format!("STREAM.MSG.DELETE.{}", self.names.stream);
         let body = json!({ "seq": sequence, "no_erase": true });
         self.ask_at_last(&what, &body).await.map(drop)
-    }
-
-    /// Takes all calls of one submitter out of the queue, or those before one.
-    ///
-    /// One by one: when a server of version 2.9 is asked to purge one subject, the
-    /// consumer skips the waiting messages of all others, and forgets who has which.
-    pub(super) async fn purge(&self, submitter: &str, before: Option<u64>) -> Result<(), Refusal> {
-        let mut deletions = Deletions::new(self);
-        let mut from = 1;
-        while let Some((sequence, _)) = self.next_call(submitter, from).await? {
-            if before.is_some_and(|before| sequence >= before) {
-                break;
-            }
-            deletions.push(sequence).await;
-            from = sequence + 1;
-        }
-        deletions.end().await
-    }
-
-    /// Takes all calls of one submitter out of the queue; tries until they are, for a
-    /// group of servers may be without a leader at the moment.
-    pub(super) async fn purge_at_last(&self, submitter: &str) {
-        while self.purge(submitter, None).await.is_err() {
-            if let Err(Refusal::Server {
-                code: NO_STREAM, ..
-            }) = self.stream().await
-            {
-                return;
-            }
-            tokio::time::sleep(AGAIN).await;
-        }
     }
 
     /// Makes the stream of what is too large for a message of such a submitter, if
@@ -392,9 +298,9 @@ impl Api {
 
     /// Publishes a message that is to be stored.
     pub(super) async fn store(&self, subject: &str, payload: Bytes) -> Result<(), Refusal> {
-        let lost = |error: async_nats::RequestError| Refusal::Lost(error.to_string());
-        let stored = self.client.request(subject.to_owned(), payload).await;
-        read::<Stored>(&stored.map_err(lost)?.payload).map(drop)
+        let stored = self.client().request(subject.to_owned(), payload).await;
+        let stored = stored.map_err(|error| Refusal::Lost(error.to_string()))?;
+        read_receipt(&stored.payload).map(drop)
     }
 
     /// Returns the chunk of a subject.
@@ -447,18 +353,12 @@ impl Api {
         }
     }
 
-    /// Returns the next call of a submitter in the queue, from a number on.
-    pub(super) async fn next_call(
-        &self,
-        submitter: &str,
-        from: u64,
-    ) -> Result<Option<(u64, Bytes)>, Refusal> {
-        let which = json!({ "seq": from, "next_by_subj": self.names.calls_of(submitter) });
-        self.find(&self.names.stream, &which).await
-    }
-
     /// Finds one message, with its number in the stream.
-    async fn find(&self, stream: &str, which: &Value) -> Result<Option<(u64, Bytes)>, Refusal> {
+    pub(super) async fn find(
+        &self,
+        stream: &str,
+        which: &Value,
+    ) -> Result<Option<(u64, Bytes)>, Refusal> {
         if self.replicas > 1 {
             self.find_at_leader(stream, which).await
         } else {
@@ -494,7 +394,7 @@ impl Api {
     /// Reads a message as it is, from any server that has the stream.
     async fn direct(&self, stream: &str, which: &Value) -> Result<Option<(u64, Bytes)>, Refusal> {
         let what = format!("$JS.API.DIRECT.GET.{stream}");
-        let message = self.client.request(what, which.to_string().into()).await;
+        let message = self.client().request(what, which.to_string().into()).await;
         let message = message.map_err(|error| Refusal::Lost(error.to_string()))?;
         match message.status.map(|status| status.as_u16()) {
             None => {

@@ -11,7 +11,7 @@ use super::settings::{Login, Settings, Storage, connection_settings};
 use super::submitter::{self, Durable, Identity};
 use crate::function::Functions;
 use crate::sync::{Condvar, Mutex, unbounded};
-use async_nats::{SubscribeError, Subscriber};
+use async_nats::Subscriber;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::PathBuf;
@@ -351,14 +351,12 @@ async fn enter(
         }
         Some(name) => names::durable(name),
     };
-    let failed = |error: SubscribeError| ClusterError::Start(error.to_string());
-    let (client, names) = (&connection.client, &connection.names);
-    let inbox = client.subscribe(names.of_submitter(&id)).await;
-    let announcements = client.subscribe(names.announcements()).await;
-    let mut inbox = inbox.map_err(failed)?;
+    let names = connection.names.clone();
+    let subjects = [names.of_submitter(&id), names.announcements()];
+    let [mut inbox, announcements] = connection.subscribe(subjects).await?;
     let to_submitter = names.to_submitter(&id);
     connection.check_rights(to_submitter, &mut inbox).await?;
-    Ok((id, [inbox, announcements.map_err(failed)?]))
+    Ok((id, [inbox, announcements]))
 }
 
 impl fmt::Debug for ClusterBuilder {

@@ -1,16 +1,17 @@
 //! [`Connection`]: to the server, and to a queue there.
 
-use super::api::{Api, Refusal};
+use super::api::Api;
 use super::error::ClusterError;
 use super::inbox;
+use super::line::{self, Line, Replacement, Turned};
 use super::message::{ToSubmitter, pack};
 use super::names::{self, Names};
 use super::queue::Queue;
-use super::settings::{Login, Settings};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Request, Subscriber};
+use super::refusal::Refusal;
+use super::settings::Settings;
+use async_nats::{Client, Request, Subscriber};
 use std::cell::RefCell;
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// When a group of servers that has no leader is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -25,10 +26,11 @@ pub(super) struct Connection {
     pub(super) settings: Settings,
     /// When the stream was made, as the server says it.
     pub(super) created: String,
-    /// Whether the connection is up: changes since it was made.
-    pub(super) up: UnboundedReceiver<bool>,
-    /// What the server has refused since then.
-    refusals: UnboundedReceiver<String>,
+    line: Line,
+    /// To what this client listens.
+    subjects: Vec<String>,
+    /// Subscriptions of a client that has replaced another, until they are taken.
+    fresh: Vec<Subscriber>,
 }
 
 /// What keeps a client from being connected, if that is known.
@@ -102,30 +104,7 @@ impl Connection {
                 cause: refusal.text(),
             },
         };
-        let (refused, mut refusals) = unbounded_channel();
-        let (changes, up) = unbounded_channel();
-        let options = options(settings).await?.event_callback(move |event| {
-            match event {
-                Event::Connected => drop(changes.send(true)),
-                Event::Disconnected => drop(changes.send(false)),
-                Event::ServerError(error) => drop(refused.send(error.to_string())),
-                _ => {}
-            }
-            std::future::ready(())
-        });
-        let client =
-            options
-                .connect(settings.servers.as_slice())
-                .await
-                .map_err(|error| match error.kind() {
-                    ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-                        ClusterError::Credentials { server: server() }
-                    }
-                    _ => ClusterError::Unreachable {
-                        server: server(),
-                        cause: causes(&error),
-                    },
-                })?;
+        let (client, mut line) = line::dial(settings).await?;
         let names = Names::new(&settings.queue);
         let api = Api::new(
             client.clone(),
@@ -137,7 +116,7 @@ impl Connection {
         let queue = loop {
             tokio::select! {
                 queue = &mut made => break queue.map_err(failed)?,
-                Some(cause) = refusals.recv() => {
+                Some(cause) = line.refusals.recv() => {
                     if is_forbidden(&cause) {
                         return Err(ClusterError::Forbidden { server: server(), cause });
                     }
@@ -153,9 +132,51 @@ impl Connection {
             lease: queue.lease(),
             settings: found,
             created: queue.created(),
-            up,
-            refusals,
+            line,
+            subjects: Vec::new(),
+            fresh: Vec::new(),
         })
+    }
+
+    /// Listens to these subjects, and to no others once the client is replaced.
+    pub(super) async fn subscribe<const N: usize>(
+        &mut self,
+        subjects: [String; N],
+    ) -> Result<[Subscriber; N], ClusterError> {
+        let ended = || ClusterError::Start("the client has ended".to_owned());
+        let subscriptions = line::subscribe(&self.client, &subjects).await;
+        self.subjects = subjects.into();
+        let subscriptions = subscriptions.ok_or_else(ended)?;
+        subscriptions.try_into().map_err(|_| ended())
+    }
+
+    /// Waits until the connection is lost or there again, and says whether it is there.
+    /// Then [`take_subscriptions`](Self::take_subscriptions) may have some.
+    pub(super) async fn turned(&mut self) -> bool {
+        match self.line.turned(&self.settings, &self.subjects).await {
+            Turned::Lost => false,
+            Turned::Back => true,
+            Turned::Replaced(replacement) => {
+                let Replacement {
+                    client,
+                    line,
+                    subscriptions,
+                } = *replacement;
+                self.api.replace_client(client.clone());
+                self.client = client;
+                self.line = line;
+                self.fresh = subscriptions;
+                true
+            }
+        }
+    }
+
+    /// Returns the subscriptions of a client that has replaced another: those of the
+    /// other hear nothing any more.
+    pub(super) fn take_subscriptions<const N: usize>(
+        &mut self,
+    ) -> Result<[Subscriber; N], Vec<Subscriber>> {
+        std::mem::take(&mut self.fresh).try_into()
     }
 
     /// Sends a message to a subject of this client, and waits until it is back: the
@@ -180,7 +201,7 @@ impl Connection {
                     Some(_) => return Ok(()),
                     None => return Err(ClusterError::Start("the client has ended".to_owned())),
                 },
-                Some(cause) = self.refusals.recv() => {
+                Some(cause) = self.line.refusals.recv() => {
                     if is_forbidden(&cause) {
                         let server = self.settings.server();
                         return Err(ClusterError::Forbidden { server, cause });
@@ -189,49 +210,6 @@ impl Connection {
             }
         }
     }
-}
-
-/// An error and what is behind it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
-}
-
-async fn options(settings: &Settings) -> Result<ConnectOptions, ClusterError> {
-    // The servers of a group are tried one after the other: none that is off may use
-    // the time of all.
-    let servers = u32::try_from(settings.servers.len()).unwrap_or(u32::MAX);
-    let mut options = ConnectOptions::new()
-        .name("as-completed")
-        .connection_timeout(settings.connect_timeout / servers)
-        .reconnect_delay_callback(|attempts| {
-            Duration::from_millis(u64::try_from(attempts).unwrap_or(10).min(10) * 50)
-        });
-    options = match &settings.login {
-        Login::None => options,
-        Login::User(user, password) => options.user_and_password(user.clone(), password.clone()),
-        Login::Token(token) => options.token(token.clone()),
-        Login::Nkey(seed) => options.nkey(seed.clone()),
-        Login::File(path) => options.credentials_file(path).await.map_err(|error| {
-            let path = path.display();
-            ClusterError::Settings(format!("cannot read the credentials file {path}: {error}"))
-        })?,
-    };
-    for path in &settings.roots {
-        options = options.add_root_certificates(path.clone());
-    }
-    if let Some((certificate, key)) = &settings.client_certificate {
-        options = options.add_client_certificate(certificate.clone(), key.clone());
-    }
-    Ok(options)
 }
 
 /// Says whether a submitter with this durable name lives.

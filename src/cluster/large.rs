@@ -1,7 +1,9 @@
 //! Arguments and results that are larger than a message may be: kept beside the
 //! queue in chunks, which are removed when the call has ended.
 
-use super::api::{Api, Refusal};
+use super::api::Api;
+use super::refusal::Refusal;
+use super::requests;
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -103,24 +105,15 @@ pub(super) async fn get(
     number: u64,
     large: Large,
 ) -> Result<Bytes, Refusal> {
-    let mut parts = vec![Bytes::new(); large.chunks()];
-    let mut chunks = JoinSet::new();
-    let mut places = 0..large.chunks();
-    loop {
-        if let Some(place) = (chunks.len() < WINDOW).then(|| places.next()).flatten() {
-            let subject = api.names.chunk(&submitter, number, &large.tag, place);
-            let (api, owner) = (api.clone(), submitter.clone());
-            chunks.spawn(async move { (place, api.load(&owner, &subject).await) });
-            continue;
-        }
-        match chunks.join_next().await {
-            None => break,
-            Some(Ok((place, part))) => parts[place] = part?,
-            Some(Err(error)) => return Err(Refusal::Lost(error.to_string())),
-        }
-    }
+    let read = |place| {
+        let subject = api.names.chunk(&submitter, number, &large.tag, place);
+        let (api, owner) = (api.clone(), submitter.clone());
+        async move { Ok((place, api.load(&owner, &subject).await?)) }
+    };
+    let mut parts = requests::each(WINDOW, 0..large.chunks(), read).await?;
+    parts.sort_unstable_by_key(|(place, _)| *place);
     let mut body = BytesMut::with_capacity(large.length);
-    for part in parts {
+    for (_, part) in parts {
         body.extend_from_slice(&part);
     }
     Ok(body.freeze())

@@ -10,6 +10,7 @@ use crate::function::{Functions, Remote, Settle, current_caller};
 use crate::process_pool::check_known;
 use crate::sync::{Condvar, Mutex, Receiver, unbounded};
 use crate::unwind;
+use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -38,7 +39,59 @@ pub(super) struct State {
     pub(super) shut: bool,
 }
 
+/// A call as it is sent.
+struct Packed {
+    version: u32,
+    /// The whole message.
+    payload: Bytes,
+    /// The argument, if it is not in the message.
+    large: Option<(Large, Bytes)>,
+}
+
 impl Link {
+    fn pack(
+        &self,
+        number: u64,
+        function: &'static str,
+        argument: Vec<u8>,
+    ) -> Result<Packed, CallError> {
+        check_known(&self.functions, function)?;
+        if argument.len() > LONGEST {
+            return Err(CallError::TooLarge {
+                function: function.to_owned(),
+                part: "argument",
+                bytes: argument.len(),
+                limit: LONGEST,
+            });
+        }
+        let is_large = argument.len() > self.limit;
+        let version = self.functions.version_of(function);
+        let version = version.map_or(0, |(_, version)| version);
+        let head = Call {
+            number,
+            function: function.to_owned(),
+            version,
+            deliveries: self.deliveries,
+            lost: 0,
+            large: is_large.then(|| Large::new("argument", argument.len(), self.limit)),
+            caller: current_caller(),
+            timeout: self.call_timeout,
+            record: None,
+        };
+        let body = if is_large { &[][..] } else { &argument };
+        let payload = pack(&head, body).map_err(|cause| CallError::Encode {
+            function: function.to_owned(),
+            part: "argument",
+            cause,
+        })?;
+        let large = head.large.map(|large| (large, argument.into()));
+        Ok(Packed {
+            version,
+            payload,
+            large,
+        })
+    }
+
     /// One call is less pending.
     fn end_one(&self) {
         let mut state = self.state.lock();
@@ -85,70 +138,36 @@ impl Remote for Link {
         settle: Settle,
         may_wait: bool,
     ) -> Result<(), Rejected> {
-        let is_large = argument.len() > self.limit;
-        let version = self.functions.version_of(function);
-        let version = version.map_or(0, |(_, version)| version);
-        let head = Call {
-            number,
-            function: function.to_owned(),
-            version,
-            deliveries: self.deliveries,
-            lost: 0,
-            large: is_large.then(|| Large::new("argument", argument.len(), self.limit)),
-            caller: current_caller(),
-            timeout: self.call_timeout,
-            record: None,
-        };
-        let packed = check_known(&self.functions, function).and_then(|()| {
-            if argument.len() > LONGEST {
-                return Err(CallError::TooLarge {
-                    function: function.to_owned(),
-                    part: "argument",
-                    bytes: argument.len(),
-                    limit: LONGEST,
-                });
-            }
-            let body = if is_large { &[][..] } else { &argument };
-            pack(&head, body).map_err(|cause| CallError::Encode {
-                function: function.to_owned(),
-                part: "argument",
-                cause,
-            })
-        });
-        let payload = match packed {
-            Ok(payload) => payload,
+        let packed = match self.pack(number, function, argument) {
+            Ok(packed) => packed,
             Err(error) => {
                 settle(Err(JoinError::call(error)));
                 return Ok(());
             }
         };
-        let large = head.large.map(|large| (large, argument.into()));
         let mut state = self.state.lock();
         if state.shut {
             return Err(Rejected::ShutDown);
         }
         state.pending += 1;
         drop(state);
-        let (place, placed) = unbounded();
+        // Nobody waits for a place in a queue that has room for all.
+        let (place, placed) = self.is_bounded.then(unbounded).unzip();
         let call = NewCall {
             number,
             function,
-            version,
-            payload,
-            large,
+            version: packed.version,
+            payload: packed.payload,
+            large: packed.large,
             settle,
-            place: self.is_bounded.then_some(Place {
-                may_wait,
-                tell: place,
-            }),
+            place: place.map(|tell| Place { may_wait, tell }),
         };
         let sent = self.commands.send(Command::Call(call));
         let refused = match sent {
             // The client has ended.
             Err(_) => Some(Rejected::Lost),
-            Ok(()) if !self.is_bounded => None,
             // Without an answer, the call has ended already.
-            Ok(()) => placed.recv().unwrap_or(Ok(())).err(),
+            Ok(()) => placed.and_then(|placed| placed.recv().unwrap_or(Ok(())).err()),
         };
         match refused {
             None => Ok(()),

@@ -130,7 +130,11 @@ mod event;
 mod names;
 mod settings;
 
+mod refusal;
+mod requests;
+
 mod api;
+mod search;
 
 mod large;
 
@@ -141,6 +145,8 @@ mod status;
 mod inbox;
 
 mod queue;
+
+mod line;
 
 mod connect;
 

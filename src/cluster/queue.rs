@@ -1,9 +1,10 @@
 //! [`Queue`]: the stream and the consumer of a queue, as they are made and as they are
 //! found.
 
-use super::api::{Api, NO_CONSUMER, NO_STREAM, Refusal, nanoseconds};
+use super::api::{Api, nanoseconds};
 use super::error::ClusterError;
 use super::names::CONSUMER;
+use super::refusal::{NO_CONSUMER, NO_STREAM, Refusal};
 use super::settings::{Settings, Storage};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -15,11 +15,14 @@
 //! that has a record and no answer there is in the queue or with a worker, unless
 //! its submitter died between the two messages: then the next one sends it.
 
-use super::api::{Api, Refusal, nanoseconds};
+use super::api::{Api, nanoseconds};
 use super::delivery::Delivery;
 use super::inbox;
 use super::large::PAUSE;
 use super::message::{pack, unpack};
+use super::refusal::Refusal;
+use super::requests::{self, WINDOW};
+use async_nats::{Client, Message, Subscriber};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -87,17 +90,22 @@ pub(super) async fn list(api: &Api, submitter: &str) -> Result<Vec<Listed>, Refu
     if !missing.is_empty() {
         read_all(api, submitter, &mut missing, &mut listed).await?;
     }
-    for number in missing {
-        // It may have been taken meanwhile.
-        if let Some((sequence, message)) = api.record(submitter, number).await? {
-            if let Ok(record) = Record::read(&message) {
-                let found = Listed {
-                    number,
-                    sequence,
-                    record,
-                };
-                listed.insert(number, found);
-            }
+    // They may have been taken meanwhile.
+    let read = |number| {
+        let (api, submitter) = (api.clone(), submitter.to_owned());
+        async move { Ok((number, api.record(&submitter, number).await?)) }
+    };
+    for (number, found) in requests::each(WINDOW, missing, read).await? {
+        let Some((sequence, message)) = found else {
+            continue;
+        };
+        if let Ok(record) = Record::read(&message) {
+            let found = Listed {
+                number,
+                sequence,
+                record,
+            };
+            listed.insert(number, found);
         }
     }
     Ok(listed.into_values().collect())
@@ -113,66 +121,125 @@ async fn read_all(
     missing: &mut HashSet<u64>,
     listed: &mut HashMap<u64, Listed>,
 ) -> Result<(), Refusal> {
-    let lost = |error: String| Refusal::Lost(error);
-    let client = &api.client;
-    let inbox = client.new_inbox();
-    let subscribed = client.subscribe(format!("{inbox}.*")).await;
-    let mut messages = subscribed.map_err(|error| lost(error.to_string()))?;
-    let reader = api.create_reader(submitter).await?;
-    let next = format!(
-        "$JS.API.CONSUMER.MSG.NEXT.{}.{reader}",
-        api.names.records_stream()
-    );
+    let mut reader = Reader::new(api, submitter).await?;
     let (mut empty, mut forgotten) = (0, 0);
-    // Each has its own subject: the end of an earlier one says nothing of this.
-    for request in 0_u64.. {
-        if empty == EMPTY || missing.is_empty() {
-            break;
-        }
+    while empty < EMPTY && !missing.is_empty() {
         if forgotten == FORGOTTEN {
-            return Err(lost("no answer".to_owned()));
+            return Err(lost(&"no answer"));
         }
-        let reply = format!("{inbox}.{request}");
         empty += 1;
-        let batch = json!({ "batch": BATCH, "expires": nanoseconds(WAIT) }).to_string();
-        let asked = client.publish_with_reply(next.clone(), reply.clone(), batch.into());
-        asked.await.map_err(|error| lost(error.to_string()))?;
+        reader.ask().await?;
         let mut left = BATCH;
         while left > 0 && !missing.is_empty() {
-            let message = tokio::time::timeout(PATIENCE, inbox::next(&mut messages)).await;
-            let Ok(message) = message else {
-                (empty, forgotten) = (0, forgotten + 1);
-                break;
-            };
-            let message = message.ok_or_else(|| lost("the client has ended".to_owned()))?;
-            match message.status.map(|status| status.as_u16()) {
-                None => (empty, forgotten, left) = (0, 0, left - 1),
-                Some(_) if *message.subject != *reply => continue,
-                // No more of them now.
-                Some(404 | 408) => break,
-                Some(status) => return Err(lost(format!("status {status}"))),
-            }
-            let number = message.subject.rsplit('.').next().map(str::parse::<u64>);
-            if let Some(Ok(number)) = number {
-                missing.remove(&number);
-            }
-            let delivery = message.reply.as_deref().and_then(Delivery::read);
-            // What another version has written is left to it.
-            if let (Some(Ok(number)), Some(delivery), Ok(record)) =
-                (number, delivery, Record::read(&message.payload))
-            {
-                // One that is answered meanwhile comes again.
-                let sequence = delivery.sequence;
-                let found = Listed {
-                    number,
-                    sequence,
-                    record,
-                };
-                listed.insert(number, found);
+            match reader.next().await? {
+                Next::Message(message) => {
+                    (empty, forgotten, left) = (0, 0, left - 1);
+                    let number = message.subject.rsplit('.').next().map(str::parse);
+                    let Some(Ok(number)) = number else {
+                        continue;
+                    };
+                    missing.remove(&number);
+                    if let Some(found) = Listed::read(number, &message) {
+                        // One that is answered meanwhile comes again.
+                        listed.insert(number, found);
+                    }
+                }
+                Next::End => break,
+                Next::Silence => {
+                    (empty, forgotten) = (0, forgotten + 1);
+                    break;
+                }
             }
         }
     }
     Ok(())
+}
+
+impl Listed {
+    /// Reads a record that was delivered; what another version has written is left to it.
+    fn read(number: u64, message: &Message) -> Option<Self> {
+        let sequence = Delivery::read(message.reply.as_deref()?)?.sequence;
+        let record = Record::read(&message.payload).ok()?;
+        Some(Self {
+            number,
+            sequence,
+            record,
+        })
+    }
+}
+
+fn lost(cause: &impl ToString) -> Refusal {
+    Refusal::Lost(cause.to_string())
+}
+
+/// A consumer of the records of one submitter, and where its messages come.
+struct Reader {
+    client: Client,
+    /// From where messages are asked for.
+    from: String,
+    inbox: String,
+    messages: Subscriber,
+    /// How many requests were made. Each has its own subject: the end of an earlier one
+    /// says nothing of the next.
+    requests: u64,
+}
+
+/// What has come of a request.
+enum Next {
+    Message(Message),
+    /// There are no more now.
+    End,
+    /// The server seems to have forgotten the request.
+    Silence,
+}
+
+impl Reader {
+    async fn new(api: &Api, submitter: &str) -> Result<Self, Refusal> {
+        let client = api.client();
+        let inbox = client.new_inbox();
+        let messages = client
+            .subscribe(format!("{inbox}.*"))
+            .await
+            .map_err(|error| lost(&error))?;
+        let reader = api.create_reader(submitter).await?;
+        let stream = api.names.records_stream();
+        Ok(Self {
+            client,
+            from: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}"),
+            inbox,
+            messages,
+            requests: 0,
+        })
+    }
+
+    fn reply(&self) -> String {
+        format!("{}.{}", self.inbox, self.requests)
+    }
+
+    async fn ask(&mut self) -> Result<(), Refusal> {
+        self.requests += 1;
+        let batch = json!({ "batch": BATCH, "expires": nanoseconds(WAIT) }).to_string();
+        let (from, reply) = (self.from.clone(), self.reply());
+        let asked = self.client.publish_with_reply(from, reply, batch.into());
+        asked.await.map_err(|error| lost(&error))
+    }
+
+    async fn next(&mut self) -> Result<Next, Refusal> {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, inbox::next(&mut self.messages)).await;
+            let Ok(message) = message else {
+                return Ok(Next::Silence);
+            };
+            let message = message.ok_or_else(|| lost(&"the client has ended"))?;
+            match message.status.map(|status| status.as_u16()) {
+                None => return Ok(Next::Message(message)),
+                // The end of an earlier request.
+                Some(_) if *message.subject != *self.reply() => {}
+                Some(404 | 408) => return Ok(Next::End),
+                Some(status) => return Err(lost(&format!("status {status}"))),
+            }
+        }
+    }
 }
 
 /// Takes a record out of the stream, and says whether this one has it. Tries until

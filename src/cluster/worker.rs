@@ -186,9 +186,7 @@ impl Worker {
                     },
                 };
                 let slots = Slots::new(threads, route, functions.clone());
-                serve::serve(connection, slots, stop_grace, stop)
-                    .await
-                    .map_err(|error| ClusterError::Start(error.to_string()))
+                serve::serve(connection, slots, stop_grace, stop).await
             })
         };
         // A thread of its own, since this one may be of a runtime.

@@ -189,10 +189,14 @@ impl<A: DeserializeOwned, R: Serialize> OnBytes for Plain<A, R> {
 
 /// Writes a result behind what is there.
 fn write<R: Serialize>(result: R, bytes: &mut Vec<u8>) -> Result<(), Failure> {
-    let written = encode_onto(&result, bytes).map_err(Failure::Result);
+    // Caught, for a panic would drop the result: if that panics too, the process aborts.
+    let written = unwind::catch(|| encode_onto(&result, bytes));
     // What the caller gets has been written: it need not fail with this copy.
     unwind::discard(result);
-    written
+    match written {
+        Ok(written) => written.map_err(Failure::Result),
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
 }
 
 /// The registry of a program's functions: what can be called by name, and run in its

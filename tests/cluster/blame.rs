@@ -29,17 +29,16 @@ impl Drop for Over<'_> {
     }
 }
 
-fn only_the_killer_is_given_up(slots: usize, variables: &[(&str, &str)]) {
+fn only_the_killer_is_given_up(neighbours: u64, slots: usize, variables: &[(&str, &str)]) {
     let _alarm = alarm();
     let Some(server) = Server::start() else {
         return;
     };
     let (cluster, path) = (worker::cluster(&server), notes());
     let square = |n| (n, cluster.call(SQUARE, n));
-    // Not too many: each may be a suspect, and runs alone then.
-    let mut calls: Vec<_> = (0..100).map(square).collect();
+    let mut calls: Vec<_> = (0..neighbours / 2).map(square).collect();
     let killer = cluster.call(SLAY, path.clone());
-    calls.extend((100..200).map(square));
+    calls.extend((neighbours / 2..neighbours).map(square));
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let _over = Over(&over);
@@ -58,14 +57,24 @@ fn only_the_killer_is_given_up(slots: usize, variables: &[(&str, &str)]) {
     assert_eq!(noted(&path).len(), 3);
 }
 
+/// Not too many: each may be a suspect, and runs alone then.
+const NEIGHBOURS: u64 = 200;
+
 #[test]
 fn the_neighbours_on_the_threads_of_a_killer_are_right() {
-    only_the_killer_is_given_up(4, &[]);
+    only_the_killer_is_given_up(NEIGHBOURS, 4, &[]);
 }
 
 #[test]
 fn the_neighbours_in_the_processes_of_a_killer_are_right() {
-    only_the_killer_is_given_up(2, &[(PROCESSES, "1")]);
+    only_the_killer_is_given_up(NEIGHBOURS, 2, &[(PROCESSES, "1")]);
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn a_thousand_neighbours_of_a_killer_are_right() {
+    only_the_killer_is_given_up(1000, 4, &[]);
+    only_the_killer_is_given_up(1000, 2, &[(PROCESSES, "1")]);
 }
 
 /// How many messages the server has delivered, those that came again included.

@@ -19,7 +19,7 @@ const PATH: &str = "AS_COMPLETED_TEST_LEAVES_NOTES";
 const CALLS: &str = "AS_COMPLETED_TEST_LEAVES_CALLS";
 const RUNS_LONG: &str = "AS_COMPLETED_TEST_LEAVES_LONG";
 
-fn connect(url: &str) -> Cluster {
+pub(crate) fn connect(url: &str) -> Cluster {
     let cluster = Cluster::builder(url, functions::all()).lease(LEASE);
     let cluster = cluster.connect_timeout(PATIENCE);
     cluster.durable("nightly").connect().unwrap()
@@ -60,7 +60,7 @@ fn leaving(server: &Server, path: &str, calls: u64) -> Command {
 }
 
 /// Leaves so many calls of [`RUN`] in the queue, of a submitter that was killed.
-fn leave(server: &Server, path: &str, calls: u64) {
+pub(crate) fn leave(server: &Server, path: &str, calls: u64) {
     let submitter = Process(leaving(server, path, calls).spawn().unwrap());
     eventually("all are queued", || stored(server, "default") == calls);
     drop(submitter);

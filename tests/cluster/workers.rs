@@ -55,23 +55,34 @@ fn a_call_that_crashes_in_a_child_process_fails_alone() {
     }
 }
 
-#[test]
-fn a_long_call_beside_a_short_lease_is_started_once_however_busy_the_processors_are() {
-    // A worker that stands still for some seconds is not late yet.
-    const SHORT: &[(&str, &str)] = &[(worker::WORKER_LEASE, "6000")];
-
+/// Calls that compute for half a minute on all processors, with such a lease.
+fn long_calls_are_started_once(lease: Duration) {
     let _alarm = alarm();
     let Some(server) = Server::start() else {
         return;
     };
-    let builder = worker::builder(&server).lease(Duration::from_secs(6));
+    let builder = worker::builder(&server).lease(lease);
     let (cluster, path) = (builder.connect().unwrap(), notes());
-    let _workers = [SHORT, SHORT].map(|lease| Process::with(&server, 2, lease));
+    let millis = lease.as_millis().to_string();
+    let lease = [(worker::WORKER_LEASE, &*millis)];
+    let _workers = [(); 2].map(|()| Process::with(&server, 2, &lease));
     let calls = [0; 4].map(|_| cluster.call(BURN, (path.clone(), 30_000)));
     for call in calls {
         call.join().unwrap();
     }
     assert_eq!(noted(&path).len(), 4);
+}
+
+#[test]
+fn a_long_call_beside_a_short_lease_is_started_once_however_busy_the_processors_are() {
+    // A worker that stands still for some seconds is not late yet.
+    long_calls_are_started_once(Duration::from_secs(6));
+}
+
+#[test]
+#[ignore = "wants a machine of its own: whoever stands still for a second is late"]
+fn a_long_call_beside_a_lease_of_a_second_is_started_once() {
+    long_calls_are_started_once(Duration::from_secs(1));
 }
 
 #[test]

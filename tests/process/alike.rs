@@ -5,8 +5,8 @@ use crate::executors::{
     each, each_here, on_each, on_each_elsewhere, on_each_of_one_worker, on_each_that_cancels,
 };
 use crate::functions::{
-    FRAIL_PANIC, FROM_FRAIL, Frail, HOLD, PANIC, PARSE, PICKY, Picky, RECORD, Record, SQUARE,
-    SQUARE_OF_FRAIL, UNREADABLE, UNREGISTERED,
+    FRAIL_PANIC, FROM_DOOMED, FROM_FRAIL, Frail, HOLD, PANIC, PARSE, PICKY, Picky, RECORD, Record,
+    SQUARE, SQUARE_OF_FRAIL, UNREADABLE, UNREGISTERED,
 };
 use crate::paths::{path_text, pids_in};
 use crate::support::{ON_PURPOSE, alarm, expect_panics};
@@ -341,6 +341,22 @@ fn a_result_whose_drop_panics_where_it_was_made_comes_back() {
             let all = executor.call_map(FROM_FRAIL, 0..5).chunk_size(chunk_size);
             assert!(all.map(Result::unwrap).eq(0..5));
         }
+    });
+}
+
+#[test]
+fn a_result_that_panics_as_it_is_encoded_and_as_it_is_dropped_fails_its_call_alone() {
+    expect_panics();
+    on_each_elsewhere(|executor| {
+        match executor.call(FROM_DOOMED, 3).join() {
+            Err(JoinError::Panicked(panic)) => {
+                assert_eq!(panic.message(), "the encoding of 3 on purpose");
+            }
+            other => unreachable!("{other:?}"),
+        }
+        let all = executor.call_map(FROM_DOOMED, 0..4).chunk_size(2);
+        assert!(all.map(Result::unwrap_err).all(|error| error.is_panic()));
+        assert_eq!(executor.call(SQUARE, 3).join().unwrap(), 9);
     });
 }
 

@@ -180,6 +180,24 @@ pub(crate) const SQUARE_OF_FRAIL: Function<Frail, u64> =
 pub(crate) const FRAIL: Function<u64, Frail> = Function::new("frail", Frail);
 /// Only the value that was encoded is frail.
 pub(crate) const FROM_FRAIL: Function<u64, u64> = Function::new("frail", |_| unreachable!());
+/// Panics as it is encoded, and as it is dropped.
+pub(crate) struct Doomed(u64);
+
+impl serde::Serialize for Doomed {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("the encoding of {} on purpose", self.0)
+    }
+}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        panic!("the drop of {} on purpose", self.0)
+    }
+}
+
+pub(crate) const DOOMED: Function<u64, Doomed> = Function::new("doomed", Doomed);
+/// Only the value that is encoded is doomed.
+pub(crate) const FROM_DOOMED: Function<u64, u64> = Function::new("doomed", |_| unreachable!());
 pub(crate) const FRAIL_PANIC: Function<u64, u64> =
     Function::new("frail_panic", |n| std::panic::panic_any(Frail(n)));
 
@@ -259,6 +277,7 @@ pub(crate) fn all() -> Functions {
         .with(LOCK_AND_HANG)
         .with(PICKY)
         .with(FRAIL)
+        .with(DOOMED)
         .with(FRAIL_PANIC)
 }
 

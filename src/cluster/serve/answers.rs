@@ -3,11 +3,12 @@
 use super::Serving;
 use super::held::{Held, Stage};
 use super::slots::{Done, Overdue};
-use crate::cluster::api::{self, Refusal, Stored, WRONG_LAST_SEQUENCE};
+use crate::cluster::api;
 use crate::cluster::large::{self, LONGEST, Large};
 use crate::cluster::message::{Answer, Call, ToSubmitter, pack, unpack};
 use crate::cluster::names::is_durable;
 use crate::cluster::record::Record;
+use crate::cluster::refusal::{Refusal, WRONG_LAST_SEQUENCE};
 use crate::error::{CallError, JoinError, TimedOut};
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
@@ -104,7 +105,7 @@ impl Serving<'_> {
 
     /// The server says what became of an answer for a record.
     pub(super) async fn recorded(&mut self, number: u64, sequence: u64, message: &Message) {
-        match api::read::<Stored>(&message.payload) {
+        match api::read_receipt(&message.payload) {
             // Or it was taken or cancelled, or answered by another worker.
             Ok(_)
             | Err(Refusal::Server {

@@ -4,9 +4,9 @@
 use super::Serving;
 use super::held::{Held, Stage, Step};
 use super::slots::Request;
-use crate::cluster::api::Refusal;
 use crate::cluster::large::{self, Large, PAUSE};
 use crate::cluster::message::{ToSubmitter, pack};
+use crate::cluster::refusal::Refusal;
 use bytes::Bytes;
 use std::time::Instant;
 

@@ -2,7 +2,7 @@
 
 use super::Serving;
 use super::held::{Held, Stage};
-use crate::cluster::api::{self, Stored};
+use crate::cluster::api;
 use crate::cluster::delivery::Delivery;
 use crate::cluster::message::{Call, ToSubmitter, pack, unpack};
 use async_nats::Subject;
@@ -81,9 +81,7 @@ impl Serving<'_> {
                     .request(names.calls_of(&submitter), message)
                     .await
                     .map_err(|error| error.to_string())?;
-                let stored: Stored =
-                    api::read(&stored.payload).map_err(|refusal| refusal.text())?;
-                let to = stored.sequence;
+                let to = api::read_receipt(&stored.payload).map_err(|refusal| refusal.text())?;
                 let moved = pack(&ToSubmitter::Moved { number, from, to }, &[])?;
                 let _ = client.publish(names.to_submitter(&submitter), moved).await;
                 Ok::<(), String>(())

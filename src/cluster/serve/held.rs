@@ -1,8 +1,8 @@
 //! What a worker holds: messages that it has pulled and not acknowledged.
 
 use super::slots::Request;
-use crate::cluster::api::Refusal;
 use crate::cluster::large::{Large, Running};
+use crate::cluster::refusal::Refusal;
 use crate::task::JoinHandle;
 use async_nats::Subject;
 use bytes::Bytes;

@@ -23,6 +23,7 @@ use self::supply::Supply;
 use self::suspects::Suspects;
 use super::connect::{self, Connection};
 use super::delivery::Delivery;
+use super::error::ClusterError;
 use super::inbox::{TURN, messages};
 use super::message::{Announcement, Answer, Call, ToSubmitter, ToWorker, pack, unpack};
 use super::names::Names;
@@ -58,16 +59,15 @@ struct Serving<'a> {
 
 /// Serves until `stop` is ready, and then ends what runs, within `grace`.
 pub(super) async fn serve(
-    connection: Connection,
+    mut connection: Connection,
     slots: Slots<'_>,
     grace: Duration,
     stop: impl Future<Output = ()>,
-) -> Result<(), async_nats::SubscribeError> {
+) -> Result<(), ClusterError> {
     let id = connect::unique(&connection.client);
     let names = connection.names.clone();
-    let mut mine = connection.client.subscribe(names.of_worker(&id)).await?;
-    let mut all = connection.client.subscribe(names.workers()).await?;
-    let mut alive = connection.client.subscribe(names.alive()).await?;
+    let subjects = [names.of_worker(&id), names.workers(), names.alive()];
+    let [mut mine, mut all, mut alive] = connection.subscribe(subjects).await?;
     let (steps, mut done_beside) = unbounded_channel();
     let period = connection.lease / 3;
     let supply = Supply::new(connection.lease);
@@ -133,11 +133,11 @@ pub(super) async fn serve(
             }
             Some(overdue) = serving.slots.overdue.recv() => serving.timed_out(&overdue).await,
             Some(next) = done_beside.recv() => serving.step(next).await,
-            Some(up) = serving.connection.up.recv() => {
-                if up && !serving.connected {
-                    serving.reconnected();
+            up = serving.connection.turned() => {
+                if let Ok(fresh) = serving.connection.take_subscriptions() {
+                    [mine, all, alive] = fresh;
                 }
-                serving.connected = up;
+                serving.turned(up);
             }
             _ = tick.tick() => {
                 // This process was stopped: others could not be heard.
@@ -379,10 +379,14 @@ impl Serving<'_> {
         }
     }
 
-    fn reconnected(&mut self) {
-        self.submitters.trust_all();
-        self.store_again();
-        self.supply.reset();
+    /// The connection was lost, or is there again.
+    fn turned(&mut self, up: bool) {
+        let was_up = std::mem::replace(&mut self.connected, up);
+        if up && !was_up {
+            self.submitters.trust_all();
+            self.store_again();
+            self.supply.reset();
+        }
     }
 
     /// What is to be done a few times in each lease.
@@ -417,7 +421,7 @@ impl Serving<'_> {
                 // It may live, cut off or stopped, and then sends them again.
                 if let Ok(message) = pack(&ToSubmitter::Purged, &[]) {
                     let subject = api.names.to_submitter(&submitter);
-                    let _ = api.client.publish(subject, message).await;
+                    let _ = api.client().publish(subject, message).await;
                 }
             });
         }

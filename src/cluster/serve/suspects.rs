@@ -15,9 +15,10 @@
 
 use super::Serving;
 use super::held::{Held, Stage, Step};
-use crate::cluster::api::{Api, NO_MESSAGE, Refusal};
+use crate::cluster::api::Api;
 use crate::cluster::large;
 use crate::cluster::message::{Answer, Call, unpack};
+use crate::cluster::refusal::{NO_MESSAGE, Refusal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

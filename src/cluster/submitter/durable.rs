@@ -5,11 +5,12 @@ use super::Submitter;
 use super::command::Claim;
 use super::found::Found;
 use super::pending::{Pending, Stage};
-use crate::cluster::api::{Api, Refusal};
+use crate::cluster::api::Api;
 use crate::cluster::error::ClusterError;
 use crate::cluster::large::{self, Large, PAUSE};
 use crate::cluster::message::{Call, ToSubmitter, pack, unpack};
 use crate::cluster::record::{self, Listed, Record};
+use crate::cluster::refusal::Refusal;
 use crate::error::{JoinError, Rejected};
 use crate::sync::Sender;
 use bytes::Bytes;
@@ -106,20 +107,17 @@ async fn list(api: Api, id: String, function: &str) -> Result<Vec<(Left, Bytes)>
 
 /// Finds the calls of a submitter in the queue: their numbers, and those in the
 /// stream. Tries until it can.
-///
-/// A call that is given back meanwhile is found: it is stored again, behind all
-/// others, before it is removed.
 async fn search(api: Api, id: String) -> HashMap<u64, u64> {
-    let mut places = HashMap::new();
-    let mut from = 1;
+    let read = |_, place, message: Bytes| async move {
+        let call = unpack::<Call>(&message);
+        Ok(call.ok().map(|(call, _)| (call.number, place)))
+    };
     loop {
-        match api.next_call(&id, from).await {
-            Ok(None) => return places,
-            Ok(Some((place, message))) => {
-                if let Ok((call, _)) = unpack::<Call>(&message) {
-                    places.insert(call.number, place);
-                }
-                from = place + 1;
+        match api.each_call(&id, None, read).await {
+            Ok(mut found) => {
+                // A call that was given back meanwhile may be found twice: it is behind.
+                found.sort_by_key(|call| call.map(|(_, place)| place));
+                return found.into_iter().flatten().collect();
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }

@@ -3,8 +3,8 @@
 use super::Submitter;
 use super::durable::Listing;
 use super::watch::Consumer;
-use crate::cluster::api::Refusal;
 use crate::cluster::error::ClusterError;
+use crate::cluster::refusal::Refusal;
 use crate::cluster::status::ClusterStatus;
 use crate::error::{JoinError, Rejected};
 use crate::sync::Sender;

@@ -29,6 +29,7 @@ use super::error::ClusterError;
 use super::event::ClusterEvent;
 use super::inbox::{TURN, messages};
 use super::message::{Announcement, ToWorker, pack};
+use super::status::ClusterStatus;
 use crate::error::{JoinError, Rejected};
 use crate::sync::Sender;
 use async_nats::Subscriber;
@@ -99,31 +100,7 @@ pub(super) async fn serve(
 ) {
     let (finds, mut found) = unbounded_channel();
     let period = connection.lease / 3;
-    let mut submitter = Submitter {
-        connection,
-        id: identity.id,
-        grace: identity.grace,
-        workers: HashMap::new(),
-        alone: Instant::now(),
-        is_alone_told: false,
-        unserved: Vec::new(),
-        calls: HashMap::new(),
-        waiting: VecDeque::new(),
-        sent: 0,
-        highest: 0,
-        has_leftovers: false,
-        reports,
-        connected: true,
-        pause: None,
-        check: Check::default(),
-        watch: Watch::new(),
-        finds,
-        arrived: HashMap::new(),
-        unclaimed: HashMap::new(),
-        cancelled: Vec::new(),
-        durable: identity.durable,
-        removals: Removals::default(),
-    };
+    let mut submitter = Submitter::new(connection, identity, finds, reports);
     let mut tick = tokio::time::interval(period);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last = Instant::now();
@@ -152,7 +129,12 @@ pub(super) async fn serve(
                 }
                 submitter.acknowledge().await;
             }
-            Some(up) = submitter.connection.up.recv() => submitter.turned(up, period).await,
+            up = submitter.connection.turned() => {
+                if let Ok(fresh) = submitter.connection.take_subscriptions() {
+                    [inbox, announcements] = fresh;
+                }
+                submitter.turned(up, period).await;
+            }
             messages = messages(&mut announcements) => {
                 if messages.is_empty() {
                     return submitter.end().await;
@@ -166,21 +148,8 @@ pub(super) async fn serve(
             // There is room for the next.
             true = submitter.removals.next(), if submitter.removals.are_waiting() => {}
             _ = tick.tick() => {
-                // This process was stopped, and its calls may have been purged.
-                if last.elapsed() > 3 * period {
-                    submitter.check.after(period);
-                    submitter.trust_workers();
-                }
+                submitter.tick(last.elapsed(), period).await;
                 last = Instant::now();
-                submitter.beat().await;
-                submitter.send_again(3 * period);
-                if submitter.check.is_due() {
-                    submitter.look();
-                }
-                submitter.watch();
-                submitter.clean();
-                submitter.forget_workers();
-                submitter.send_unserved();
             }
         }
         submitter.send_waiting().await;
@@ -197,9 +166,60 @@ async fn until(time: Option<Instant>) {
 }
 
 impl Submitter {
+    fn new(
+        connection: Connection,
+        identity: Identity,
+        finds: UnboundedSender<Found>,
+        reports: Sender<Report>,
+    ) -> Self {
+        Self {
+            connection,
+            id: identity.id,
+            grace: identity.grace,
+            workers: HashMap::new(),
+            alone: Instant::now(),
+            is_alone_told: false,
+            unserved: Vec::new(),
+            calls: HashMap::new(),
+            waiting: VecDeque::new(),
+            sent: 0,
+            highest: 0,
+            has_leftovers: false,
+            reports,
+            connected: true,
+            pause: None,
+            check: Check::default(),
+            watch: Watch::new(),
+            finds,
+            arrived: HashMap::new(),
+            unclaimed: HashMap::new(),
+            cancelled: Vec::new(),
+            durable: identity.durable,
+            removals: Removals::default(),
+        }
+    }
+
     async fn publish(&self, subject: String, payload: Bytes) {
         // Fails only once the client is closed.
         let _ = self.connection.client.publish(subject, payload).await;
+    }
+
+    /// What is to be done a few times in each lease.
+    async fn tick(&mut self, since: Duration, period: Duration) {
+        // This process was stopped, and its calls may have been purged.
+        if since > 3 * period {
+            self.check.after(period);
+            self.trust_workers();
+        }
+        self.beat().await;
+        self.send_again(3 * period);
+        if self.check.is_due() {
+            self.look();
+        }
+        self.watch();
+        self.clean();
+        self.forget_workers();
+        self.send_unserved();
     }
 
     /// The connection was lost, or is there again.
@@ -237,84 +257,99 @@ impl Submitter {
 
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Call(call) => {
-                let pending = Pending {
-                    function: call.function,
-                    version: call.version,
-                    unserved: None,
-                    payload: call.payload,
-                    has_chunks: call.large.is_some(),
-                    large: call.large,
-                    task: None,
-                    settle: call.settle,
-                    place: call.place,
-                    stage: Stage::Waiting,
-                    attempt: self.durable.as_ref().map_or(0, Durable::first_attempt),
-                    record: None,
-                };
-                let is_large = pending.large.is_some();
-                self.calls.insert(call.number, pending);
-                if is_large {
-                    self.put(call.number);
-                } else {
-                    self.waiting.push_back(call.number);
-                }
-                if !self.connected || self.pause.is_some() {
-                    self.refuse(call.number);
-                }
-            }
-            Command::Cancel(number) => {
-                let stage = self.calls.get(&number).map(|pending| pending.stage);
-                self.settle(number, Err(JoinError::Cancelled));
-                if let Some(Stage::Stored(sequence)) = stage {
-                    self.delete(sequence);
-                }
-                if !matches!(stage, None | Some(Stage::Waiting)) {
-                    self.cancelled.push(number);
-                }
-            }
-            Command::CancelAll(cancelled) => {
-                let numbers: Vec<_> = self.calls.keys().copied().collect();
-                let _ = cancelled.send(numbers.len());
-                for number in &numbers {
-                    let stage = self.calls.get(number).map(|pending| pending.stage);
-                    if let Some(Stage::Stored(place)) = stage {
-                        self.delete(place);
-                    }
-                    self.settle(*number, Err(JoinError::Cancelled));
-                }
-                if self.durable.is_none() {
-                    return self.tell_workers(Vec::new()).await;
-                }
-                // Not those that earlier submitters of this name have left: without
-                // numbers it would be all.
-                self.cancelled.extend(numbers);
-            }
-            Command::Status(status) if !self.connected => {
-                let _ = status.send(Err(ClusterError::Unreachable {
-                    server: self.connection.settings.server(),
-                    cause: "the connection is lost".to_owned(),
-                }));
-            }
-            Command::Status(status) => {
-                if let Ok(message) = pack(&ToWorker::Announce, &[]) {
-                    self.publish(self.connection.names.workers(), message).await;
-                }
-                let (api, finds) = (self.connection.api.clone(), self.finds.clone());
-                let pause = ANSWER.min(self.connection.lease / 3);
-                tokio::spawn(async move {
-                    tokio::time::sleep(pause).await;
-                    let stream = api.stream().await;
-                    let calls = stream.map(|stream| stream["state"]["messages"].as_u64());
-                    let calls = calls.map(|calls| calls.unwrap_or(0));
-                    let _ = finds.send(Found::Calls(calls, status));
-                });
-            }
+            Command::Call(call) => self.accept(call),
+            Command::Cancel(number) => self.cancel(number),
+            Command::CancelAll(count) => self.cancel_all(&count).await,
+            Command::Status(tell) => self.ask_for_status(tell).await,
             Command::List(function, tell) => self.list(function, tell),
             Command::Claim(claims) => self.claim(claims),
             Command::Release(numbers) => self.release(&numbers),
             Command::Stop => {}
         }
+    }
+
+    fn accept(&mut self, call: NewCall) {
+        let number = call.number;
+        let is_large = call.large.is_some();
+        let pending = Pending {
+            function: call.function,
+            version: call.version,
+            unserved: None,
+            payload: call.payload,
+            has_chunks: is_large,
+            large: call.large,
+            task: None,
+            settle: call.settle,
+            place: call.place,
+            stage: Stage::Waiting,
+            attempt: self.durable.as_ref().map_or(0, Durable::first_attempt),
+            record: None,
+        };
+        self.calls.insert(number, pending);
+        if is_large {
+            self.put(number);
+        } else {
+            self.waiting.push_back(number);
+        }
+        if !self.connected || self.pause.is_some() {
+            self.refuse(number);
+        }
+    }
+
+    fn cancel(&mut self, number: u64) {
+        let Some(stage) = self.calls.get(&number).map(|pending| pending.stage) else {
+            return;
+        };
+        self.settle(number, Err(JoinError::Cancelled));
+        if let Stage::Stored(sequence) = stage {
+            self.delete(sequence);
+        }
+        // No worker can have one that was never sent.
+        if !matches!(stage, Stage::Waiting) {
+            self.cancelled.push(number);
+        }
+    }
+
+    async fn cancel_all(&mut self, count: &Sender<usize>) {
+        let numbers: Vec<_> = self.calls.keys().copied().collect();
+        let _ = count.send(numbers.len());
+        for number in &numbers {
+            let stage = self.calls.get(number).map(|pending| pending.stage);
+            if let Some(Stage::Stored(sequence)) = stage {
+                self.delete(sequence);
+            }
+            self.settle(*number, Err(JoinError::Cancelled));
+        }
+        if self.durable.is_none() {
+            return self.tell_workers(Vec::new()).await;
+        }
+        // Not those that earlier submitters of this name have left: without
+        // numbers it would be all.
+        self.cancelled.extend(numbers);
+    }
+
+    /// Asks the workers and the server what they do; the answer is put together when
+    /// both have had their time.
+    async fn ask_for_status(&self, tell: Sender<Result<ClusterStatus, ClusterError>>) {
+        if !self.connected {
+            let _ = tell.send(Err(ClusterError::Unreachable {
+                server: self.connection.settings.server(),
+                cause: "the connection is lost".to_owned(),
+            }));
+            return;
+        }
+        if let Ok(message) = pack(&ToWorker::Announce, &[]) {
+            self.publish(self.connection.names.workers(), message).await;
+        }
+        let (api, finds) = (self.connection.api.clone(), self.finds.clone());
+        let pause = ANSWER.min(self.connection.lease / 3);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let stream = api.stream().await;
+            let calls = stream.map(|stream| stream["state"]["messages"].as_u64());
+            let calls = calls.map(|calls| calls.unwrap_or(0));
+            let _ = finds.send(Found::Calls(calls, tell));
+        });
     }
 
     async fn tell_workers(&self, numbers: Vec<u64>) {

@@ -3,12 +3,9 @@
 use super::pending::Pending;
 use crate::cluster::api::Api;
 use crate::cluster::record;
+use crate::cluster::requests::WINDOW;
 use std::collections::VecDeque;
 use tokio::task::JoinSet;
-
-/// How many are on their way at the same time. If very many calls are cancelled at once,
-/// a request would time out behind all others, and be made again.
-const WINDOW: usize = 256;
 
 /// Something that is not needed any more.
 pub(super) enum Removal {

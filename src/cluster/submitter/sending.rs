@@ -5,9 +5,10 @@ use super::command::Place;
 use super::found::Found;
 use super::pending::{Pending, Stage};
 use super::removals::Removal;
-use crate::cluster::api::{self, QUEUE_FULL, Refusal, Stored, WRONG_LAST_SEQUENCE};
+use crate::cluster::api;
 use crate::cluster::queue;
 use crate::cluster::record::Record;
+use crate::cluster::refusal::{QUEUE_FULL, Refusal, WRONG_LAST_SEQUENCE};
 use crate::error::Rejected;
 use async_nats::{HeaderMap, Message, StatusCode};
 use std::time::{Duration, Instant};
@@ -68,17 +69,17 @@ impl Submitter {
     pub(super) fn stored(&mut self, number: u64, attempt: u32, message: &Message, sent: Sent) {
         let answer = match message.status {
             Some(StatusCode::NO_RESPONDERS) => Err(Refusal::NoJetStream),
-            _ => api::read::<Stored>(&message.payload),
+            _ => api::read_receipt(&message.payload),
         };
         let Some(pending) = self.calls.get_mut(&number) else {
             // Ended meanwhile; cancelled, as a rule.
             let durable = self.durable.as_ref();
             if durable.is_none_or(|durable| durable.is_own_attempt(attempt)) {
-                if let Ok(stored) = answer {
+                if let Ok(sequence) = answer {
                     match sent {
-                        Sent::Call => self.delete(stored.sequence),
+                        Sent::Call => self.delete(sequence),
                         Sent::Record => {
-                            let record = Removal::Record(number, stored.sequence);
+                            let record = Removal::Record(number, sequence);
                             self.removals.push(record);
                         }
                     }
@@ -91,9 +92,9 @@ impl Submitter {
         }
         self.sent -= 1;
         match answer {
-            Ok(stored) if sent == Sent::Record => {
+            Ok(sequence) if sent == Sent::Record => {
                 pending.stage = Stage::Waiting;
-                self.recorded(number, stored.sequence);
+                self.recorded(number, sequence);
                 self.waiting.push_front(number);
             }
             // A record is there, and the receipt for it was lost.
@@ -104,9 +105,9 @@ impl Submitter {
                 pending.stage = Stage::Waiting;
                 self.read_record(number, true);
             }
-            Ok(stored) => {
-                pending.stage = Stage::Stored(stored.sequence);
-                self.highest = self.highest.max(stored.sequence);
+            Ok(sequence) => {
+                pending.stage = Stage::Stored(sequence);
+                self.highest = self.highest.max(sequence);
                 if let Some(place) = pending.place.take() {
                     let _ = place.tell.send(Ok(()));
                 }
@@ -160,6 +161,10 @@ impl Submitter {
     /// Sends again what has been without a receipt for so long. The server
     /// drops it if the first has arrived.
     pub(super) fn send_again(&mut self, age: Duration) {
+        // Very many calls may be stored.
+        if self.sent == 0 {
+            return;
+        }
         for (number, pending) in &mut self.calls {
             if let Stage::Sent(at) = pending.stage {
                 if at.elapsed() >= age {

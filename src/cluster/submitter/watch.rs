@@ -8,9 +8,10 @@
 use super::Submitter;
 use super::found::Found;
 use super::pending::Stage;
-use crate::cluster::api::{Api, Refusal};
+use crate::cluster::api::Api;
 use crate::cluster::names::CONSUMER;
 use crate::cluster::queue;
+use crate::cluster::refusal::Refusal;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 

@@ -76,16 +76,22 @@ fn compare(runs: usize) -> Result<()> {
         eprintln!("Celery or Redis is not here: pip install 'celery[redis]', redis-server");
     }
     let start = Instant::now();
-    for round in 0..runs {
+    let done = |what: &str| eprintln!("{:>5.0?}  {what}", start.elapsed());
+    for round in 1..=runs {
         if start.elapsed() > BUDGET {
-            eprintln!("the time is over after {round} rounds");
+            done(&format!("the time is over after {} rounds", round - 1));
             break;
         }
+        done(&format!("round {round} of {runs}"));
         let ours = ours::measure()?;
+        done("ours is measured");
         rows[2].pairs.push((ours.call, floor::burst(CALLS)?));
         rows[4].pairs.push((ours.naps, 2000.0 * 0.05 / 20.0));
+        done("the bare client is measured");
         if has_dask {
-            match python.dask()?[..] {
+            let figures = python.dask()?;
+            done("dask.distributed is measured");
+            match figures[..] {
                 [call, trip, payload] => {
                     rows[0].pairs.push((ours.call, call));
                     rows[3].pairs.push((ours.trip, trip));
@@ -96,9 +102,9 @@ fn compare(runs: usize) -> Result<()> {
         }
         if has_celery {
             let call = python.celery()?;
+            done("Celery is measured");
             rows[1].pairs.push((ours.call, call[0]));
         }
-        eprintln!("round {} of {runs}: {:.0?}", round + 1, start.elapsed());
     }
     print(&rows);
     Ok(())
