@@ -1,7 +1,7 @@
 //! [`Downloader`]: the settings and connections that runs share.
 
 use super::error::{DownloadError, DownloaderBuildError};
-use super::event::Observer;
+use super::event::{Event, Observer};
 use super::fetch::shared::Shared;
 use super::job::Job;
 use super::report::Report;
@@ -72,7 +72,9 @@ impl Downloader {
     /// as earlier ones finish, so there may be any number of them. Reading may block:
     /// meanwhile, finished files are reported to the observer, and failed attempts are
     /// retried, if the executor has threads of its own. A job that fails does not stop
-    /// the others. The `observer` receives the events of the run; `()` ignores them.
+    /// the others. The `observer` receives the events of the run; `()` ignores them. One
+    /// that borrows from the caller needs
+    /// [`download_many_scoped`](Self::download_many_scoped).
     ///
     /// # Errors
     ///
@@ -127,6 +129,63 @@ impl Downloader {
         O: Observer<K> + 'static,
     {
         run::run(executor, &self.0, jobs.into_iter(), Arc::new(observer))
+    }
+
+    /// Downloads the files of all `jobs` as [`download_many`](Self::download_many) does,
+    /// with an observer that may borrow and change what the caller has.
+    ///
+    /// It runs on a thread of its own, which ends before this returns, and receives the
+    /// events of each job in order, and the ends of all in the order of the report. No
+    /// download waits while it handles an event: bytes that arrive for a job meanwhile
+    /// are one event, and no more jobs are read while
+    /// [`max_in_flight`](super::DownloaderBuilder::max_in_flight) have ended that it has
+    /// not been told of.
+    ///
+    /// # Errors
+    ///
+    /// As [`download_many`](Self::download_many), and one of the kind
+    /// [`Rejected`](super::DownloadErrorKind::Rejected) if the thread of the observer
+    /// cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// If reading `jobs` panics, as [`download_many`](Self::download_many).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::ThreadPool;
+    /// use as_completed::download::{Downloader, Event, Job};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/br.gif", "200 OK", "GIF89a"), ("/fr.gif", "200 OK", "GIF89a")]);
+    /// let downloader = Downloader::builder(&folder).build()?;
+    /// let jobs = ["br", "fr"].map(|cc| {
+    ///     Job::new(cc, format!("{server}/{cc}.gif"), format!("{cc}.gif"))
+    /// });
+    ///
+    /// let (mut bytes, mut finished) = (0, Vec::new());
+    /// downloader.download_many_scoped(&ThreadPool::new(2), jobs, |event| match event {
+    ///     Event::Bytes { received, .. } => bytes += received,
+    ///     Event::Finished { key, .. } => finished.push(**key),
+    ///     _ => {}
+    /// })?;
+    /// assert_eq!(bytes, 12);
+    /// assert_eq!(finished.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn download_many_scoped<K, E, I>(
+        &self,
+        executor: &E,
+        jobs: I,
+        observe: impl FnMut(&Event<'_, K>) + Send,
+    ) -> Result<Report<K>, DownloadError>
+    where
+        K: Send + Sync + 'static,
+        E: Executor + ?Sized,
+        I: IntoIterator<Item = Job<K>>,
+    {
+        run::run_scoped(executor, &self.0, jobs.into_iter(), observe)
     }
 }
 

@@ -102,8 +102,10 @@ pub enum Event<'a, K> {
 /// caught and counted in the [`Report`](super::Report), and the run goes on.
 ///
 /// Closures that take `&Event` are observers, and `()` is the one that does nothing. An
-/// observer is `'static`, as the tasks of an executor are, so it cannot borrow: it keeps
-/// what it counts in an `Arc` or a static, or sends what it has seen to a channel.
+/// observer is `'static`, as the tasks of an executor are, so it keeps what it counts in
+/// an `Arc` or a static, or sends what it has seen to a channel.
+/// [`Downloader::download_many_scoped`](super::Downloader::download_many_scoped) takes a
+/// closure that borrows.
 ///
 /// # Examples
 ///

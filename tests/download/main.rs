@@ -34,6 +34,7 @@ mod fuzz;
 mod killed;
 #[cfg(target_os = "linux")]
 mod nginx;
+mod observer;
 mod proxies;
 mod redirects;
 mod report;

@@ -1,9 +1,9 @@
 //! The attempts at one job, on a thread of the executor.
 
 use super::context::Run;
+use super::happening::Happening;
 use super::queue::{QueuedJob, Tried};
 use crate::download::error::{DownloadError, DownloadErrorKind, TimeoutKind};
-use crate::download::event::Event;
 use crate::download::fetch::existing::Here;
 use crate::download::fetch::failure::{Again, Failure};
 use crate::download::fetch::job::{Fetch, Fetched};
@@ -85,11 +85,7 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
     } = queued;
     let (number, authority) = (*number, location.authority());
     if tried.started.is_none() {
-        run.observe(&Event::Started {
-            key: job.key(),
-            job,
-            number,
-        });
+        run.observe(job, number, Happening::Started);
     }
     let settings = &run.shared.settings;
     let started = *tried.started.get_or_insert_with(Instant::now);
@@ -129,13 +125,12 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
         };
         let attempted = fetch.attempt(here, &mut |received, total, expected| {
             outcome.bytes += received;
-            run.observe(&Event::Bytes {
-                key: job.key(),
-                number,
+            let bytes = Happening::Bytes {
                 received,
                 total,
                 expected,
-            });
+            };
+            run.observe(job, number, bytes);
         });
         tried.in_one_stream = fetch.in_one_stream.get();
         tried.outcome.answered = fetch.answered.take().or(tried.outcome.answered.take());
@@ -195,12 +190,11 @@ fn delay_after<K: Send + Sync + 'static>(
             .pause(&after.authority, policy.capped(after.delay));
     }
     outcome.retries += 1;
-    run.observe(&Event::Retrying {
-        key: job.key(),
-        number,
-        error: &DownloadError::about(failure.kind, job),
+    let retrying = Happening::Retrying {
+        error: DownloadError::about(failure.kind, job),
         retry: outcome.retries,
         delay,
-    });
+    };
+    run.observe(job, number, retrying);
     Ok(Some(delay))
 }

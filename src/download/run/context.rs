@@ -1,9 +1,11 @@
 //! [`Run`]: what the jobs of a run share, and how each ends.
 
 use super::budget::Budget;
+use super::happening::Happening;
 use super::in_turn::InTurn;
 use super::names::{NameRules, Names};
 use super::queue::{Held, QueuedJob};
+use super::relay::{Message, Relay};
 use crate::download::error::{DownloadError, DownloadErrorKind};
 use crate::download::event::{Event, Observer};
 use crate::download::fetch::pauses::Pauses;
@@ -11,7 +13,7 @@ use crate::download::fetch::shared::Shared;
 use crate::download::job::Job;
 use crate::download::report::{Entry, Outcome, Report};
 use crate::sync::{Condvar, Mutex, MutexGuard};
-use crate::task::CancelToken;
+use crate::task::{CancelToken, JoinHandle, Promise, promise};
 use crate::unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,26 +30,40 @@ pub(crate) struct Run<K> {
     pub(crate) pauses: Pauses,
     /// Cancelled with the downloader's token, and if reading the jobs panics.
     pub(crate) stop: CancelToken,
-    observer: Arc<dyn Observer<K>>,
+    told: Told<K>,
     observer_panics: AtomicU64,
     /// The thread that reads the jobs and hands them to the executor.
     caller: ThreadId,
     state: Mutex<State<K>>,
     /// Notified when `is_reading` ends, when a job is put off, and on cancelling.
     changed: Condvar,
-    entries: InTurn<Entry<K>>,
     report: Mutex<Option<Report<K>>>,
+}
+
+/// Who is told what happens.
+pub(crate) enum Told<K> {
+    /// An observer, by whichever thread has something to tell.
+    Observer {
+        observer: Arc<dyn Observer<K>>,
+        entries: InTurn<Entry<K>>,
+    },
+    /// An observer on a thread of its own.
+    Relay(Relay<K>),
 }
 
 /// Where the jobs are. No foreign code runs under its lock.
 ///
 /// Each job that was read is in one place: held back, in flight, or told of. A job
-/// in flight is the executor's, a worker's or on its way to the report.
+/// in flight is the executor's, a worker's or on its way to the observer and the report.
 pub(crate) struct State<K> {
     pub(crate) names: Names,
     pub(crate) held: Held<K>,
     /// The jobs in flight.
     pub(crate) in_flight: usize,
+    /// Those of them that wait for an observer on a thread of its own.
+    untold: usize,
+    /// Dropped once there are fewer of those, to wake the caller.
+    on_told: Option<Promise<()>>,
     /// Whether the caller is reading a job, which may take any time. Meanwhile the
     /// workers start the jobs that are held back.
     pub(crate) is_reading: bool,
@@ -57,8 +73,24 @@ pub(crate) struct State<K> {
     pub(crate) has_workers: bool,
 }
 
+impl<K> State<K> {
+    /// How many jobs are the executor's or a worker's.
+    pub(crate) fn at_work(&self) -> usize {
+        self.in_flight - self.untold
+    }
+}
+
+impl<K> Told<K> {
+    pub(crate) fn observer(observer: Arc<dyn Observer<K>>) -> Self {
+        Self::Observer {
+            observer,
+            entries: InTurn::new(),
+        }
+    }
+}
+
 impl<K: Send + Sync + 'static> Run<K> {
-    pub(crate) fn new(shared: &Arc<Shared>, observer: Arc<dyn Observer<K>>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, told: Told<K>) -> Self {
         let settings = &shared.settings;
         let most_held = settings.max_in_flight.saturating_mul(LOOK_AHEAD);
         Self {
@@ -66,19 +98,20 @@ impl<K: Send + Sync + 'static> Run<K> {
             budget: Budget::of(&settings.retry),
             pauses: Pauses::default(),
             stop: CancelToken::new(),
-            observer,
+            told,
             observer_panics: AtomicU64::new(0),
             caller: thread::current().id(),
             state: Mutex::new(State {
                 names: Names::new(NameRules::of(settings)),
                 held: Held::new(most_held, settings.max_in_flight_per_host),
                 in_flight: 0,
+                untold: 0,
+                on_told: None,
                 is_reading: false,
                 is_minded: false,
                 has_workers: false,
             }),
             changed: Condvar::new(),
-            entries: InTurn::new(),
             report: Mutex::new(Some(Report::new(settings.keep))),
         }
     }
@@ -92,12 +125,63 @@ impl<K: Send + Sync + 'static> Run<K> {
         self.observer_panics.load(Ordering::Relaxed)
     }
 
-    /// Tells the observer, whose panics end here.
-    pub(crate) fn observe(&self, event: &Event<'_, K>) {
-        if let Err(payload) = unwind::catch(|| self.observer.on_event(event)) {
+    /// Tells the observer what has happened to a job.
+    pub(crate) fn observe(&self, job: &Arc<Job<K>>, number: u64, what: Happening) {
+        match &self.told {
+            Told::Observer { observer, .. } => {
+                self.catch(|| observer.on_event(&what.event(job, number)));
+            }
+            Told::Relay(relay) => relay.happened(job, number, what),
+        }
+    }
+
+    /// Calls the observer, whose panics end here.
+    fn catch(&self, observe: impl FnOnce()) {
+        if let Err(payload) = unwind::catch(observe) {
             unwind::discard(payload);
             self.observer_panics.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Tells an observer what is relayed to this thread, until
+    /// [`end_relay`](Self::end_relay).
+    pub(crate) fn relay_to(&self, mut observe: impl FnMut(&Event<'_, K>)) {
+        let Told::Relay(relay) = &self.told else {
+            return;
+        };
+        while let Some(message) = relay.next() {
+            match message {
+                Message::Happened { job, number, what } => {
+                    self.catch(|| observe(&what.event(&job, number)));
+                }
+                Message::Finished(entry) => {
+                    self.tell(entry, &mut observe);
+                    let mut state = self.state();
+                    state.untold -= 1;
+                    let on_told = state.on_told.take();
+                    drop(state);
+                    drop(on_told);
+                }
+            }
+        }
+    }
+
+    /// Ends the relay to an observer, once it has been told all.
+    pub(crate) fn end_relay(&self) {
+        if let Told::Relay(relay) = &self.told {
+            relay.close();
+        }
+    }
+
+    /// Returns what says that an observer on a thread of its own has been told of a job,
+    /// if there is such an observer.
+    pub(crate) fn on_told(&self) -> Option<JoinHandle<()>> {
+        let Told::Relay(_) = &self.told else {
+            return None;
+        };
+        let (promise, handle) = promise();
+        self.state().on_told = Some(promise);
+        Some(handle)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -124,13 +208,23 @@ impl<K: Send + Sync + 'static> Run<K> {
     pub(crate) fn record(&self, job: Arc<Job<K>>, number: u64, outcome: Outcome) {
         let directory = &self.shared.settings.directory;
         let entry = outcome.into_entry(number, job, directory);
-        self.entries.add(entry, |entry| self.tell(entry));
+        match &self.told {
+            Told::Observer { observer, entries } => entries.add(entry, |entry| {
+                self.tell(entry, |event| observer.on_event(event));
+            }),
+            Told::Relay(relay) => {
+                self.state().untold += 1;
+                relay.finished(entry);
+            }
+        }
     }
 
-    fn tell(&self, entry: Entry<K>) {
-        self.observe(&Event::Finished {
-            key: entry.key(),
-            entry: &entry,
+    fn tell(&self, entry: Entry<K>, observe: impl FnOnce(&Event<'_, K>)) {
+        self.catch(|| {
+            observe(&Event::Finished {
+                key: entry.key(),
+                entry: &entry,
+            });
         });
         let unkept = self.report.lock().as_mut().and_then(|all| all.add(entry));
         // The drop of its key is foreign code.
@@ -190,7 +284,7 @@ impl<K: Send + Sync + 'static> Run<K> {
                 self.settle_held(|| DownloadErrorKind::Cancelled);
                 return None;
             }
-            if state.in_flight >= self.shared.settings.max_in_flight {
+            if state.at_work() >= self.shared.settings.max_in_flight {
                 // Somebody else has the last place, and comes here afterwards.
                 return None;
             }

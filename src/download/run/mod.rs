@@ -3,12 +3,15 @@
 //!
 //! The caller reads a job, hands it to the executor and waits for the next place
 //! to be free. A worker makes the attempts at its job, and puts the outcome into
-//! the report itself, since the caller may be reading, which may take any time.
+//! the report itself, since the caller may be reading, which may take any time. An
+//! observer that borrows from the caller has a thread of its own, which does the latter.
 
 mod budget;
+mod happening;
 mod in_turn;
 mod names;
 mod queue;
+mod relay;
 
 mod context;
 
@@ -18,4 +21,4 @@ mod assigned;
 
 mod run_loop;
 
-pub(super) use run_loop::run;
+pub(super) use run_loop::{run, run_scoped};

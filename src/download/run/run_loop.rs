@@ -3,11 +3,12 @@
 
 use super::assigned::{Assigned, AssignedTask};
 use super::attempts;
-use super::context::Run;
+use super::context::{Run, Told};
 use super::queue::QueuedJob;
+use super::relay::Relay;
 use crate::collect::{AsCompleted, as_completed};
 use crate::download::error::{DownloadError, DownloadErrorKind};
-use crate::download::event::Observer;
+use crate::download::event::{Event, Observer};
 use crate::download::fetch::folder;
 use crate::download::fetch::shared::Shared;
 use crate::download::job::Job;
@@ -19,12 +20,15 @@ use crate::task::{Claimer, JoinHandle, promise};
 use crate::unwind;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What wakes the loop.
 enum Wake<K> {
     /// This task is final.
     Task(Arc<Assigned<K>>),
+    /// An observer on a thread of its own has been told of a job.
+    Told,
     /// The run is cancelled.
     Cancelled,
 }
@@ -48,7 +52,53 @@ where
     I: Iterator<Item = Job<K>>,
 {
     folder::prepare(&shared.settings.directory).map_err(DownloadError::new)?;
-    let run = Arc::new(Run::new(shared, observer));
+    let run = Run::new(shared, Told::observer(observer));
+    Ok(run_all(executor, &Arc::new(run), jobs))
+}
+
+/// Runs all jobs, and blocks until they are over. The observer has a thread of its own
+/// meanwhile.
+pub(crate) fn run_scoped<K, E, I>(
+    executor: &E,
+    shared: &Arc<Shared>,
+    jobs: I,
+    observe: impl FnMut(&Event<'_, K>) + Send,
+) -> Result<Report<K>, DownloadError>
+where
+    K: Send + Sync + 'static,
+    E: Executor + ?Sized,
+    I: Iterator<Item = Job<K>>,
+{
+    /// Ends the thread, also after a panic of what reads the jobs.
+    struct EndRelay<'a, K: Send + Sync + 'static>(&'a Run<K>);
+
+    impl<K: Send + Sync + 'static> Drop for EndRelay<'_, K> {
+        fn drop(&mut self) {
+            self.0.end_relay();
+        }
+    }
+
+    folder::prepare(&shared.settings.directory).map_err(DownloadError::new)?;
+    let run = Arc::new(Run::new(shared, Told::Relay(Relay::new())));
+    thread::scope(|scope| {
+        let _end = EndRelay(&run);
+        thread::Builder::new()
+            .name("download observer".to_owned())
+            .spawn_scoped(scope, || run.relay_to(observe))
+            .map_err(|error| {
+                let reason = format!("cannot start the thread of the observer: {error}");
+                DownloadError::new(DownloadErrorKind::Rejected(reason))
+            })?;
+        Ok(run_all(executor, &run, jobs))
+    })
+}
+
+fn run_all<K, E, I>(executor: &E, run: &Arc<Run<K>>, jobs: I) -> Report<K>
+where
+    K: Send + Sync + 'static,
+    E: Executor + ?Sized,
+    I: Iterator<Item = Job<K>>,
+{
     let mut run_loop = RunLoop {
         executor,
         input: Input {
@@ -58,15 +108,16 @@ where
         },
         tasks: as_completed(std::iter::empty()),
         refused: None,
-        run: Arc::clone(&run),
+        run: Arc::clone(run),
     };
     let started = Instant::now();
     // The loop waits for handles only, so a promise that is dropped on
     // cancelling wakes it.
     let (promise, cancelled) = promise();
     run_loop.tasks.push((Wake::Cancelled, Arc::new(cancelled)));
-    let theirs = Arc::clone(&run);
-    let on_cancel = shared.settings.token.on_cancel(move || {
+    run_loop.wake_when_told();
+    let theirs = Arc::clone(run);
+    let on_cancel = run.shared.settings.token.on_cancel(move || {
         theirs.cancel();
         drop(promise);
     });
@@ -87,7 +138,7 @@ where
         run.is_cancelled() && (!is_complete || report.count(DownloadStatus::Cancelled) > 0);
     let panics = run.observer_panics();
     report.close(started.elapsed(), is_cancelled, is_complete, panics);
-    Ok(report)
+    report
 }
 
 /// The jobs that have not been read.
@@ -178,7 +229,7 @@ where
     fn next_step(&mut self) -> Step<K> {
         let settings = &self.run.shared.settings;
         let mut state = self.run.state();
-        if state.in_flight >= settings.max_in_flight {
+        if state.at_work() >= settings.max_in_flight {
             return Step::Wait(None);
         }
         if let Some(queued) = state.held.next(&self.run.pauses) {
@@ -186,7 +237,10 @@ where
             return Step::Start(queued);
         }
         let due = state.held.next_due();
-        if !self.input.is_over && !state.held.is_full() {
+        // An observer with a thread of its own that is slow holds up no retry, but the
+        // jobs that it has not been told of must not become ever more.
+        let has_room = state.in_flight < settings.max_in_flight && !state.held.is_full();
+        if !self.input.is_over && has_room {
             state.is_reading = true;
             let minded = due.is_some() && !state.is_minded && state.has_workers;
             return Step::Read { minded };
@@ -229,7 +283,7 @@ where
         let Some(queued) = state.held.admit(queued, &self.run.pauses) else {
             return;
         };
-        if state.in_flight < self.run.shared.settings.max_in_flight {
+        if state.at_work() < self.run.shared.settings.max_in_flight {
             state.in_flight += 1;
             drop(state);
             self.start(queued);
@@ -324,10 +378,11 @@ where
 
     /// Takes note of a final task, and ends its job if nobody else did.
     fn settle(&mut self, (wake, handle): Item<K>) {
-        let Wake::Task(assigned) = wake else {
+        let assigned = match wake {
+            Wake::Task(assigned) => assigned,
+            Wake::Told => return self.wake_when_told(),
             // Those that wait in the executor's queue end here.
-            self.cancel_pending();
-            return;
+            Wake::Cancelled => return self.cancel_pending(),
         };
         assigned.forget_handle();
         let Some(queued) = assigned.take() else {
@@ -350,8 +405,17 @@ where
 
     /// Cancels the tasks that have not started.
     fn cancel_pending(&self) {
-        for (_, handle) in self.tasks.handles() {
-            handle.cancel();
+        for (wake, handle) in self.tasks.handles() {
+            if matches!(wake, Wake::Task(_)) {
+                handle.cancel();
+            }
+        }
+    }
+
+    /// Has the loop wake when an observer on a thread of its own has been told of a job.
+    fn wake_when_told(&mut self) {
+        if let Some(handle) = self.run.on_told() {
+            self.tasks.push((Wake::Told, Arc::new(handle)));
         }
     }
 }
