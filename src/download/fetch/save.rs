@@ -179,9 +179,6 @@ impl Draft {
         if durability != Durability::None {
             self.file.sync_all().map_err(failed("sync", &self.path))?;
         }
-        if overwrite != Overwrite::Never {
-            self.take_mode_of(target)?;
-        }
         // Before the file has its name: an error leaves everything as it was.
         let directory = match target.parent() {
             Some(path) if durability == Durability::FileAndDirectory => {
@@ -215,6 +212,11 @@ impl Draft {
         target: &Path,
         overwrite: Overwrite,
     ) -> Result<Committed, DownloadErrorKind> {
+        // Mostly nothing has that name, and there is nothing to look at.
+        if system::rename_new(&self.path, target).is_ok() {
+            self.on_drop = OnDrop::Leave;
+            return Ok(Committed::Saved);
+        }
         if overwrite == Overwrite::Never {
             // A link, unlike a rename, fails if the name has come into use.
             match fs::hard_link(&self.path, target) {
@@ -229,6 +231,8 @@ impl Draft {
                 // Not every file system has links.
                 Err(_) => {}
             }
+        } else {
+            self.take_mode_of(target)?;
         }
         fs::rename(&self.path, target).map_err(failed("rename a file to", target))?;
         self.on_drop = OnDrop::Leave;
@@ -314,12 +318,13 @@ impl NoDirectory {
     }
 }
 
-/// Reading and writing at a place, beside others who do so elsewhere.
+/// What each system has a way of its own for.
 #[cfg(unix)]
 mod system {
     use std::fs::File;
     use std::io;
     use std::os::unix::fs::FileExt;
+    use std::path::Path;
 
     pub(super) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         file.write_all_at(bytes, offset)
@@ -328,6 +333,20 @@ mod system {
     pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         file.read_at(buffer, offset)
     }
+
+    /// Renames a file to a name that nothing has; an error also where the system or the
+    /// file system cannot do so in one step.
+    #[cfg(target_os = "linux")]
+    pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+        Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn rename_new(_: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 #[cfg(windows)]
@@ -335,6 +354,7 @@ mod system {
     use std::fs::File;
     use std::io;
     use std::os::windows::fs::FileExt;
+    use std::path::Path;
 
     pub(super) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
         while !bytes.is_empty() {
@@ -352,18 +372,27 @@ mod system {
     pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         file.seek_read(buffer, offset)
     }
+
+    pub(super) fn rename_new(_: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 #[cfg(not(any(unix, windows)))]
 mod system {
     use std::fs::File;
     use std::io;
+    use std::path::Path;
 
     pub(super) fn write_all_at(_: &File, _: &[u8], _: u64) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(super) fn read_at(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn rename_new(_: &Path, _: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
