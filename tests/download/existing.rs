@@ -3,8 +3,10 @@
 
 use super::server::{Exchange, Server, Then};
 use super::*;
-use as_completed::download::Overwrite;
-use std::fs;
+use crate::support::alarm;
+use as_completed::CancelToken;
+use as_completed::download::{Overwrite, TimeoutKind};
+use std::{fs, thread};
 
 /// Of `flag`.
 const SHA256: &str = "807d0fbcae7c4b20518d4d85664f6820aafdf936104122c5073e7744c46c4b87";
@@ -116,16 +118,23 @@ fn file_that_is_replaced_gives_its_permissions() {
 
 #[test]
 fn read_only_file_is_not_replaced() {
-    for resume in [false, true] {
+    for (resume, segments) in [(false, 1), (true, 1), (false, 4), (true, 4)] {
         let folder = Folder::new();
-        let server =
-            Server::start(|exchange| exchange.answer("200 OK", "ETag: \"1\"\r\n", b"flag"));
+        let server = Server::start(|exchange| {
+            let headers = "ETag: \"1\"\r\nAccept-Ranges: bytes\r\n";
+            exchange.answer("200 OK", headers, b"flag")
+        });
         let file = folder.file("file");
         fs::write(&file, b"old").unwrap();
         let mut permissions = fs::metadata(&file).unwrap().permissions();
         permissions.set_readonly(true);
         fs::set_permissions(&file, permissions).unwrap();
-        let downloader = builder(&folder).resume(resume).build().unwrap();
+        let downloader = builder(&folder)
+            .resume(resume)
+            .segments(segments)
+            .segments_above(0)
+            .build()
+            .unwrap();
         let report = download(&downloader, [job(&server)]);
         let text = failure(&report).to_string();
         assert!(text.contains("read-only"), "{text}");
@@ -284,4 +293,33 @@ fn finished_file_of_the_right_checksum_needs_no_request_under_resume() {
     fs::write(folder.file("file"), b"flaw").unwrap();
     assert_ok(&download(&downloader, [job(&server).sha256(SHA256)]));
     assert_eq!(folder.read("file"), b"flag");
+}
+
+/// To hash it would take hours.
+#[cfg(unix)]
+#[test]
+fn hashing_a_file_ends_when_cancelled_and_in_time() {
+    let _alarm = alarm();
+    let folder = Folder::new();
+    let server = Server::start(|exchange| exchange.ok(b"flag"));
+    let file = fs::File::create(folder.file("file")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let token = CancelToken::new();
+    let cancelled = builder(&folder).cancel_token(token.clone()).build();
+    let in_time = builder(&folder).total_timeout(SHORT).build().unwrap();
+    let report = download(&in_time, [job(&server).sha256(SHA256)]);
+    let kind = failure(&report);
+    assert!(
+        matches!(kind, DownloadErrorKind::Timeout(TimeoutKind::Total)),
+        "{kind:?}"
+    );
+    let report = thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(SHORT);
+            token.cancel();
+        });
+        download(&cancelled.unwrap(), [job(&server).sha256(SHA256)])
+    });
+    assert!(matches!(failure(&report), DownloadErrorKind::Cancelled));
+    assert_eq!(server.requests(), 0);
 }

@@ -180,7 +180,7 @@ pub(crate) fn refusal(answer: &Answer) -> Failure {
 
 /// How the body is encoded, if it is.
 pub(crate) fn encoding(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let value = headers.get(head::CONTENT_ENCODING)?;
+    let value = headers.get(&head::CONTENT_ENCODING)?;
     let encoding = String::from_utf8_lossy(value.as_bytes());
     let is_encoded = !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity");
     is_encoded.then_some(encoding)

@@ -1,6 +1,6 @@
 //! One attempt at one file: what is asked for, and what the answer means.
 
-use super::ask::{Condition, ask, refusal, text};
+use super::ask::{Answer, Condition, ask, refusal, text};
 use super::body::{self, Progress};
 use super::existing::{Here, modified_there};
 use super::failure::{Again, Failure};
@@ -11,9 +11,46 @@ use super::resume::{Offer, Verdict};
 use super::saving::{Begin, Segments};
 use super::subdirectory;
 use super::validator::Validator;
+use crate::download::error::DownloadErrorKind;
 use crate::download::report::Answered;
 use ureq::http::Response;
 use ureq::http::header::ACCEPT_RANGES;
+
+/// What an answer means.
+enum Meaning<'a> {
+    /// It brings the whole file, or something about what the part lacks.
+    File(Option<(&'a Offer, Verdict)>),
+    /// The file that is here is the server's.
+    IsHere,
+    /// The file that is here is not the server's.
+    IsNotHere,
+    /// It brings no file.
+    Refused,
+}
+
+/// What to ask for, given what is here.
+fn condition(offer: Option<&Offer>, here: Here) -> Condition<'_> {
+    match (offer, here) {
+        (Some(offer), _) => Condition::RestOf(offer),
+        (None, Here::Dated(time)) => Condition::ModifiedSince(time),
+        (None, Here::Whole { length, modified }) => Condition::Beyond { length, modified },
+        (None, Here::Nothing | Here::AsWanted) => Condition::None,
+    }
+}
+
+/// Says what an answer to that [`condition`] means.
+fn meaning<'a>(answer: &Answer, offer: Option<&'a Offer>, here: Here) -> Meaning<'a> {
+    let headers = answer.response.headers();
+    match (answer.response.status().as_u16(), offer, here) {
+        (200, ..) => Meaning::File(None),
+        (206, Some(offer), _) => Meaning::File(Some((offer, offer.judge_partial(headers)))),
+        (416, Some(offer), _) => Meaning::File(Some((offer, offer.judge_unsatisfiable(headers)))),
+        (304, None, Here::Dated(_)) => Meaning::IsHere,
+        (416, None, Here::Whole { .. }) if here.is_all_of(headers) => Meaning::IsHere,
+        (206 | 416, None, Here::Whole { .. }) => Meaning::IsNotHere,
+        _ => Meaning::Refused,
+    }
+}
 
 impl Fetch<'_> {
     /// Makes one attempt. Blocks until the file is there or the attempt has
@@ -27,66 +64,73 @@ impl Fetch<'_> {
     }
 
     fn attempt_once(&self, here: Here, progress: &mut Progress<'_>) -> Result<Fetched, Failure> {
-        let settings = &self.shared.settings;
-        // A line break would forge lines of the note.
-        let can_be_noted = !self.wanted.url.contains(['\n', '\r']);
-        let part = if settings.resume && can_be_noted {
-            Part::claim(&settings.directory, &self.wanted.file_name)?
-        } else {
-            None
-        };
-        let offer = part
-            .as_ref()
-            .and_then(|part| part.offer(&self.wanted.url, settings.durability));
-        let condition = match (&offer, here) {
-            (_, Here::AsWanted) => return Ok(Fetched::Skipped),
-            (Some(offer), _) => Condition::RestOf(offer),
-            (None, Here::Dated(time)) => Condition::ModifiedSince(time),
-            (None, Here::Whole { length, modified }) => Condition::Beyond { length, modified },
-            (None, Here::Nothing) => Condition::None,
-        };
+        if here == Here::AsWanted {
+            return Ok(Fetched::Skipped);
+        }
+        let part = self.claim_part()?;
+        let offer = part.as_ref().and_then(|part| {
+            let durability = self.shared.settings.durability;
+            part.offer(&self.wanted.url, durability)
+        });
+        let condition = condition(offer.as_ref(), here);
         let answer = ask(self.shared, self.location, condition, self.deadline)?;
-        let headers = answer.response.headers();
-        let status = answer.response.status().as_u16();
+        let code = answer.response.status().as_u16();
         self.answered.replace(Some(Answered {
             url: answer.location.to_text(),
-            code: status,
+            code,
         }));
-        let verdict = match (status, &offer) {
-            (200, _) => None,
-            (206, Some(offer)) => Some((offer, offer.judge_partial(headers))),
-            (416, Some(offer)) => Some((offer, offer.judge_unsatisfiable(headers))),
-            (304, None) if matches!(here, Here::Dated(_)) => return Ok(Fetched::Skipped),
-            (206 | 416, None) if matches!(here, Here::Whole { .. }) => {
-                let is_whole = status == 416 && here.is_all_of(headers);
+        match meaning(&answer, offer.as_ref(), here) {
+            Meaning::File(verdict) => self.save(answer, part, verdict, progress),
+            Meaning::IsHere => {
+                body::drain(answer.response.into_body());
+                Ok(Fetched::Skipped)
+            }
+            Meaning::IsNotHere => {
                 let failure = refusal(&answer);
                 body::drain(answer.response.into_body());
-                return if is_whole {
-                    Ok(Fetched::Skipped)
-                } else {
-                    Err(Failure {
-                        again: Again::Anew,
-                        ..failure
-                    })
-                };
+                Err(Failure {
+                    again: Again::Anew,
+                    ..failure
+                })
             }
-            _ => {
+            Meaning::Refused => {
                 let failure = refusal(&answer);
-                if let (404 | 410, Some(part)) = (status, &part) {
+                if let (404 | 410, Some(part)) = (code, &part) {
                     part.discard();
                 }
                 body::drain(answer.response.into_body());
-                return Err(failure);
+                Err(failure)
             }
-        };
-        subdirectory::create(settings, &self.wanted.file_name)?;
+        }
+    }
+
+    /// Claims the part of the file, if there may be one and no other run has it.
+    fn claim_part(&self) -> Result<Option<Part>, DownloadErrorKind> {
+        let settings = &self.shared.settings;
+        // A line break would forge lines of the note.
+        let can_be_noted = !self.wanted.url.contains(['\n', '\r']);
+        if !settings.resume || !can_be_noted {
+            return Ok(None);
+        }
+        Part::claim(&settings.directory, &self.wanted.file_name)
+    }
+
+    /// Saves what an answer brings, as what the verdict says that it is.
+    fn save(
+        &self,
+        answer: Answer,
+        part: Option<Part>,
+        verdict: Option<(&Offer, Verdict)>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Fetched, Failure> {
+        subdirectory::create(&self.shared.settings, &self.wanted.file_name)?;
         if let Some(segments) = self.segments(&answer.response, verdict) {
             return self.save_segments(answer.response, part, segments, progress);
         }
         match (verdict, part) {
             (None, None) => self.save_whole(answer.response, progress),
             (None, Some(part)) => {
-                let Some(validator) = Validator::of(headers) else {
+                let Some(validator) = Validator::of(answer.response.headers()) else {
                     // Nothing would tell the versions of the file apart.
                     part.discard();
                     return self.save_whole(answer.response, progress);
@@ -101,7 +145,7 @@ impl Fetch<'_> {
                 self.save_part(answer.response, part, &begin, progress)
             }
             (Some((offer, Verdict::IsWhole)), Some(part)) => {
-                let modified = modified_there(headers);
+                let modified = modified_there(answer.response.headers());
                 body::drain(answer.response.into_body());
                 self.finish_part(&part, offer.length, modified)
             }

@@ -28,7 +28,7 @@ struct Cookie {
 impl Cookies {
     /// Keeps what an answer sets.
     pub(crate) fn keep(&mut self, origin: &Location, headers: &HeaderMap) {
-        for line in headers.get_all(head::SET_COOKIE) {
+        for line in headers.get_all(&head::SET_COOKIE) {
             if let Some(line) = line.to_str().ok().filter(|line| line.len() <= MAX_LENGTH) {
                 self.keep_line(origin, line);
             }

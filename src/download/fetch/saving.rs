@@ -33,6 +33,12 @@ pub(super) struct Segments {
     pub(super) done: Ranges,
 }
 
+fn discard(part: Option<&Part>) {
+    if let Some(part) = part {
+        part.discard();
+    }
+}
+
 impl Fetch<'_> {
     /// Looks whether the header promises what the job requires.
     fn check_header(
@@ -169,34 +175,18 @@ impl Fetch<'_> {
         segments: Segments,
         progress: &mut Progress<'_>,
     ) -> Result<Fetched, Failure> {
+        if let Err(kind) = self.check_header(answer.headers(), Some(segments.total)) {
+            discard(part.as_ref());
+            return Err(kind.into());
+        }
+        self.check_replaceable()?;
+        let modified = modified_there(answer.headers());
+        let draft = self.begin_segments(&mut part, &segments)?;
         let Segments {
             validator,
             total,
             done,
         } = segments;
-        let discard = |part: &Option<Part>| {
-            if let Some(part) = part {
-                part.discard();
-            }
-        };
-        self.check_header(answer.headers(), Some(total))
-            .inspect_err(|_| discard(&part))?;
-        let modified = modified_there(answer.headers());
-        let url = &self.wanted.url;
-        let begun = match &mut part {
-            None => None,
-            Some(part) => part.begin_ranges(url, &validator, total, &done)?,
-        };
-        if begun.is_none() {
-            part = None;
-        }
-        let draft = if let Some(draft) = begun {
-            draft
-        } else {
-            let draft = Draft::temporary(&self.shared.settings.directory)?;
-            draft.set_length(total)?;
-            draft
-        };
         let is_of_two_attempts = done != Ranges::default();
         let large = Large {
             shared: self.shared,
@@ -209,32 +199,60 @@ impl Fetch<'_> {
             connections: self.shared.settings.segments,
         };
         let mut note = |written: &Ranges| match &part {
-            Some(part) => part.write_ranges(url, &validator, total, written),
+            Some(part) => part.write_ranges(&self.wanted.url, &validator, total, written),
             None => Ok(()),
         };
         let note = part.is_some().then_some(&mut note as &mut NoteWritten<'_>);
         let hasher = self.sum.as_ref().map(Sum::hasher);
         let outcome = large.receive(answer.into_body(), done, &draft, hasher, progress, note);
-        match (outcome, &part) {
-            (Ok(hasher), Some(part)) => {
-                let received = Received { draft, hasher };
-                self.finish_of_part(part, received, modified, is_of_two_attempts)
-            }
-            (Ok(hasher), None) => self.finish(Received { draft, hasher }, modified),
-            (Err(failure), _) => {
-                let again = match failure.again {
-                    Again::InOneStream => {
-                        self.in_one_stream.set(true);
-                        Again::Anew
-                    }
-                    again => again,
-                };
-                if again == Again::Anew {
-                    discard(&part);
-                }
-                Err(Failure { again, ..failure })
+        let received = match outcome {
+            Ok(hasher) => Received { draft, hasher },
+            Err(failure) => return Err(self.after_segments(failure, part.as_ref())),
+        };
+        match &part {
+            Some(part) => self.finish_of_part(part, received, modified, is_of_two_attempts),
+            None => self.finish(received, modified),
+        }
+    }
+
+    /// Opens what segments are written to: the part, if it can be used and noted, or
+    /// else a temporary file, and then there is no part.
+    fn begin_segments(
+        &self,
+        part: &mut Option<Part>,
+        segments: &Segments,
+    ) -> Result<Draft, DownloadErrorKind> {
+        let Segments {
+            validator,
+            total,
+            done,
+        } = segments;
+        if let Some(part) = part {
+            let begun = part.begin_ranges(&self.wanted.url, validator, *total, done)?;
+            if let Some(draft) = begun {
+                return Ok(draft);
             }
         }
+        *part = None;
+        let draft = Draft::temporary(&self.shared.settings.directory)?;
+        draft.set_length(*total)?;
+        Ok(draft)
+    }
+
+    /// Decides what is left of segments that have failed: whether the part is of use, and
+    /// whether there are to be segments the next time.
+    fn after_segments(&self, failure: Failure, part: Option<&Part>) -> Failure {
+        let again = match failure.again {
+            Again::InOneStream => {
+                self.in_one_stream.set(true);
+                Again::Anew
+            }
+            again => again,
+        };
+        if again == Again::Anew {
+            discard(part);
+        }
+        Failure { again, ..failure }
     }
 
     /// Gives a whole part the name of the file; removes what is left of it.
