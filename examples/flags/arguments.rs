@@ -50,7 +50,8 @@ pub(super) struct Arguments {
     /// Print a line for each flag instead of a progress bar
     #[arg(short, long)]
     pub(super) verbose: bool,
-    /// Use the server at this URL, where the flag of Brazil is URL/br/br.gif
+    /// Use the server at this URL, where the flag of Brazil is URL/br/br.gif; through
+    /// the proxy of the environment, if there is one and NO_PROXY does not except it
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub(super) base_url: Option<String>,
     /// Retry a flag up to N times if the server responds with an error, and once

@@ -482,3 +482,70 @@ fn note_of_no_part_is_removed_if_it_is_ours() {
     ));
     assert_eq!(folder.names(), ["file", "mine.part.from"]);
 }
+
+/// To hash it would take hours.
+#[cfg(unix)]
+#[test]
+fn hashing_a_part_ends_when_cancelled_and_in_time() {
+    use crate::support::alarm;
+    use as_completed::CancelToken;
+    use as_completed::download::TimeoutKind;
+    use std::sync::mpsc;
+    use std::thread;
+
+    const LENGTH: u64 = 1 << 40;
+
+    let _alarm = alarm();
+    let folder = Folder::new();
+    let (tell, asked) = mpsc::channel();
+    let server = Server::start(move |exchange| {
+        let headers = format!(
+            "Content-Range: bytes {LENGTH}-{LENGTH}/{}\r\n{ETAG}",
+            LENGTH + 1
+        );
+        let then = exchange.answer("206 Partial Content", &headers, b"x");
+        let _ = tell.send(());
+        then
+    });
+    let url = server.url("/");
+    let note = format!("as-completed part 1\n{url}\n\"1\"\n{}\nend\n", LENGTH + 1);
+    std::fs::write(folder.file("file.part.from"), note).unwrap();
+    let part = std::fs::File::create(folder.file("file.part")).unwrap();
+    part.set_len(LENGTH).unwrap();
+    let run = |builder: DownloaderBuilder| {
+        let job = Job::new("key", url.as_str(), "file").sha256("0".repeat(64));
+        download(&builder.resume(true).build().unwrap(), [job])
+    };
+    let token = CancelToken::new();
+    let report = thread::scope(|scope| {
+        scope.spawn(|| {
+            asked.recv_timeout(LONG).unwrap();
+            thread::sleep(SHORT);
+            token.cancel();
+        });
+        run(builder(&folder).cancel_token(token.clone()))
+    });
+    assert!(matches!(failure(&report), DownloadErrorKind::Cancelled));
+    let report = run(builder(&folder).total_timeout(SHORT));
+    let kind = failure(&report);
+    assert!(
+        matches!(kind, DownloadErrorKind::Timeout(TimeoutKind::Total)),
+        "{kind:?}"
+    );
+    assert_eq!(folder.names(), ["file.part", "file.part.from"]);
+}
+
+/// Its lines would be taken for the validator and the length.
+#[test]
+fn url_with_a_line_break_has_no_part() {
+    let folder = Folder::new();
+    let server = half_then(ETAG, |exchange| {
+        assert_eq!(exchange.header("range"), None);
+        exchange.answer("200 OK", ETAG, BODY)
+    });
+    let url = format!("{}\n\"2\"\n10\nend\n", server.url("/"));
+    let once = || download_one(&builder(&folder).resume(true).build().unwrap(), url.clone());
+    assert!(matches!(failure(&once()), DownloadErrorKind::Body { .. }));
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
+    assert_saved(&folder, &once());
+}

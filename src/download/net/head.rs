@@ -8,11 +8,13 @@
 
 use super::transport::Fault;
 use std::io::BufRead;
+use ureq::http::HeaderName;
 
 /// Under which name `Content-Encoding` is handed on.
-pub(crate) const CONTENT_ENCODING: &str = "as-completed-content-encoding";
+pub(crate) static CONTENT_ENCODING: HeaderName =
+    HeaderName::from_static("as-completed-content-encoding");
 /// Under which name `Set-Cookie` is handed on.
-pub(crate) const SET_COOKIE: &str = "as-completed-set-cookie";
+pub(crate) static SET_COOKIE: HeaderName = HeaderName::from_static("as-completed-set-cookie");
 
 /// Longer headers are refused.
 const MAX_LENGTH: usize = 256 * 1024;
@@ -355,10 +357,10 @@ fn push(text: &mut Vec<u8>, name: &str, value: &[u8]) {
 fn handed_on_as(name: &[u8]) -> Option<&'static str> {
     let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
     if is("content-encoding") {
-        return Some(CONTENT_ENCODING);
+        return Some(CONTENT_ENCODING.as_str());
     }
     if is("set-cookie") {
-        return Some(SET_COOKIE);
+        return Some(SET_COOKIE.as_str());
     }
     KEPT.into_iter().find(|kept| is(kept))
 }

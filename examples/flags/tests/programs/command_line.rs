@@ -3,6 +3,8 @@
 use super::support::{Ended, Folder};
 use super::{SEQUENTIAL, THREADPOOL, slow, start_server};
 use flags::server::Manner;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::Duration;
 #[cfg(unix)]
 use std::{
@@ -296,4 +298,45 @@ fn a_folder_that_cannot_be_written_is_told_before_any_request() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.starts_with("error: cannot ") && ended.err.contains("downloaded"));
     assert_eq!(server.requests(), 0);
+}
+
+/// Answers each request with 403, on a thread that lives as long as the tests.
+fn start_refusing_proxy() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
+            while !request.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut buffer) {
+                    Ok(read @ 1..) => request.extend_from_slice(&buffer[..read]),
+                    _ => break,
+                }
+            }
+            let answer =
+                b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _gone = stream.write_all(answer);
+        }
+    });
+    format!("http://{address}")
+}
+
+/// As curl does: also for a server of this machine, unless `NO_PROXY` names it.
+#[test]
+fn proxy_of_the_environment_is_for_urls_and_not_for_the_own_server() {
+    let (folder, server) = (Folder::new(), start_server(Manner::PROMPT));
+    let (url, proxy) = (server.url(), start_refusing_proxy());
+    let run = |arguments: &[&str], exceptions: &str| {
+        let mut command = folder.command(THREADPOOL, arguments);
+        command.env("HTTP_PROXY", &proxy);
+        command.env_remove("no_proxy").env("NO_PROXY", exceptions);
+        Ended::new(&command.output().expect("the program starts"))
+    };
+    let own = run(&["br"], "");
+    assert_eq!((own.err.as_str(), own.code), ("", Some(0)));
+    let excepted = run(&["br", "--base-url", &url], "127.0.0.1");
+    assert_eq!((excepted.err.as_str(), excepted.code), ("", Some(0)));
+    let through_proxy = run(&["br", "--base-url", &url], "");
+    assert!(through_proxy.err.contains("403"), "{}", through_proxy.err);
+    assert_eq!(through_proxy.code, Some(1));
 }
