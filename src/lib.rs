@@ -317,6 +317,7 @@
 //! - `download` (default): the module [`download`], for many files at once.
 //! - `rustls` (default): https for `download`.
 //! - `progress`: progress bars for `download`.
+//! - `gzip`: decoding of what a server compresses although `download` asks it not to.
 //! - `serde`: serialization of the report of `download`.
 //! - `process`: the modules [`function`] and [`process`], for named functions in child
 //!   processes. Unix only.

@@ -46,7 +46,8 @@
 //! # Features
 //!
 //! The feature `download` has http, and `rustls` adds https; both are on by default.
-//! `progress` adds the observer `Progress`, which draws bars in the terminal, and `serde`
+//! `progress` adds the observer `Progress`, which draws bars in the terminal, `gzip` adds
+//! `ContentEncoding::Decode`, and `serde`
 //! implements `Serialize` for [`Report`], [`Entry`] and [`DownloadStatus`].
 
 // In floor order: a file uses only those above it, and a folder likewise.

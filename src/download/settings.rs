@@ -86,9 +86,9 @@ pub enum Durability {
 /// What to do with a body that the server has encoded, as with `gzip`, although it
 /// was asked not to.
 ///
-/// Nothing is decoded. Decoding would add a decompressor to every build, for servers
-/// that ignore what they are asked; and the length, the ranges and the checksum that a
-/// server states would not be those of the file that is saved.
+/// Nothing is decoded by default: that takes a decompressor, which the feature `gzip` adds
+/// to the build with `Decode`, and the length and the ranges that a server states
+/// are not those of a file that is decoded.
 ///
 /// # Examples
 ///
@@ -121,6 +121,30 @@ pub enum ContentEncoding {
     /// `jar`, `lz`, `lz4`, `lzma`, `rpm`, `svgz`, `tgz`, `whl`, `xz`, `z`, `zip` and `zst`.
     #[default]
     SaveArchives,
+    /// Decode `gzip`, unless the name of the file says that it is compressed: then save it
+    /// as sent, as [`SaveArchives`](Self::SaveArchives) does. Other encodings are refused.
+    ///
+    /// The length and the checksum that a job requires, the maximum size and the bytes of
+    /// the report are those of the decoded file. It comes over one connection and leaves no
+    /// part if it breaks off.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use as_completed::Inline;
+    /// use as_completed::download::{ContentEncoding, Downloader, Job};
+    ///
+    /// # let serve = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/download/example_server.in"));
+    /// # let (server, folder) = serve(&[("/", "200 OK", "a page")]);
+    /// let downloader =
+    ///     Downloader::builder(&folder).content_encoding(ContentEncoding::Decode).build()?;
+    /// // What is not encoded is saved as ever.
+    /// downloader.download_many(&Inline, [Job::new((), server, "page.html")], ())?.ok()?;
+    /// assert_eq!(std::fs::read(folder.join("page.html"))?, b"a page");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "gzip")]
+    Decode,
     /// Save it as sent, whatever the file is called.
     Save,
     /// Refuse it, whatever the file is called.
@@ -128,22 +152,44 @@ pub enum ContentEncoding {
 }
 
 impl ContentEncoding {
-    /// Whether an encoded body is to be saved by that name.
+    /// Whether an encoded body is to be saved by that name as it is.
     pub(super) fn saves(self, file_name: &str) -> bool {
-        const COMPRESSED: [&str; 18] = [
-            "7z", "apk", "br", "bz2", "deb", "gz", "jar", "lz", "lz4", "lzma", "rpm", "svgz",
-            "tgz", "whl", "xz", "z", "zip", "zst",
-        ];
         match self {
             Self::Save => true,
             Self::Refuse => false,
-            Self::SaveArchives => file_name.rsplit_once('.').is_some_and(|(_, extension)| {
-                COMPRESSED
-                    .iter()
-                    .any(|compressed| extension.eq_ignore_ascii_case(compressed))
-            }),
+            _ => is_compressed(file_name),
         }
     }
+
+    /// Whether a body of that encoding is to be decoded and saved by that name.
+    pub(super) fn decodes(self, file_name: &str, encoding: &str) -> bool {
+        match self {
+            #[cfg(feature = "gzip")]
+            Self::Decode => {
+                let is_gzip = ["gzip", "x-gzip"]
+                    .iter()
+                    .any(|gzip| encoding.eq_ignore_ascii_case(gzip));
+                is_gzip && !is_compressed(file_name)
+            }
+            _ => {
+                let _ = (file_name, encoding);
+                false
+            }
+        }
+    }
+}
+
+/// Whether the name of a file says that it is compressed.
+fn is_compressed(file_name: &str) -> bool {
+    const COMPRESSED: [&str; 18] = [
+        "7z", "apk", "br", "bz2", "deb", "gz", "jar", "lz", "lz4", "lzma", "rpm", "svgz", "tgz",
+        "whl", "xz", "z", "zip", "zst",
+    ];
+    file_name.rsplit_once('.').is_some_and(|(_, extension)| {
+        COMPRESSED
+            .iter()
+            .any(|compressed| extension.eq_ignore_ascii_case(compressed))
+    })
 }
 
 /// Which proxy to use; see [`DownloaderBuilder::proxy`](super::DownloaderBuilder::proxy).

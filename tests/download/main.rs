@@ -25,6 +25,8 @@ mod basics;
 mod bounds;
 mod cancel;
 mod connect;
+#[cfg(feature = "gzip")]
+mod decode;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod existing;

@@ -517,13 +517,14 @@ fn hashing_a_part_ends_when_cancelled_and_in_time() {
         download(&builder.resume(true).build().unwrap(), [job])
     };
     let token = CancelToken::new();
+    let theirs = token.clone();
     let report = thread::scope(|scope| {
-        scope.spawn(|| {
+        scope.spawn(move || {
             asked.recv_timeout(LONG).unwrap();
             thread::sleep(SHORT);
-            token.cancel();
+            theirs.cancel();
         });
-        run(builder(&folder).cancel_token(token.clone()))
+        run(builder(&folder).cancel_token(token))
     });
     assert!(matches!(failure(&report), DownloadErrorKind::Cancelled));
     let report = run(builder(&folder).total_timeout(SHORT));

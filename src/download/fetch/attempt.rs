@@ -124,6 +124,21 @@ impl Fetch<'_> {
         progress: &mut Progress<'_>,
     ) -> Result<Fetched, Failure> {
         subdirectory::create(&self.shared.settings, &self.wanted.file_name)?;
+        let verdict = if self.is_decoded(answer.response.headers()) {
+            // Ranges are those of what is sent, and a part has bytes of the file.
+            match verdict {
+                None => {
+                    if let Some(part) = part {
+                        part.discard();
+                    }
+                    return self.save_whole(answer.response, progress);
+                }
+                Some((offer, Verdict::GoesOn(_))) => Some((offer, Verdict::BeginAnew)),
+                verdict => verdict,
+            }
+        } else {
+            verdict
+        };
         if let Some(segments) = self.segments(&answer.response, verdict) {
             return self.save_segments(answer.response, part, segments, progress);
         }

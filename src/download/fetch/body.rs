@@ -39,7 +39,7 @@ pub(crate) struct Received {
 /// Reads the body to its end.
 pub(crate) fn receive(
     shared: &Shared,
-    body: ureq::Body,
+    body: impl Read,
     sink: Sink<'_>,
 ) -> Result<Received, Failure> {
     shared.with_buffer(|buffer| {
@@ -51,7 +51,7 @@ pub(crate) fn receive(
             buffer,
             sink,
         };
-        let outcome = receiving.read_all(body.into_reader());
+        let outcome = receiving.read_all(body);
         // What has come is worth keeping also when the rest has not.
         let outcome = match (outcome, receiving.flush()) {
             (Err(failure), _) => Err(failure),

@@ -28,6 +28,7 @@ mod segments;
 
 pub(crate) mod job;
 
+mod decode;
 pub(crate) mod existing;
 
 mod saving;

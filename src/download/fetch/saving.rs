@@ -2,6 +2,7 @@
 
 use super::ask::{encoding, text};
 use super::body::{self, Progress, Received, Sink};
+use super::decode::decode;
 use super::existing::modified_there;
 use super::failure::{Again, Failure};
 use super::job::{Fetch, Fetched};
@@ -48,7 +49,8 @@ impl Fetch<'_> {
     ) -> Result<(), DownloadErrorKind> {
         if let Some(encoding) = encoding(headers) {
             let policy = self.shared.settings.content_encoding;
-            if !policy.saves(&self.wanted.file_name) {
+            let name = &self.wanted.file_name;
+            if !policy.saves(name) && !policy.decodes(name, &encoding) {
                 return Err(DownloadErrorKind::ContentEncoding(encoding.into_owned()));
             }
         }
@@ -87,25 +89,29 @@ impl Fetch<'_> {
         answer: Response<ureq::Body>,
         progress: &mut Progress<'_>,
     ) -> Result<Fetched, Failure> {
-        let total = answer.body().content_length();
+        let is_decoded = self.is_decoded(answer.headers());
+        // The length that a server states is that of what it sends.
+        let total = answer.body().content_length().filter(|_| !is_decoded);
         self.check_header(answer.headers(), total)?;
         self.check_replaceable()?;
         let modified = modified_there(answer.headers());
         let directory = &self.shared.settings.directory;
-        let received = body::receive(
-            self.shared,
-            answer.into_body(),
-            Sink {
-                open: &mut || Draft::temporary(directory),
-                offset: 0,
-                total,
-                required: self.wanted.required_length(),
-                hasher: self.sum.as_ref().map(Sum::hasher),
-                deadline: self.deadline,
-                progress,
-            },
-        )?;
-        self.finish(received, modified)
+        let sink = Sink {
+            open: &mut || Draft::temporary(directory),
+            offset: 0,
+            total,
+            required: self.wanted.required_length(),
+            hasher: self.sum.as_ref().map(Sum::hasher),
+            deadline: self.deadline,
+            progress,
+        };
+        let body = answer.into_body().into_reader();
+        let received = if is_decoded {
+            body::receive(self.shared, decode(body), sink)
+        } else {
+            body::receive(self.shared, body, sink)
+        };
+        self.finish(received?, modified)
     }
 
     /// Saves a body into the part, which remains if it breaks off.
@@ -142,7 +148,7 @@ impl Fetch<'_> {
         };
         let outcome = body::receive(
             self.shared,
-            answer.into_body(),
+            answer.into_body().into_reader(),
             Sink {
                 open: &mut open,
                 offset,
