@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     pub(super) verbose: bool,
     /// Use the server at this URL, where the flag of Brazil is URL/br/br.gif; through
-    /// the proxy of the environment, if there is one and NO_PROXY does not except it
+    /// the proxy of the environment, if that has one for the URL
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub(super) base_url: Option<String>,
     /// Retry a flag up to N times if the server responds with an error, and once
