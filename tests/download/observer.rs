@@ -224,9 +224,10 @@ fn retries_are_made_while_the_list_and_the_observer_block() {
         let is_soon = tried.len() < 4;
         tried.insert(exchange.path.clone());
         drop(tried);
-        match is_soon {
-            true => exchange.answer("503 Service Unavailable", "", b""),
-            false => exchange.ok(b"flag"),
+        if is_soon {
+            exchange.answer("503 Service Unavailable", "", b"")
+        } else {
+            exchange.ok(b"flag")
         }
     });
     let delay = Duration::from_millis(20);
