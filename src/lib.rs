@@ -27,7 +27,9 @@
 //! its task. [`as_completed()`] takes handles, or `(key, handle)` pairs as
 //! here, and yields them as their tasks finish.
 //!
-//! Add the crate with `cargo add as-completed`.
+//! Add the crate with `cargo add as-completed`, or with
+//! `cargo add as-completed --no-default-features` for the executors alone, without the
+//! [downloads](#downloads) and their HTTP client.
 //!
 //! # The life of a task
 //!

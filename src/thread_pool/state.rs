@@ -80,7 +80,7 @@ pub(super) enum Phase {
 }
 
 /// What it takes for the task just pushed, or those still queued, to be run.
-#[must_use = "nobody comes unless called"]
+#[must_use = "no worker is woken or started unless it is carried out"]
 #[derive(Clone, Copy)]
 pub(super) enum WakePlan {
     None,

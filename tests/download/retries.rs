@@ -116,6 +116,24 @@ fn retries_of_a_run_are_bounded() {
     assert_eq!(server.requests(), 27);
 }
 
+/// A server that wants to be left alone when it is asked for the first time, and the
+/// times at which it is asked.
+fn busy_at_first(
+    status: &'static str,
+    retry_after: impl Fn() -> String + Send + Sync + 'static,
+) -> (Server, Arc<Mutex<Vec<Instant>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let times = Arc::clone(&asked);
+    let server = Server::start(move |exchange| {
+        times.lock().unwrap().push(Instant::now());
+        match exchange.number {
+            0 => exchange.answer(status, &format!("Retry-After: {}\r\n", retry_after()), b""),
+            _ => exchange.ok(b"flag"),
+        }
+    });
+    (server, asked)
+}
+
 /// Downloads one file from a server that first wants to be left alone, and
 /// returns how long it was.
 fn time_left_alone(
@@ -123,19 +141,7 @@ fn time_left_alone(
     cap: Duration,
 ) -> Duration {
     let folder = Folder::new();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let times = Arc::clone(&asked);
-    let server = Server::start(move |exchange| {
-        times.lock().unwrap().push(Instant::now());
-        match exchange.number {
-            0 => exchange.answer(
-                "429 Too Many Requests",
-                &format!("Retry-After: {}\r\n", retry_after()),
-                b"",
-            ),
-            _ => exchange.ok(b"flag"),
-        }
-    });
+    let (server, asked) = busy_at_first("429 Too Many Requests", retry_after);
     let policy = soon().longest_retry_after(cap);
     let downloader = builder(&folder).retry(policy).build().unwrap();
     assert_ok(&download_one(&downloader, server.url("/")));
@@ -178,15 +184,7 @@ fn retry_after_that_says_nothing_is_ignored() {
 #[test]
 fn retry_after_holds_for_all_jobs_of_the_host() {
     let folder = Folder::new();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let times = Arc::clone(&asked);
-    let server = Server::start(move |exchange| {
-        times.lock().unwrap().push(Instant::now());
-        match exchange.number {
-            0 => exchange.answer("503 Busy", "Retry-After: 1\r\n", b""),
-            _ => exchange.ok(b"flag"),
-        }
-    });
+    let (server, asked) = busy_at_first("503 Busy", || "1".to_owned());
     let other = Server::start(|exchange| exchange.ok(b"flag"));
     let downloader = builder(&folder).retry(soon()).build().unwrap();
     let jobs = [
@@ -340,15 +338,7 @@ fn retry_after_pauses_no_host_that_redirects() {
 #[test]
 fn pause_holds_for_all_spellings_of_a_host() {
     let folder = Folder::new();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let times = Arc::clone(&asked);
-    let server = Server::start(move |exchange| {
-        times.lock().unwrap().push(Instant::now());
-        match exchange.number {
-            0 => exchange.answer("503 Busy", "Retry-After: 1\r\n", b""),
-            _ => exchange.ok(b"flag"),
-        }
-    });
+    let (server, asked) = busy_at_first("503 Busy", || "1".to_owned());
     let port = server.address().port();
     let (paused, is_paused) = std::sync::mpsc::channel();
     let observer = move |event: &Event<'_, i32>| {

@@ -17,10 +17,12 @@ use std::sync::Arc;
 use std::time::Instant;
 use tally::{Fate, Tally, Wait};
 
-/// An [`Observer`] that draws progress bars: one for all files, with bytes, bytes per
-/// second, retries, failures and the remaining time, and one for each of up to eight
-/// files that are at least 256 KiB long, of unknown length, or waiting for a retry, in the
-/// order of the input. Failures are printed above them, with the key and the URL.
+/// An [`Observer`] that draws progress bars in the terminal.
+///
+/// One is for all files, with bytes, bytes per second, retries, failures and the remaining
+/// time. The others are for up to eight files that are at least 256 KiB long, of unknown
+/// length, or waiting for a retry, in the order of the input. Failures are printed above
+/// them, with the key and the URL.
 ///
 /// All output goes to standard error. If that is not a terminal, or a dumb one
 /// (`TERM=dumb`), there are no bars, but failures are still printed. Without colours
