@@ -220,7 +220,8 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     ///
     /// # Errors
     ///
-    /// [`JoinError`] if the task panicked, was cancelled or was rejected.
+    /// [`JoinError`] if the task has no result, as when it panicked, was cancelled or
+    /// was rejected.
     ///
     /// # Panics
     ///
@@ -312,15 +313,17 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     /// Runs `callback` once when the task is final: at once on this thread if
     /// it is, else on the thread that finishes or cancels it.
     ///
-    /// It runs outside of all locks, after everyone who waits was notified, may
-    /// use the pool and its handles, and should be short, for it holds up its
-    /// thread. Its panic is reported by the panic hook and harms nobody.
+    /// It runs outside of all locks, after everyone who waits was notified. It may
+    /// use the pool and its handles, and should be short, because it holds up its
+    /// thread. Its panic is reported by the panic hook and goes no further.
+    /// [`on_result`](JoinHandle::on_result) hands on the result too. The counterpart
+    /// of Python's `add_done_callback`.
+    ///
     /// Callbacks that were added before the task was final run one after the
     /// other, in the order in which they were added; one that is added later runs
-    /// at once, and may run before or beside them. [`on_result`](JoinHandle::on_result)
-    /// hands on the result too. Those of a task that a callback cancels run inside
-    /// of that callback; where 32 run inside of each other, further ones run before
-    /// the outermost returns. The counterpart of Python's `add_done_callback`.
+    /// at once, and may run before or beside them. If a callback cancels another
+    /// task, the callbacks of that task run inside it; where 32 run inside each
+    /// other, further ones wait, and run before the outermost returns.
     ///
     /// # Examples
     ///
@@ -344,11 +347,10 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
 
     /// Drops the handle; its task runs all the same, and its result is dropped.
     ///
-    /// Does what dropping the handle does, and says so. Never blocks. A panic of
-    /// the task is reported by the panic hook and to nobody else; a rejection, by
-    /// a pool that is shut down or whose initializer failed, to nobody at all. A
-    /// task that must not be lost in silence is submitted by `try_submit`, or has a
-    /// callback by [`on_result`](JoinHandle::on_result).
+    /// Does what dropping the handle does, and says so. Never blocks. Only the panic
+    /// hook reports a panic of the task then, and nothing reports a rejection, by a
+    /// pool that is shut down or whose initializer failed. If the task must not be
+    /// lost in silence, use `try_submit` or [`on_result`](JoinHandle::on_result).
     ///
     /// # Examples
     ///

@@ -91,8 +91,8 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Sets the size of the threads' stacks, in bytes; std's default, 2 MiB,
-    /// by default.
+    /// Sets the size of the threads' stacks, in bytes; by default that of std,
+    /// 2 MiB.
     ///
     /// A task that a worker runs because another of its tasks waits for it has
     /// half of that at least.

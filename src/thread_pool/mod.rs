@@ -56,13 +56,17 @@ const DEFAULT_MOST: usize = 32;
 /// that are pending or running when `main` returns are lost. Join their handles, or
 /// the pool, before that.
 ///
+/// # Tasks that wait for tasks
+///
 /// A task may wait for other tasks of its pool: a worker that waits runs the
 /// awaited task itself if that has not started and no other worker is free to,
 /// so nested waits end at any pool size. It does so for its own pool only: if
 /// tasks of two pools wait for each other, each pool needs as many workers as may
-/// wait. Waits may be nested at any depth: a worker that has used half of its
+/// wait.
+///
+/// Waits may be nested at any depth: a worker that has used half of its
 /// stack has the awaited task run on a further thread, which is initialized as a
-/// worker is and ends with the task; it is not counted as a worker, since the one
+/// worker is and ends with the task. It is not counted as a worker, because the one
 /// that waits stands still. If that thread cannot be started or initialized, the
 /// task resolves to [`Rejected`](crate::Rejected).
 ///
