@@ -59,7 +59,7 @@ def celery(calls):
     from celery import group
 
     def burst(count):
-        results = group(same_task.s(n) for n in range(count)).apply_async().get(timeout=300)
+        results = group(same_task.s(n) for n in range(count)).apply_async().get(timeout=3600)
         assert sum(results) == sum(range(count))
 
     burst(100)
