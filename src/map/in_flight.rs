@@ -147,3 +147,44 @@ impl<'a, R: 'a> InFlight<'a, R> for AsCompleted<Chunk<'a, R>> {
         self.handles()
     }
 }
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+    use crate::as_completed;
+    use crate::error::JoinError;
+    use crate::task::{Capacity, Cell, JoinHandle};
+
+    type Results = Vec<Result<i32, JoinError>>;
+
+    /// Waits in vain for a chunk, or for room in a full queue, again and again.
+    fn leaves_no_watcher<Q: InFlight<'static, i32>>(
+        in_flight: impl FnOnce(Chunk<'static, i32>) -> Q,
+    ) {
+        let cell = Arc::new(Cell::new(Results::new, ()));
+        let handle: JoinHandle<Results> = JoinHandle::new(Arc::clone(&cell) as _);
+        let mut in_flight = in_flight((1, handle));
+        let registered = cell.watchers();
+        let queue = Capacity::new(u32::MAX - 2, 1, None);
+        assert!(queue.try_take());
+        let ((), full) = FullQueues::of(|| FullQueues::note(&queue));
+        for _ in 0..3 {
+            assert!(
+                in_flight
+                    .next_or_room(&full, Some(Instant::now()))
+                    .is_none()
+            );
+            assert_eq!((cell.watchers(), queue.watchers()), (registered, 0));
+        }
+        // Room, and nothing to wait for any more.
+        queue.free(1);
+        assert!(in_flight.next_or_room(&full, None).is_none());
+        assert_eq!((cell.watchers(), queue.watchers()), (registered, 0));
+    }
+
+    #[test]
+    fn a_wait_for_room_leaves_no_watcher() {
+        leaves_no_watcher(|chunk| VecDeque::from([chunk]));
+        leaves_no_watcher(|chunk| as_completed([chunk]));
+    }
+}

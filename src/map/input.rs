@@ -68,6 +68,20 @@ impl<I: Iterator> Input<I> {
         }
     }
 
+    /// As [`read_in_background`](Self::read_in_background), where no thread can be
+    /// started.
+    #[cfg(all(test, not(as_completed_loom)))]
+    pub(super) fn read_in_vain(&mut self)
+    where
+        I: Send + 'static,
+        I::Item: Send + 'static,
+    {
+        self.read_in_background();
+        if let Some(background) = &mut self.background {
+            background.start = |_, _| Err(io::ErrorKind::WouldBlock.into());
+        }
+    }
+
     /// The thread that reads, if there is one to wait for.
     pub(super) fn background(&self) -> Option<&Background<I>> {
         self.background.as_ref()

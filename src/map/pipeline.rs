@@ -354,3 +354,33 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Drop for Pipeline<'a, I, R, Q> 
         }
     }
 }
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+    use crate::collect::AsCompleted;
+    use crate::error::Rejected;
+    use crate::{Inline, as_completed};
+    use std::collections::VecDeque;
+
+    fn reads_in_vain<Q: InFlight<'static, i32>>(in_flight: Q) {
+        let execute = |task, room| crate::executor::hand_over(&Inline, task, room);
+        let chunks = Chunks::new(0..3, |n| n, execute);
+        let mut pipeline = Pipeline::new(chunks, in_flight);
+        pipeline.chunks.input.read_in_vain();
+        let failure = pipeline.next();
+        assert!(matches!(
+            failure,
+            Some(Err(JoinError::Rejected(Rejected::Thread(_))))
+        ));
+        assert!(pipeline.next().is_none());
+    }
+
+    #[test]
+    fn an_input_whose_thread_cannot_be_started_is_one_result_that_says_so() {
+        reads_in_vain(VecDeque::new());
+        let none: [Chunk<'static, i32>; 0] = [];
+        let none: AsCompleted<Chunk<'static, i32>> = as_completed(none);
+        reads_in_vain(none);
+    }
+}

@@ -218,13 +218,15 @@ macro_rules! global {
 pub(crate) use global;
 
 /// Starts a thread, which loom never refuses; those of an absurd stack size
-/// fail here too, as with the real operating system.
+/// fail here too, as with the real operating system, and all but the first of a pool
+/// whose threads are named `lacking`.
 pub(crate) fn spawn(
     name: String,
     stack_size: Option<usize>,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle> {
-    if stack_size.is_some_and(|bytes| bytes >= 1 << 40) {
+    let is_lacking = name.starts_with("lacking-") && name != "lacking-0";
+    if is_lacking || stack_size.is_some_and(|bytes| bytes >= 1 << 40) {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     let builder = loom::thread::Builder::new().name(name);

@@ -152,6 +152,11 @@ impl Capacity {
         unwind::discard(removed);
     }
 
+    #[cfg(all(test, not(as_completed_loom)))]
+    pub(crate) fn watchers(&self) -> usize {
+        self.places.lock().watchers.len()
+    }
+
     fn notify(&self, mut places: MutexGuard<'_, Places>, freed: usize) {
         let waiting = places.waiting;
         let watchers = std::mem::take(&mut places.watchers);
@@ -233,13 +238,12 @@ mod tests {
         let capacity = Capacity::new(u32::MAX - 1, 1, None);
         let parker = Parker::new();
         let watch = || capacity.watch(Watcher::Thread(parker.unparker()));
-        let watchers = || capacity.places.lock().watchers.len();
         assert!(!watch());
         assert!(capacity.try_take());
         assert!(watch() && watch());
-        assert_eq!(watchers(), 2);
+        assert_eq!(capacity.watchers(), 2);
         capacity.free(1);
-        assert_eq!(watchers(), 0);
+        assert_eq!(capacity.watchers(), 0);
         assert!(!watch());
         // As when a worker submits to its own full queue.
         capacity.take_extra();
@@ -247,6 +251,6 @@ mod tests {
         assert!(watch());
         capacity.close();
         assert!(!watch());
-        assert_eq!(watchers(), 0);
+        assert_eq!(capacity.watchers(), 0);
     }
 }

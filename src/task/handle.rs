@@ -7,9 +7,7 @@ use super::id::TaskId;
 use super::watch::Watcher;
 use crate::error::{JoinError, TryJoinError, WaitTimeoutError};
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// The caller's end of a task: waits for it, takes its result, cancels it.
@@ -51,7 +49,7 @@ pub type JoinHandle<T> = ScopedJoinHandle<'static, T>;
 #[must_use = "dropping it detaches the task, whose panic or rejection nobody then learns of; \
               call `detach` to do so on purpose"]
 pub struct ScopedJoinHandle<'scope, T> {
-    cell: Arc<dyn JoinCell<T> + 'scope>,
+    pub(super) cell: Arc<dyn JoinCell<T> + 'scope>,
 }
 
 impl<'scope, T> ScopedJoinHandle<'scope, T> {
@@ -374,7 +372,8 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
         self.take()
     }
 
-    fn take(&self) -> Result<T, JoinError> {
+    /// Takes the result of a task that is final.
+    pub(super) fn take(&self) -> Result<T, JoinError> {
         self.cell.take_outcome().expect(FINAL_AND_THERE)
     }
 }
@@ -430,48 +429,6 @@ impl<T: Send + 'static> JoinHandle<T> {
 
 const FINAL_AND_THERE: &str = "the task is final, and its result was not taken by a poll before";
 
-/// Resolves to what [`join`](ScopedJoinHandle::join) returns.
-///
-/// Polling never runs the task and never blocks; only the last waker is called.
-/// Dropping the handle detaches the task.
-///
-/// Do not block a worker until a task of the same pool can be polled ready, as a
-/// `block_on(handle)` inside a task does: a pool whose workers all do that has
-/// nobody left to run what they wait for. [`join`](ScopedJoinHandle::join) ends
-/// there, because the worker runs the task itself.
-///
-/// # Examples
-///
-/// ```
-/// use as_completed::ThreadPool;
-///
-/// let pool = ThreadPool::new(1);
-/// let sum = async { pool.submit(|| 1).await.unwrap() + pool.submit(|| 2).await.unwrap() };
-/// assert_eq!(pollster::block_on(sum), 3);
-/// ```
-impl<T> Future for ScopedJoinHandle<'_, T> {
-    type Output = Result<T, JoinError>;
-
-    /// # Panics
-    ///
-    /// If polled again after it was ready.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.cell.watch_by_waker(context.waker()) {
-            Poll::Pending
-        } else {
-            Poll::Ready(self.take())
-        }
-    }
-}
-
-impl<T> Drop for ScopedJoinHandle<'_, T> {
-    fn drop(&mut self) {
-        // A future that was polled and given up: its waker, and the whole task
-        // of the runtime behind it, would stay until the closure has run.
-        self.cell.released();
-    }
-}
-
 impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle")
@@ -488,7 +445,6 @@ mod tests {
     use super::*;
     use crate::error::Rejected;
     use std::sync::mpsc;
-    use std::task::{Wake, Waker};
 
     #[test]
     fn a_wait_that_has_ended_leaves_no_watcher() {
@@ -542,72 +498,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_polled_handle_that_is_dropped_leaves_no_waker() {
-        let cell = Arc::new(Cell::new(|| 1, ()));
-        let mut handle = JoinHandle::new(Arc::clone(&cell) as _);
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(Pin::new(&mut handle).poll(&mut context).is_pending());
-        assert_eq!(cell.watchers(), 1);
-        drop(handle);
-        assert_eq!(cell.watchers(), 0);
-    }
-
     type Pending = Arc<Cell<fn() -> i32, i32, ()>>;
 
     fn pending() -> (Pending, JoinHandle<i32>) {
         let cell = Arc::new(Cell::new((|| 1) as fn() -> i32, ()));
         let handle = JoinHandle::new(Arc::clone(&cell) as _);
         (cell, handle)
-    }
-
-    /// Says, when it is woken and when it is dropped, whether the task's lock is free.
-    struct Looking(Pending, mpsc::Sender<(&'static str, bool)>);
-
-    impl Looking {
-        fn look(&self, when: &'static str) {
-            let _ = self.1.send((when, !self.0.is_locked()));
-        }
-    }
-
-    impl Wake for Looking {
-        fn wake(self: Arc<Self>) {
-            self.look("woken");
-        }
-    }
-
-    impl Drop for Looking {
-        fn drop(&mut self) {
-            self.look("dropped");
-        }
-    }
-
-    #[test]
-    fn wakers_are_woken_and_dropped_outside_of_the_lock_of_the_task() {
-        type End = fn(Pending, JoinHandle<i32>);
-        let ends: [(End, bool); 3] = [
-            (|cell, _handle| assert!(cell.run(None) == Ran::Yes), true),
-            (|_, handle| drop(handle), false),
-            (
-                |_, mut handle| {
-                    let mut context = Context::from_waker(Waker::noop());
-                    assert!(Pin::new(&mut handle).poll(&mut context).is_pending());
-                },
-                false,
-            ),
-        ];
-        for (end, wakes) in ends {
-            let (cell, mut handle) = pending();
-            let (sender, looks) = mpsc::channel();
-            let waker = Waker::from(Arc::new(Looking(Arc::clone(&cell), sender)));
-            let mut context = Context::from_waker(&waker);
-            assert!(Pin::new(&mut handle).poll(&mut context).is_pending());
-            drop(waker);
-            end(cell, handle);
-            let looks: Vec<_> = looks.iter().collect();
-            let both = [("woken", true), ("dropped", true)];
-            assert_eq!(looks, both[usize::from(!wakes)..]);
-        }
     }
 
     /// Its own callback waits until the thread that waits for the task has gone on.

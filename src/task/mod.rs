@@ -3,9 +3,10 @@
 //!
 //! [`cell`] is the task itself, and [`any_cell`] what all see of it. It is shared by
 //! its two ends: [`erased`] is the end of the executor, [`refused`] is that end given
-//! back by an executor that does not take it, [`handle`] that of the caller, and
-//! [`block`] how a thread waits there. [`watch`] is how the task tells that it is final,
-//! [`cancel`] how it is asked to stop while it runs.
+//! back by an executor that does not take it, [`handle`] that of the caller,
+//! [`block`] how a thread waits there, and [`future`] how a task of a runtime does.
+//! [`watch`] is how the task tells that it is final, [`cancel`] how it is asked to stop
+//! while it runs.
 
 mod id;
 
@@ -38,6 +39,8 @@ mod block;
 mod erased;
 mod handle;
 mod refused;
+
+mod future;
 
 mod launch;
 mod timer;

@@ -488,6 +488,43 @@ fn a_task_waits_for_the_place_of_one_that_a_worker_has_claimed() {
     outer.join().unwrap();
 }
 
+/// Two workers wait for the place of one that a worker has claimed. When one of them has
+/// it, the other is free for other tasks.
+#[test]
+fn of_two_that_wait_for_a_claimed_place_one_has_it_and_the_other_holds_no_worker() {
+    let _alarm = alarm();
+    let pool = Arc::new(ThreadPool::new(3));
+    let limited = Limit::new(Arc::clone(&pool), 1);
+    let busy = occupy(&*pool, 2);
+    let (claimed, goes_on, places) = (Gate::new(), Gate::new(), Gate::new());
+    let (turnstile, last, inner) = (claimed.turnstile(), goes_on.turnstile(), limited.clone());
+    let (start, started) = mpsc::channel();
+    let outer = pool.submit(move || {
+        // Nobody else is free to run it.
+        let claimed = inner.submit(move || {
+            start.send(()).unwrap();
+            turnstile.pass();
+        });
+        claimed.join().unwrap();
+        last.pass();
+    });
+    started.recv().unwrap();
+    let two = [places.turnstile(), places.turnstile()]
+        .map(|turnstile| limited.submit(move || turnstile.pass()));
+    busy.release();
+    eventually(|| pool.queued_count() == 0);
+    // So that both wait by now, most of the time.
+    std::thread::sleep(SHORT);
+    claimed.open();
+    assert_eq!(pool.submit(|| 42).join().unwrap(), 42);
+    goes_on.open();
+    places.open();
+    for task in two {
+        task.join().unwrap();
+    }
+    outer.join().unwrap();
+}
+
 #[test]
 fn nested_waits_end_in_a_limit_of_a_limit() {
     let _alarm = alarm();

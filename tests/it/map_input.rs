@@ -1,6 +1,10 @@
 //! What stands between a finished result of a map and its taker: no slow input,
 //! no full queue, no input that waits for results.
 
+#[cfg(target_os = "linux")]
+use crate::pool::{own_thread_number, ticks};
+#[cfg(target_os = "linux")]
+use crate::support::Busy;
 use crate::support::{
     Gate, PATIENCE, SHORT, alarm, ask_in_vain, eventually, expect_panics, occupy,
 };
@@ -9,7 +13,7 @@ use as_completed::{
     RejectedTask, Task, ThreadPool,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -587,4 +591,131 @@ fn input_that_is_slow_to_come_costs_a_task_for_each_item_and_no_more() {
     assert!(doubled.next().is_none());
     assert_eq!(doubled.size_hint(), (0, Some(0)));
     assert_eq!(pool.1.load(Ordering::SeqCst), 3);
+}
+
+/// The only worker is the one that waits, so nothing runs unless it does that itself.
+#[test]
+fn a_map_with_a_timeout_runs_no_task_on_the_worker_that_waits() {
+    let _alarm = alarm();
+    let runs = Arc::new(AtomicUsize::new(0));
+    for in_background in [false, true] {
+        // A full queue, or input that does not come.
+        let pool = Arc::new(bounded(1));
+        let (inner, counted) = (Arc::clone(&pool), Arc::clone(&runs));
+        let outer = pool.submit(move || {
+            let (input, items) = mpsc::channel();
+            input.send(1).unwrap();
+            let work = move |_| counted.fetch_add(1, Ordering::SeqCst);
+            let is_filled = || inner.queued_count() == 1;
+            let error = if in_background {
+                let map = inner.map(items, work).read_in_background();
+                ask_in_vain(map, Map::timeout, is_filled).1
+            } else {
+                ask_in_vain(inner.map(0..2, work), Map::timeout, is_filled).1
+            };
+            drop(input);
+            error
+        });
+        let error = outer.join().unwrap();
+        assert_eq!((error.pending, error.total), (1, 1));
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 0);
+}
+
+/// The input of the second item waits until the first is in flight, and the first until
+/// the input is asked for a fourth.
+#[test]
+fn part_of_a_chunk_waits_for_the_rest_while_others_are_in_flight() {
+    let _alarm = alarm();
+    let pool = Counting(ThreadPool::new(2), AtomicUsize::new(0));
+    let (start, started) = mpsc::channel();
+    let gate = Gate::new();
+    let turnstile = gate.turnstile();
+    let mut next = 0;
+    let items = std::iter::from_fn(move || {
+        match next {
+            1 => started.recv().unwrap(),
+            3 => {
+                gate.open();
+                return None;
+            }
+            _ => {}
+        }
+        next += 1;
+        Some(next - 1)
+    });
+    let start = Mutex::new(start);
+    let work = move |item| {
+        if item == 0 {
+            start.lock().unwrap().send(()).unwrap();
+            turnstile.pass();
+        }
+        item
+    };
+    let results = pool.map(items, work).chunk_size(2).read_in_background();
+    let results: Vec<_> = results.map(Result::unwrap).collect();
+    assert_eq!(results, [0, 1, 2]);
+    assert_eq!(pool.1.load(Ordering::SeqCst), 2);
+}
+
+/// The waits of a map: for an item, for room in a queue, and for a result.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_map_that_waits_uses_no_processor_time() {
+    const LONG: Duration = Duration::from_secs(3600);
+    let _alarm = alarm();
+    let (full, roomy) = (Arc::new(bounded(1)), Arc::new(ThreadPool::new(1)));
+    let busy = [occupy(&*full, 1), occupy(&*roomy, 1)];
+    full.submit(|| ()).detach();
+    let mut inputs = Vec::new();
+    let mut items = || {
+        let (input, items) = mpsc::channel::<u64>();
+        inputs.push(input);
+        items
+    };
+    let id = |n| n;
+    let [one, two, three, four] = [items(), items(), items(), items()];
+    type Waits<'a> = Box<dyn FnOnce() -> usize + Send + 'a>;
+    let waits: [Waits<'_>; 9] = [
+        Box::new(|| roomy.map(one, id).read_in_background().count()),
+        Box::new(|| {
+            let results = roomy.map(two, id).read_in_background();
+            results.timeout(LONG).count()
+        }),
+        Box::new(|| roomy.map_unordered(three, id).read_in_background().count()),
+        Box::new(|| {
+            let results = roomy.map_unordered(four, id).read_in_background();
+            results.timeout(LONG).count()
+        }),
+        Box::new(|| full.map(0..2, id).timeout(LONG).count()),
+        Box::new(|| full.map_unordered(0..2, id).timeout(LONG).count()),
+        Box::new(|| roomy.map(0..2, id).count()),
+        Box::new(|| roomy.map(0..2, id).timeout(LONG).count()),
+        Box::new(|| roomy.map_unordered(0..2, id).timeout(LONG).count()),
+    ];
+    let (sender, threads) = mpsc::channel();
+    thread::scope(|scope| {
+        let waiters: Vec<_> = waits
+            .into_iter()
+            .map(|wait| {
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    sender.send(own_thread_number()).unwrap();
+                    wait()
+                })
+            })
+            .collect();
+        let threads: Vec<_> = threads.iter().take(waiters.len()).collect();
+        // The quiet is what is measured. Each thread may use a tenth of it.
+        thread::sleep(SHORT);
+        let before: Vec<_> = threads.iter().map(|thread| ticks(thread)).collect();
+        thread::sleep(Duration::from_millis(500));
+        let after = threads.iter().map(|thread| ticks(thread));
+        let used: Vec<_> = before.iter().zip(after).map(|(b, a)| a - b).collect();
+        drop(inputs);
+        busy.iter().for_each(Busy::open);
+        let counts = waiters.into_iter().map(|waiter| waiter.join().unwrap());
+        assert_eq!(counts.collect::<Vec<_>>(), [0, 0, 0, 0, 2, 2, 2, 2, 2]);
+        assert!(used.iter().all(|ticks| *ticks <= 5), "{used:?} ticks");
+    });
 }

@@ -171,3 +171,36 @@ fn a_worker_without_a_stack_waits_for_its_own_tasks() {
         assert_eq!(outer.join().unwrap(), (42, true));
     });
 }
+
+/// A pool of two of which only the first can be started.
+fn without_a_second_thread() -> Arc<ThreadPool> {
+    let pool = ThreadPool::builder().max_workers(2).thread_name("lacking");
+    Arc::new(pool.build().unwrap())
+}
+
+/// The first worker may have fallen asleep because the second was on its way.
+#[test]
+fn tasks_whose_second_thread_cannot_be_started_run_on_the_first() {
+    explore(2, || {
+        let pool = without_a_second_thread();
+        let submitter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.submit(|| 4).join())
+        };
+        assert_eq!(pool.submit(|| 5).join().unwrap(), 5);
+        assert_eq!(submitter.join().unwrap().unwrap(), 4);
+        assert_eq!(pool.submit(|| 6).join().unwrap(), 6);
+        pool.join();
+    });
+}
+
+#[test]
+fn an_awaited_task_whose_thread_cannot_be_started_runs_where_it_is_awaited() {
+    explore(2, || {
+        let pool = without_a_second_thread();
+        let inner = Arc::clone(&pool);
+        let outer = pool.submit(move || inner.submit(|| 4).join().unwrap());
+        assert_eq!(outer.join().unwrap(), 4);
+        pool.join();
+    });
+}
