@@ -24,7 +24,7 @@
 //!   lock.
 
 use super::inside::Inside;
-use super::state::{Phase, Settings, State, Swept, WakePlan};
+use super::state::{Phase, Settings, Start, State, Swept, WakePlan};
 use super::worker;
 use crate::error::{InitializerError, JoinTimeoutError, Rejected, SpawnError};
 use crate::sync::{
@@ -310,7 +310,7 @@ impl<'scope> Core<'scope> {
                 self.wake.notify_one();
                 Ok(())
             }
-            WakePlan::Start(index) => self.start(index, Some(member.id)),
+            WakePlan::Start(start) => self.start(start, Some(member.id)),
         };
         hand_over(unattended);
         if wants_sweep {
@@ -327,13 +327,18 @@ impl<'scope> Core<'scope> {
                 self.wake.notify_one();
             }
             // An error has been told to all whom it concerns.
-            WakePlan::Start(index) => drop(self.start(index, None)),
+            WakePlan::Start(start) => drop(self.start(start, None)),
         }
     }
 
+    #[cfg(all(test, not(as_completed_loom)))]
+    pub(super) fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle>> {
+        self.threads.lock()
+    }
+
     /// Starts a worker and keeps its thread, for `join` to wait for.
-    fn start(self: &Arc<Self>, index: usize, own: Option<TaskId>) -> Result<(), Refused<'scope>> {
-        let core = Arc::clone(self);
+    fn start(self: &Arc<Self>, start: Start, own: Option<TaskId>) -> Result<(), Refused<'scope>> {
+        let (core, index) = (Arc::clone(self), start.index);
         match (self.spawner)(index, Box::new(move || worker::live(core, index))) {
             Ok(thread) => {
                 let mut threads = self.threads.lock();
@@ -343,8 +348,7 @@ impl<'scope> Core<'scope> {
                 drop(threads);
                 let mut state = self.state.lock();
                 state.starting -= 1;
-                if state.cannot_start {
-                    state.cannot_start = false;
+                if state.start_succeeded(start) {
                     state.measure(&self.settings, &self.gauge);
                 }
                 self.notify_if_ended(state);
@@ -371,7 +375,7 @@ impl<'scope> Core<'scope> {
         state.searching -= 1;
         state.initializing -= usize::from(self.settings.initializer.is_some());
         state.free_indices.push(index);
-        state.cannot_start = true;
+        state.start_failed();
         if state.workers > 0 {
             // A sleeper may have relied on the new worker.
             let is_empty = outbox.is_empty() && state.inbox.is_empty();

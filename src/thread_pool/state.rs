@@ -58,6 +58,8 @@ pub(super) struct State<'scope> {
     next_index: usize,
     /// The last attempt to start a thread failed: nobody comes that way.
     pub(super) cannot_start: bool,
+    /// How many attempts to start a thread have failed.
+    failed_starts: usize,
     /// What the gauge shows.
     is_anyone_free: bool,
     /// Tasks that can be asked to stop while they run.
@@ -85,7 +87,16 @@ pub(super) enum Phase {
 pub(super) enum WakePlan {
     None,
     Wake,
-    Start(usize),
+    Start(Start),
+}
+
+/// A thread that is to be started.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    /// The index of its worker.
+    pub(super) index: usize,
+    /// How many attempts had failed before.
+    failed_before: usize,
 }
 
 impl<'scope> State<'scope> {
@@ -107,6 +118,7 @@ impl<'scope> State<'scope> {
             free_indices: Vec::new(),
             next_index: 0,
             cannot_start: false,
+            failed_starts: 0,
             is_anyone_free: true,
             stoppable: Vec::new(),
             prune_at: PRUNE_AT,
@@ -171,9 +183,28 @@ impl<'scope> State<'scope> {
                 self.next_index += 1;
                 self.next_index - 1
             });
-            return WakePlan::Start(index);
+            return WakePlan::Start(Start {
+                index,
+                failed_before: self.failed_starts,
+            });
         }
         WakePlan::None
+    }
+
+    /// A thread could not be started.
+    pub(super) fn start_failed(&mut self) {
+        self.cannot_start = true;
+        self.failed_starts += 1;
+    }
+
+    /// A thread was started; says whether that is news: threads can be started again.
+    ///
+    /// One that was to be started before the last failure says nothing. Its worker may
+    /// be busy by now, and nobody else comes for what relied on the one that failed.
+    pub(super) fn start_succeeded(&mut self, start: Start) -> bool {
+        let is_news = self.cannot_start && start.failed_before == self.failed_starts;
+        self.cannot_start &= !is_news;
+        is_news
     }
 
     pub(super) fn wake_one(&mut self) -> WakePlan {

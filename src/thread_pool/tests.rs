@@ -3,6 +3,7 @@
 //! how long tasks that can be stopped are remembered.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod starts;
 mod who_runs;
 
 use super::ThreadPool;

@@ -26,7 +26,7 @@ fn squares(later: &dyn Executor) -> Vec<JoinHandle<u64>> {
 /// How a task waits for the squares of 0 to 8, and takes their sum.
 type Gather = fn(&dyn Executor) -> u64;
 
-const GATHERERS: [Gather; 8] = [
+const GATHERERS: [Gather; 9] = [
     |later| squares(later).into_iter().map(|n| n.join().unwrap()).sum(),
     // The last is waited for first.
     |later| {
@@ -50,6 +50,17 @@ const GATHERERS: [Gather; 8] = [
     |later| {
         let squares = later.map(0..9_u64, |n| n * n).read_in_background();
         squares.map(Result::unwrap).sum()
+    },
+    // The next item comes after the result of the one before.
+    |later| {
+        let (input, items) = mpsc::channel();
+        input.send(0).unwrap();
+        let squares = later.map(items, |n: u64| n * n).read_in_background();
+        let sums = squares.take(9).zip(1..).map(|(square, next)| {
+            input.send(next).unwrap();
+            square.unwrap()
+        });
+        sums.sum()
     },
     |later| {
         let squares = later.map_unordered(0..9_u64, |n| n * n);

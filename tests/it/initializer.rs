@@ -231,3 +231,33 @@ fn an_initializer_that_submits_to_its_own_pool_is_refused() {
     assert_broken(outcomes.recv_timeout(PATIENCE).unwrap(), "own pool");
     assert_eq!(first.join().unwrap(), 42);
 }
+
+#[test]
+fn what_an_initializer_submits_in_vain_takes_no_place_in_the_queue() {
+    let _alarm = alarm();
+    let (give, given) = mpsc::channel::<Arc<ThreadPool>>();
+    let given = std::sync::Mutex::new(given);
+    let pool = one_worker()
+        .queue_capacity(2)
+        .initializer(move || {
+            let own = given.lock().unwrap().recv()?;
+            assert!(own.try_submit(|| ()).is_err());
+            assert_broken(own.submit(|| ()).join(), "own pool");
+            Ok(())
+        })
+        .build()
+        .unwrap();
+    let pool = Arc::new(pool);
+    let gate = Gate::new();
+    let turnstile = gate.turnstile();
+    let first = pool.submit(move || turnstile.pass());
+    give.send(Arc::clone(&pool)).unwrap();
+    eventually(|| pool.active_count() == 1 && pool.queued_count() == 0);
+    let two = [(); 2].map(|()| pool.try_submit(|| ()).unwrap());
+    assert!(pool.try_submit(|| ()).is_err());
+    gate.open();
+    first.join().unwrap();
+    for task in two {
+        task.join().unwrap();
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::support::{ON_PURPOSE, alarm, expect_panics, occupy};
 use as_completed::{JoinHandle, TaskEvent, TaskId, ThreadPool, ThreadPoolBuilder, as_completed};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 
 /// A builder whose observer sends on all that it is told.
 fn observed() -> (ThreadPoolBuilder, mpsc::Receiver<TaskEvent>) {
@@ -43,6 +43,42 @@ fn a_task_is_queued_started_and_ended_before_its_handle_is_final() {
         assert_eq!(story(&events, id), "qse");
     }
     assert_eq!(events.len(), 150);
+}
+
+/// It runs outside of all locks, whatever it is told.
+#[test]
+fn an_observer_may_look_at_its_pool() {
+    let _alarm = alarm();
+    let own = Arc::new(OnceLock::<Weak<ThreadPool>>::new());
+    let seen = Arc::clone(&own);
+    let pool = ThreadPool::builder()
+        .max_workers(1)
+        .queue_capacity(4)
+        .observer(move |_| {
+            if let Some(pool) = seen.get().and_then(Weak::upgrade) {
+                assert!(pool.queued_count() <= 4);
+            }
+        })
+        .build()
+        .unwrap();
+    let pool = Arc::new(pool);
+    own.set(Arc::downgrade(&pool)).unwrap();
+    let inner = Arc::clone(&pool);
+    let nested = pool.submit(move || inner.submit(|| 42).join().unwrap());
+    assert_eq!(nested.join().unwrap(), 42);
+    let busy = occupy(&*pool, 1);
+    let queued: Vec<_> = (0..4).map(|_| pool.submit(|| ())).collect();
+    assert!(pool.try_submit(|| ()).is_err());
+    assert!(queued[0].cancel());
+    drop(as_completed([&queued[1]]).cancel_on_drop());
+    assert_eq!(pool.cancel_pending(), 2);
+    let limited = pool.limit(1).submit(|| ());
+    busy.release();
+    limited.join().unwrap();
+    pool.shutdown();
+    assert!(pool.submit(|| ()).join().unwrap_err().is_rejected());
+    assert!(pool.try_submit(|| ()).is_err());
+    pool.join();
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::{A_MOMENT, MOST, must_end, pool_of, spawner};
 use crate::error::Rejected;
 use crate::sync::spawn;
 use crate::task::{CancelToken, JoinHandle};
+use crate::thread_pool::core::Body;
 use crate::thread_pool::reserve::Reserved;
 use crate::{Limit, ThreadPool, as_completed};
 use std::io;
@@ -323,6 +324,89 @@ fn cancelled_tasks_that_wait_for_a_limit_are_looked_for_and_let_go_of() {
         // The 512th is one too many.
         let others: Vec<_> = (0..212).map(|_| limited.submit(|| ())).collect();
         while limited.parked() != 212 {
+            thread::yield_now();
+        }
+        drop(open);
+        assert!(busy.join().unwrap().is_err());
+        assert!(others.into_iter().all(|handle| handle.join().is_ok()));
+    });
+}
+
+/// The other takes the last place of the limit, and ends only after the awaited task.
+#[test]
+fn a_limited_task_that_waits_is_told_when_another_takes_the_last_place() {
+    must_end(|| {
+        let (gates, lates): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel::<()>()).unzip();
+        let lates = crate::sync::Mutex::new(lates);
+        let spawner = move |index: usize, body: Body<'static>| {
+            let late = (index > 0).then(|| lates.lock().remove(0));
+            let late = move || {
+                let _ = late.map(|late| late.recv());
+                body();
+            };
+            Ok(Some(spawn(format!("worker-{index}"), None, late)?))
+        };
+        let pool = Arc::new(pool_of(3, Box::new(spawner)));
+        let limited = Limit::new(Arc::clone(&pool), 2);
+        let inner = limited.clone();
+        let outer = limited.submit(move || {
+            let (open, gate) = mpsc::channel::<()>();
+            let ahead = inner.submit(move || gate.recv());
+            let answer = inner.submit(|| 42).join().unwrap();
+            drop(open);
+            assert!(ahead.join().unwrap().is_err());
+            answer
+        });
+        while limited.waiters() == 0 {
+            thread::yield_now();
+        }
+        let [one, other] = <[_; 2]>::try_from(gates).unwrap();
+        drop(one);
+        assert_eq!(outer.join().unwrap(), 42);
+        drop(other);
+    });
+}
+
+/// A result that looks at its limit when it is dropped.
+struct Looks(Limit<Arc<ThreadPool>>, Arc<AtomicUsize>);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.0.parked();
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// They have run where they were waited for, and nobody took their results.
+#[test]
+fn results_that_are_dropped_with_their_tasks_at_a_limit_may_use_it() {
+    must_end(|| {
+        let pool = Arc::new(pool_of(2, spawner(|_| false)));
+        let limited = Limit::new(Arc::clone(&pool), 1);
+        let (give, given) = mpsc::channel::<Vec<JoinHandle<Looks>>>();
+        let ((ran, all_ran), (open, gate)) = (mpsc::channel(), mpsc::channel::<()>());
+        let busy = limited.submit(move || {
+            for handle in given.recv().unwrap() {
+                // Runs here: it lends its place.
+                handle.wait();
+            }
+            ran.send(()).unwrap();
+            gate.recv()
+        });
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let looks = (0..64).map(|_| {
+            let result = Looks(limited.clone(), Arc::clone(&dropped));
+            limited.submit(move || result)
+        });
+        let looks: Vec<_> = looks.collect();
+        while limited.parked() < 64 {
+            thread::yield_now();
+        }
+        give.send(looks).unwrap();
+        all_ran.recv().unwrap();
+        // With these, they are looked for.
+        let others: Vec<_> = (0..64).map(|_| limited.submit(|| ())).collect();
+        while dropped.load(Ordering::SeqCst) < 64 {
             thread::yield_now();
         }
         drop(open);
