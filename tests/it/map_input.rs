@@ -658,6 +658,9 @@ fn part_of_a_chunk_waits_for_the_rest_while_others_are_in_flight() {
     assert_eq!(pool.1.load(Ordering::SeqCst), 2);
 }
 
+#[cfg(target_os = "linux")]
+type Waits<'a> = Box<dyn FnOnce() -> usize + Send + 'a>;
+
 /// The waits of a map: for an item, for room in a queue, and for a result.
 #[cfg(target_os = "linux")]
 #[test]
@@ -675,7 +678,6 @@ fn a_map_that_waits_uses_no_processor_time() {
     };
     let id = |n| n;
     let [one, two, three, four] = [items(), items(), items(), items()];
-    type Waits<'a> = Box<dyn FnOnce() -> usize + Send + 'a>;
     let waits: [Waits<'_>; 9] = [
         Box::new(|| roomy.map(one, id).read_in_background().count()),
         Box::new(|| {
