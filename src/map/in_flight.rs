@@ -151,7 +151,7 @@ impl<'a, R: 'a> InFlight<'a, R> for AsCompleted<Chunk<'a, R>> {
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests {
     use super::*;
-    use crate::as_completed;
+    use crate::collect::as_completed;
     use crate::error::JoinError;
     use crate::task::{Capacity, Cell, JoinHandle};
 

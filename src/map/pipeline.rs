@@ -358,14 +358,12 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Drop for Pipeline<'a, I, R, Q> 
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests {
     use super::*;
-    use crate::collect::AsCompleted;
+    use crate::collect::{AsCompleted, as_completed};
     use crate::error::Rejected;
-    use crate::{Inline, as_completed};
     use std::collections::VecDeque;
 
     fn reads_in_vain<Q: InFlight<'static, i32>>(in_flight: Q) {
-        let execute = |task, room| crate::executor::hand_over(&Inline, task, room);
-        let chunks = Chunks::new(0..3, |n| n, execute);
+        let chunks = Chunks::new(0..3, |n| n, |_, _| unreachable!("nothing is read"));
         let mut pipeline = Pipeline::new(chunks, in_flight);
         pipeline.chunks.input.read_in_vain();
         let failure = pipeline.next();
