@@ -35,9 +35,10 @@ pub enum Rejected {
     /// The executor dropped the task without running it.
     #[error("executor dropped the task without running it")]
     Lost,
-    /// The task is in a [`Limit`](crate::Limit) whose tasks go to another one behind it,
-    /// or that is older than this one: an executor of yours between the two sent it
-    /// there. Tasks of one limit share all further limits, so that none waits for ever.
+    /// The task is within one [`Limit`](crate::Limit), and has come to a second one that
+    /// cannot hold it as well. Only an executor of your own between the two brings this
+    /// about: all tasks of a limit must go on to the same further limits, and those must
+    /// be older than it. Otherwise two limits could wait for each other for ever.
     #[error("task is in a limit that this one cannot contain")]
     Limited,
     /// The initializer of a worker failed, so the pool runs no more tasks; or it

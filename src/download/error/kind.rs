@@ -9,9 +9,9 @@ use std::time::Duration;
 /// The boxed cause of an error, whose type is not part of the public interface.
 type Cause = Box<dyn Error + Send + Sync + 'static>;
 
-/// What went wrong with a download; see [`DownloadError::kind`].
+/// What went wrong with a download; see [`DownloadError::kind`](super::DownloadError::kind).
 ///
-/// The message of each is its text in [`DownloadError`].
+/// The message of each is its text in [`DownloadError`](super::DownloadError).
 ///
 /// # Examples
 ///
