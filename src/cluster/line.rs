@@ -46,7 +46,7 @@ pub(super) struct Replacement {
 
 pub(super) struct Line {
     changes: UnboundedReceiver<Change>,
-    /// What the server has refused.
+    /// What the server has refused; of use while the connection is made.
     pub(super) refusals: UnboundedReceiver<String>,
     is_up: bool,
     /// When the client last said something.
@@ -78,6 +78,8 @@ impl Line {
                         Change::Failed => {}
                     }
                 }
+                // Asked for while connecting only; else they would pile up here.
+                Some(_) = self.refusals.recv() => {}
                 () = tokio::time::sleep_until(end), if !self.is_up && !is_tried => {
                     self.attempt.spawn(replace(settings.clone(), subjects.to_vec()));
                 }

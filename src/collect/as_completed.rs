@@ -470,16 +470,8 @@ impl<H: Awaited> FusedIterator for Timed<AsCompleted<H>> {}
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests {
     use super::*;
-    use crate::task::{Cell, JoinHandle};
+    use crate::task::{Pending, pending};
     use crate::unwind;
-
-    type Pending = Arc<Cell<fn() -> i32, i32, ()>>;
-
-    fn pending() -> (Pending, JoinHandle<i32>) {
-        let cell = Arc::new(Cell::new((|| 1) as fn() -> i32, ()));
-        let handle = JoinHandle::new(Arc::clone(&cell) as _);
-        (cell, handle)
-    }
 
     #[test]
     fn an_input_that_panics_leaves_no_pile_of_watchers() {

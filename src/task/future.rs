@@ -50,24 +50,15 @@ impl<T> Drop for ScopedJoinHandle<'_, T> {
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests {
     use super::super::any_cell::{AnyCell, Ran};
-    use super::super::cell::Cell;
     use super::super::handle::JoinHandle;
+    use super::super::pending::{Pending, pending};
     use super::*;
     use std::sync::{Arc, mpsc};
     use std::task::{Wake, Waker};
 
-    type Pending = Arc<Cell<fn() -> i32, i32, ()>>;
-
-    fn pending() -> (Pending, JoinHandle<i32>) {
-        let cell = Arc::new(Cell::new((|| 1) as fn() -> i32, ()));
-        let handle = JoinHandle::new(Arc::clone(&cell) as _);
-        (cell, handle)
-    }
-
     #[test]
     fn a_polled_handle_that_is_dropped_leaves_no_waker() {
-        let cell = Arc::new(Cell::new(|| 1, ()));
-        let mut handle = JoinHandle::new(Arc::clone(&cell) as _);
+        let (cell, mut handle) = pending();
         let mut context = Context::from_waker(Waker::noop());
         assert!(Pin::new(&mut handle).poll(&mut context).is_pending());
         assert_eq!(cell.watchers(), 1);

@@ -442,6 +442,7 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
 mod tests {
     use super::super::any_cell::Ran;
     use super::super::cell::Cell;
+    use super::super::pending::pending;
     use super::*;
     use crate::error::Rejected;
     use std::sync::mpsc;
@@ -496,14 +497,6 @@ mod tests {
             end(&*cell);
             assert_eq!(is_free.recv(), Ok(true));
         }
-    }
-
-    type Pending = Arc<Cell<fn() -> i32, i32, ()>>;
-
-    fn pending() -> (Pending, JoinHandle<i32>) {
-        let cell = Arc::new(Cell::new((|| 1) as fn() -> i32, ()));
-        let handle = JoinHandle::new(Arc::clone(&cell) as _);
-        (cell, handle)
     }
 
     /// Its own callback waits until the thread that waits for the task has gone on.
