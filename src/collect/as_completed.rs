@@ -470,7 +470,7 @@ impl<H: Awaited> FusedIterator for Timed<AsCompleted<H>> {}
 #[cfg(all(test, not(as_completed_loom)))]
 mod tests {
     use super::*;
-    use crate::task::{Pending, pending};
+    use crate::task::pending::pending;
     use crate::unwind;
 
     #[test]
@@ -530,6 +530,7 @@ mod tests {
         use super::*;
         use crate::error::Rejected;
         use crate::task::AnyCell;
+        use crate::task::pending::Pending;
         use std::sync::mpsc;
         use std::task::{Wake, Waker};
 

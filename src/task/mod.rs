@@ -43,7 +43,7 @@ mod refused;
 mod future;
 
 #[cfg(all(test, not(as_completed_loom)))]
-mod pending;
+pub(crate) mod pending;
 
 mod launch;
 mod timer;
@@ -70,8 +70,6 @@ pub(crate) use self::hook::{Hook, HookBuilder};
 pub use self::id::TaskId;
 pub(crate) use self::launch::{Room, launch, offer};
 pub(crate) use self::limiter::Limiter;
-#[cfg(all(test, not(as_completed_loom)))]
-pub(crate) use self::pending::{Pending, pending};
 pub use self::promise::{Promise, promise};
 pub(crate) use self::promise::{Rest, unattended};
 pub(crate) use self::refused::Refused;
