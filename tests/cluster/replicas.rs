@@ -9,6 +9,9 @@ use crate::worker::{self, Here, SHORT_LEASE};
 use as_completed::as_completed;
 use as_completed::cluster::{Cluster, Worker};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Three servers that know each other.
 fn group() -> Option<Vec<Server>> {
@@ -50,10 +53,8 @@ fn is_whole(server: &Server) -> bool {
     ask_soon(server, info, "").is_some_and(|info| info.matches("\"current\":true").count() == 2)
 }
 
-fn campaign(rounds: u64) {
-    let Some(mut servers) = group() else {
-        return;
-    };
+/// A submitter and two workers that know all servers.
+fn cluster(servers: &[Server]) -> (Cluster, [Here; 2]) {
     let urls: Vec<_> = servers.iter().map(Server::url).collect();
     let urls = urls.join(",");
     let builder = Cluster::builder(&urls, functions::all())
@@ -65,7 +66,7 @@ fn campaign(rounds: u64) {
         // Nobody is to blame for what the servers do.
         .deliveries(1000);
     let cluster = builder.connect().unwrap();
-    let _workers = [(); 2].map(|()| {
+    let workers = [(); 2].map(|()| {
         let worker = Worker::builder(&urls, functions::all()).queue("group");
         Here::of(
             worker
@@ -74,6 +75,20 @@ fn campaign(rounds: u64) {
                 .threads(4),
         )
     });
+    (cluster, workers)
+}
+
+fn is_empty(server: &Server) -> bool {
+    let info = ask_soon(server, "$JS.API.STREAM.INFO.as_completed_group", "");
+    info.is_some_and(|info| info.contains("\"messages\":0,"))
+}
+
+/// Kills a server after 20 of the results of each round.
+fn campaign(rounds: u64) {
+    let Some(mut servers) = group() else {
+        return;
+    };
+    let (cluster, _workers) = cluster(&servers);
     let number = 300;
     for round in 0..rounds {
         let victim = usize::try_from(round % 3).unwrap();
@@ -93,11 +108,31 @@ fn campaign(rounds: u64) {
         servers[victim].restart();
     }
     drop(cluster);
-    let is_empty = |server| {
-        let info = ask_soon(server, "$JS.API.STREAM.INFO.as_completed_group", "");
-        info.is_some_and(|info| info.contains("\"messages\":0,"))
-    };
     eventually("the queue is empty", || is_empty(&servers[0]));
+}
+
+/// Kills a server every ten seconds, which comes back three seconds later, as long as
+/// there are calls; returns how many kills there were.
+fn kill_in_turn(servers: &mut [Server], is_over: &AtomicBool) -> u32 {
+    let (period, absence) = (Duration::from_secs(10), Duration::from_secs(3));
+    let mut kills = 0;
+    // No more than that, should the calls fail.
+    for victim in (0..servers.len()).cycle().take(100) {
+        let next = Instant::now() + period;
+        // A second one that is away would be one too many.
+        eventually("all three have all calls", || {
+            is_over.load(Ordering::Relaxed) || is_whole(&servers[(victim + 1) % 3])
+        });
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+        servers[victim].kill();
+        kills += 1;
+        thread::sleep(absence);
+        servers[victim].restart();
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    kills
 }
 
 #[test]
@@ -119,6 +154,34 @@ fn what_a_killed_submitter_has_left_at_three_servers_is_picked_up() {
 fn each_of_three_servers_is_killed_in_turn_and_every_result_is_right() {
     let _alarm = alarm();
     campaign(3);
+}
+
+#[test]
+#[ignore = "takes minutes, and prints how many servers were killed"]
+fn a_server_is_killed_every_ten_seconds_and_ten_thousand_results_are_right() {
+    let Some(mut servers) = group() else {
+        return;
+    };
+    let (cluster, _workers) = cluster(&servers);
+    let (number, in_flight) = (10_000, 100);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let killer = scope.spawn(|| kill_in_turn(&mut servers, &is_over));
+        // 8 calls at a time of 70 ms on average.
+        let mut calls = (0..number).map(|n| (n, cluster.call(SPIN, (n, n * 37 % 140))));
+        let mut waiting = as_completed(calls.by_ref().take(in_flight));
+        let mut seen = BTreeSet::new();
+        while let Some((n, call)) = waiting.next() {
+            assert_eq!(call.join().unwrap(), n);
+            assert!(seen.insert(n));
+            calls.by_ref().take(1).for_each(|call| waiting.push(call));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        println!("{} servers were killed", killer.join().unwrap());
+        assert_eq!(seen.len() as u64, number);
+    });
+    drop(cluster);
+    eventually("the queue is empty", || is_empty(&servers[0]));
 }
 
 #[test]

@@ -246,6 +246,23 @@ fn large_arguments_and_results_come_through_and_leave_nothing_behind() {
 }
 
 #[test]
+#[ignore = "takes a minute, and 8 GiB of memory and 2 GiB of disk"]
+fn an_argument_and_a_result_may_have_a_gibibyte_each_and_no_more() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cluster = worker::cluster(&server);
+    let _worker = Here::threads(&server, 1);
+    // As it crosses, a long text is five bytes longer.
+    let text = "g".repeat((1 << 30) - 5);
+    assert!(cluster.call(ECHO, text.clone()).join().unwrap() == text);
+    let error = cluster.call(LENGTH, text + "!").join().unwrap_err();
+    assert!(error.to_string().contains("1073741825"), "{error}");
+    drop(cluster);
+    eventually("nothing is left", || queued(&server, "default_large") == 0);
+}
+
+#[test]
 fn a_large_result_is_read_though_the_server_is_killed() {
     let _alarm = alarm();
     let Some(mut server) = Server::start() else {
