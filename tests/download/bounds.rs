@@ -216,6 +216,9 @@ fn settings_that_make_no_sense_are_refused() {
         refused(builder(&folder).read_timeout(Duration::ZERO)),
         DownloaderBuildError::Zero("read_timeout")
     ));
+    // Every download would be too slow.
+    let error = refused(builder(&folder).minimum_speed(1, Duration::ZERO));
+    assert_eq!(error.to_string(), "over of minimum_speed may not be 0");
     assert!(matches!(
         refused(builder(&folder).user_agent("two\nlines")),
         DownloaderBuildError::UserAgent

@@ -12,6 +12,9 @@ use std::sync::{Condvar, Mutex};
 const MB: usize = 1024 * 1024;
 const HEADERS: &str = "ETag: \"1\"\r\nAccept-Ranges: bytes\r\n";
 
+/// That of a [`body`] of `3 * MB + 17` bytes.
+const SUM: &str = "792608b67d8ac7d898fa3f844880f497de9f1c9a8a866445a8f41825327f1050";
+
 /// Bytes of which no two ranges are alike.
 pub(crate) fn body(length: usize) -> Arc<Vec<u8>> {
     let words = (0_u64..).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7).to_le_bytes());
@@ -116,9 +119,8 @@ fn checksum_covers_what_came_in_segments() {
     let (folder, whole) = (Folder::new(), body(3 * MB + 17));
     let theirs = Arc::clone(&whole);
     let server = Server::start(move |exchange| serve(exchange, &theirs));
-    let hex = "792608b67d8ac7d898fa3f844880f497de9f1c9a8a866445a8f41825327f1050";
     let downloader = segmented(&folder, 5).build().unwrap();
-    let right = Job::new("key", server.url("/"), "file").sha256(hex);
+    let right = Job::new("key", server.url("/"), "file").sha256(SUM);
     assert_saved(&folder, &download(&downloader, [right]), &whole);
     let wrong = Job::new("key", server.url("/"), "other").sha256("0".repeat(64));
     let report = download(&downloader, [wrong]);
@@ -231,6 +233,27 @@ fn ranges_that_do_not_fit_are_not_used() {
         let report = download_one(&segmented(&folder, 4).build().unwrap(), server.url("/"));
         assert_saved(&folder, &report, &whole);
     }
+}
+
+/// As RFC 9110 allows: the client asks for the rest.
+#[test]
+fn range_that_is_answered_by_its_beginning_is_asked_on() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let server = Server::start(move |exchange| {
+        let total = theirs.len();
+        let Some((start, end)) = range(exchange, total) else {
+            return serve(exchange, &theirs);
+        };
+        let end = end.min(start + 100_000);
+        let last = end - 1;
+        let headers = format!("Content-Range: bytes {start}-{last}/{total}\r\n{HEADERS}");
+        exchange.answer("206 Partial Content", &headers, &theirs[start..end])
+    });
+    let downloader = segmented(&folder, 4).retry(RetryPolicy::never());
+    let report = download_one(&downloader.build().unwrap(), server.url("/"));
+    assert_saved(&folder, &report, &whole);
+    assert_eq!(report.bytes(), whole.len() as u64, "no byte came twice");
 }
 
 #[test]
@@ -532,6 +555,50 @@ fn cancel_ends_all_connections_and_keeps_the_part() {
     assert!(report.is_cancelled());
     assert_eq!(folder.names(), ["file.part", "file.part.from"]);
     server.await_no_connection();
+}
+
+/// The checksum is computed behind the connections, and not at its end when they are.
+#[test]
+fn cancel_before_the_checksum_is_computed_keeps_the_whole_part() {
+    let (folder, whole) = (Folder::new(), body(3 * MB + 17));
+    let theirs = Arc::clone(&whole);
+    let server = Server::start(move |exchange| {
+        let total = theirs.len();
+        match range(exchange, total) {
+            Some((start, _)) if start == total => {
+                let headers = format!("Content-Range: bytes */{total}\r\n{HEADERS}");
+                exchange.answer("416 Range Not Satisfiable", &headers, b"")
+            }
+            _ => serve(exchange, &theirs),
+        }
+    });
+    let job = Job::new("key", server.url("/"), "file").sha256(SUM);
+    let token = CancelToken::new();
+    let downloader = segmented(&folder, 4)
+        .resume(true)
+        .cancel_token(token.clone())
+        .build()
+        .unwrap();
+    let cancel = move |event: &Event<'_, &'static str>| match event {
+        Event::Bytes {
+            total,
+            expected: Some(expected),
+            ..
+        } if total == expected => token.cancel(),
+        _ => {}
+    };
+    let pool = ThreadPool::new(1);
+    let report = downloader.download_many(&pool, [job.clone()], cancel);
+    let report = report.unwrap();
+    assert!(
+        matches!(failure(&report), DownloadErrorKind::Cancelled),
+        "{report:?}"
+    );
+    assert_eq!(folder.names(), ["file.part", "file.part.from"]);
+    let downloader = segmented(&folder, 4).resume(true).build().unwrap();
+    let report = download(&downloader, [job]);
+    assert_saved(&folder, &report, &whole);
+    assert_eq!(report.bytes(), 0, "no byte came twice");
 }
 
 #[test]

@@ -174,7 +174,7 @@ impl DownloaderBuilder {
 
     /// Sets the minimum speed of each download: an attempt that receives fewer bytes per
     /// second, on average over a time of `over`, fails and is retried; 10 bytes per
-    /// second over 30 s by default. Zero bytes means no minimum.
+    /// second over 30 s by default. Zero bytes means no minimum; `over` may not be zero.
     ///
     /// A body that stalls has a speed of zero: it fails so, if `over` is shorter than
     /// [`read_timeout`](Self::read_timeout).

@@ -158,6 +158,12 @@ impl DownloaderBuilder {
             ("connect_timeout", settings.connect_timeout.is_zero()),
             ("read_timeout", settings.read_timeout.is_zero()),
             ("total_timeout", settings.total_timeout.is_zero()),
+            (
+                "over of minimum_speed",
+                settings
+                    .minimum_speed
+                    .is_some_and(|speed| speed.over.is_zero()),
+            ),
             ("max_bytes_per_second", settings.bytes_per_second == Some(0)),
         ] {
             if is_zero {

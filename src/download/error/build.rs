@@ -16,8 +16,8 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownloaderBuildError {
-    /// A limit of zero, with which nothing could be downloaded.
-    #[error("{0} is 0")]
+    /// A limit or a timeout of zero, with which nothing could be downloaded.
+    #[error("{0} may not be 0")]
     Zero(&'static str),
     /// The user agent contains a character that is not allowed in a header.
     #[error("user agent contains a character that is not allowed in a header")]

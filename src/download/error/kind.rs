@@ -84,7 +84,7 @@ pub enum DownloadErrorKind {
     #[error("timed out: {0}")]
     Timeout(TimeoutKind),
     /// The body arrived more slowly than the minimum speed.
-    #[error("too slow: {bytes} bytes in {} seconds", over.as_secs())]
+    #[error("too slow: {bytes} bytes in {over:.0?}")]
     TooSlow {
         /// Bytes received in the last window.
         bytes: u64,

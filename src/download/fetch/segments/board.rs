@@ -36,6 +36,11 @@ impl State {
     fn is_over(&self) -> bool {
         self.failed || self.live == 0 || self.plan.is_complete()
     }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.failed = true;
+    }
 }
 
 /// What there is so far.
@@ -157,12 +162,20 @@ impl Board {
         }
     }
 
-    /// Ends the attempt.
+    /// Ends the attempt, unless all is over.
     pub(super) fn fail(&self, failure: Failure) {
         let mut state = self.state.lock();
         if !state.is_over() {
-            state.failure = Some(failure);
-            state.failed = true;
+            state.fail(failure);
+        }
+        self.tell_all(state);
+    }
+
+    /// Ends the attempt, also where all bytes are written: the file is not checked yet.
+    pub(super) fn give_up(&self, failure: Failure) {
+        let mut state = self.state.lock();
+        if !state.failed {
+            state.fail(failure);
         }
         self.tell_all(state);
     }

@@ -26,6 +26,13 @@ struct Stream {
     rest: Range<u64>,
 }
 
+impl Stream {
+    /// Reads to its end what has brought all, so that its connection can be used again.
+    fn close(mut self) {
+        let _ = self.reader.read(&mut [0]);
+    }
+}
+
 /// One of the connections over which a file comes, on a thread of its own.
 pub(super) struct Connection<'a> {
     who: usize,
@@ -204,7 +211,13 @@ impl<'a> Connection<'a> {
         let rate_limit = self.large.shared.rate_limit.as_ref();
         let mut end = piece.end;
         while stream.rest.start < end {
-            let left = end - stream.rest.start;
+            if stream.rest.is_empty() {
+                // The answer was of less than the piece, as it may be.
+                let rest = stream.rest.start..end;
+                stream.close();
+                stream = self.request(&rest)?;
+            }
+            let left = end.min(stream.rest.end) - stream.rest.start;
             let read = self.read(&mut stream, buffer, left)?;
             let (reserved, new_end) = self.board.reserve(self.who, read as u64);
             end = new_end;
@@ -222,8 +235,7 @@ impl<'a> Connection<'a> {
             self.check()?;
         }
         if stream.rest.is_empty() {
-            // Read to its end, a connection can be used again.
-            let _ = stream.reader.read(&mut [0]);
+            stream.close();
         } else {
             self.stream = Some(stream);
         }

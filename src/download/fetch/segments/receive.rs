@@ -110,7 +110,7 @@ impl Large<'_> {
             let seen = board.watch(TICK);
             watch.show(&seen.written, self.total);
             if let Err(kind) = self.step(board, watch, &seen.written) {
-                board.fail(kind.into());
+                board.give_up(kind.into());
                 break;
             }
             if seen.is_over {
