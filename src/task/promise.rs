@@ -220,6 +220,10 @@ impl<T: Send + 'static> Promise<T> {
     /// Settles the task: all who wait for its handle are notified before this
     /// returns, and its callbacks run here.
     ///
+    /// An error of the work itself is part of the result, as that of a closure is:
+    /// `promise.settle(Ok(Err(error)))`, of a `Promise<Result<T, E>>`. A [`JoinError`] says
+    /// that there is no result.
+    ///
     /// Does nothing if the task was cancelled while it was pending. Never
     /// blocks. The counterpart of Python's `set_result` and `set_exception`.
     ///
