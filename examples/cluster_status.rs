@@ -27,6 +27,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "nats://localhost".to_owned());
+    if !url.contains("://") {
+        return Err("usage: cluster_status [URL], such as nats://localhost".into());
+    }
     let cluster = Cluster::connect(&url, Functions::new())?;
     loop {
         let text = match cluster.status() {

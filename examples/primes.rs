@@ -62,19 +62,22 @@ pub(crate) fn functions() -> Functions {
     Functions::new().with(LEAST_FACTOR)
 }
 
+const USAGE: &str = "usage: primes [--on inline|threads|processes|cluster|URL] [--workers N]; \
+                     cluster and URL, such as nats://localhost, with the feature cluster";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let functions = functions();
     functions.init(); // a child process serves here, and never returns
     let (mut on, mut workers) = ("processes".to_owned(), 2);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let value = arguments.next().ok_or("an option has no value")?;
+        let value = arguments.next().ok_or(USAGE)?;
         match &*argument {
             "--on" => on = value,
             "--workers" => workers = value.parse()?,
             #[cfg(feature = "cluster")]
             "--work" => return Ok(cluster::work(&value, functions)?),
-            _ => return Err(format!("unknown option {argument}").into()),
+            _ => return Err(USAGE.into()),
         }
     }
     // Dropped after the cluster, which waits for its calls.
@@ -90,7 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "processes" => Box::new(ProcessPool::new(workers, functions)?),
         #[cfg(feature = "cluster")]
         url if url.contains("://") => Box::new(Cluster::connect(url, functions)?),
-        _ => return Err("--on takes inline, threads, processes or, with the feature cluster, cluster or a URL such as nats://localhost".into()),
+        _ => return Err(USAGE.into()),
     };
     let start = Instant::now();
     let calls = NUMBERS.map(|n| (n, executor.call(LEAST_FACTOR, n)));

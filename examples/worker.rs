@@ -17,6 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     functions.init(); // a child process serves here, and never returns
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or("nats://localhost".to_owned());
+    if !url.contains("://") {
+        return Err("usage: worker [URL [PROCESSES]], such as nats://localhost 4".into());
+    }
     let processes = arguments.next().unwrap_or("2".to_owned()).parse()?;
     println!("serving {url} with {processes} processes");
     Worker::builder(&url, functions)

@@ -180,7 +180,7 @@ impl Iterator for Jobs {
                         Some(job) => return Some(job),
                         None => self
                             .screen
-                            .wrong_list(&format!("the URL has no file name at its end: {url}")),
+                            .wrong_list(&format!("the URL has no file name at its end, and a line of a list can give one: {url}")),
                     },
                 }
                 continue;

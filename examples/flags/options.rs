@@ -43,7 +43,8 @@ pub struct ServerArguments {
     /// Fraction of the requests that ERROR responds to with 418
     #[arg(long, value_name = "RATE", default_value = "0.25", value_parser = share, allow_negative_numbers = true)]
     error_rate: f64,
-    /// Folder of files to serve instead of the built-in flags
+    /// Folder of files to serve instead of the built-in flags: those whose names consist of
+    /// letters of ASCII, digits and "._-+~", and do not begin with a dot
     #[arg(long, value_name = "DIR", value_parser = folder)]
     root: Option<PathBuf>,
 }
