@@ -124,6 +124,11 @@ impl Board {
         (reserved, state.plan.end_of(who))
     }
 
+    /// Notes that a connection is not to read before then.
+    pub(super) fn hold_back(&self, who: usize, until: Instant) {
+        self.state.lock().plan.hold_back(who, until);
+    }
+
     /// Notes that reserved bytes are in the file.
     pub(super) fn wrote(&self, range: Range<u64>) {
         let mut state = self.state.lock();

@@ -272,7 +272,10 @@ impl<'a> Connection<'a> {
     }
 
     fn pay(&self, rate_limit: &RateLimit, bytes: usize) {
-        let pause = rate_limit.take(bytes as u64, Instant::now());
+        let now = Instant::now();
+        let pause = rate_limit.take(bytes as u64, now);
+        // The more share the limit, the longer are the pauses; none is a stall.
+        self.board.hold_back(self.who, now + pause);
         // The attempt is over if the pause is cut short.
         let _is_in_full = pause == Duration::ZERO || self.stop.sleep(pause);
     }

@@ -23,7 +23,7 @@ struct Claim {
     end: u64,
     began: u64,
     since: Instant,
-    /// When bytes last came.
+    /// When bytes last came, or when the next may be read.
     moved: Instant,
 }
 
@@ -209,6 +209,13 @@ impl Plan {
         start..claim.next
     }
 
+    /// Notes that a connection is not to read before then.
+    pub(super) fn hold_back(&mut self, who: usize, until: Instant) {
+        if let Some(claim) = &mut self.claims[who] {
+            claim.moved = until;
+        }
+    }
+
     /// Where the claim of a connection ends now.
     pub(super) fn end_of(&self, who: usize) -> u64 {
         self.claims[who].as_ref().map_or(0, |claim| claim.end)
@@ -337,6 +344,23 @@ mod tests {
         assert_eq!(piece(&mut plan, 1, now + STALL), 0..MB);
         assert!(plan.reserve(0, MB, now + STALL).is_empty());
         check(&plan, &[]);
+    }
+
+    #[test]
+    fn connection_that_a_limit_holds_back_has_not_stalled() {
+        let now = Instant::now();
+        let mut plan = Plan::new(2 * MB, Ranges::default(), 2);
+        for who in 0..2 {
+            piece(&mut plan, who, now);
+        }
+        for (who, length) in [(0, MB - LEAST), (1, MB)] {
+            let range = plan.reserve(who, length, now);
+            plan.wrote(range);
+        }
+        plan.hold_back(0, now + 2 * STALL);
+        assert_eq!(plan.take(1, &NO_ANSWER, now + 2 * STALL), Take::Wait);
+        let taken = piece(&mut plan, 1, now + 3 * STALL);
+        assert_eq!(taken, MB - LEAST..MB);
     }
 
     #[test]
