@@ -363,21 +363,41 @@ fn note_that_is_a_link_is_not_followed() {
     assert_eq!(folder.read("file"), BODY);
 }
 
+/// Downloads beside a note and a part that the command has made of such a kind; says
+/// whether it can.
 #[cfg(unix)]
-#[test]
-fn note_or_part_that_is_a_pipe_holds_up_nothing() {
-    for name in ["file.part", "file.part.from"] {
+fn note_or_part_of_another_kind_holds_up_nothing(command: &str, kind: &[&str]) -> bool {
+    ["file.part", "file.part.from"].iter().all(|name| {
         let folder = Folder::new();
-        if name == "file.part.from" {
+        if *name == "file.part.from" {
             std::fs::write(folder.file("file.part"), b"of whatever").unwrap();
         }
-        let made = std::process::Command::new("mkfifo")
+        let made = std::process::Command::new(command)
             .arg(folder.file(name))
+            .args(kind)
             .status();
-        assert!(made.unwrap().success());
+        if !made.unwrap().success() {
+            return false;
+        }
         let server = Server::start(|exchange| exchange.answer("200 OK", ETAG, BODY));
         assert_ok(&download_one(&resuming(&folder), server.url("/")));
         assert_eq!(folder.read("file"), BODY, "{name}");
+        true
+    })
+}
+
+#[cfg(unix)]
+#[test]
+fn note_or_part_that_is_a_pipe_holds_up_nothing() {
+    assert!(note_or_part_of_another_kind_holds_up_nothing("mkfifo", &[]));
+}
+
+/// Of zeros without end.
+#[cfg(target_os = "linux")]
+#[test]
+fn note_or_part_that_is_a_device_is_not_read() {
+    if !note_or_part_of_another_kind_holds_up_nothing("mknod", &["c", "1", "5"]) {
+        println!("not tested: only root may make a device");
     }
 }
 
