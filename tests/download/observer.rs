@@ -6,7 +6,7 @@ use super::*;
 use crate::support::{alarm, eventually, expect_panics};
 use as_completed::CancelToken;
 use as_completed::Inline;
-use as_completed::download::Event;
+use as_completed::download::{Event, Keep};
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -97,6 +97,20 @@ fn ends_are_told_in_the_order_of_the_report() {
     assert_eq!(report.count(DownloadStatus::Ok), 30);
     let entries = report.entries().iter().map(|entry| *entry.key());
     assert!(entries.eq(ended));
+}
+
+/// They are counted by the thread that reads them while the observer is told.
+#[test]
+fn borrowing_observer_is_told_of_many_jobs_that_no_worker_starts() {
+    let _alarm = alarm();
+    let folder = Folder::new();
+    let downloader = builder(&folder).keep(Keep::Nothing).build().unwrap();
+    let jobs = (0..20_000).map(|n| Job::new(n, "none", n.to_string()));
+    let mut told = 0;
+    let report = downloader
+        .download_many_scoped(&Inline, jobs, |_| told += 1)
+        .unwrap();
+    assert_eq!((report.total(), told), (20_000, 20_000));
 }
 
 #[test]

@@ -156,7 +156,9 @@ impl<K: Send + Sync + 'static> Run<K> {
                 }
                 Message::Finished(entry) => {
                     self.tell(entry, &mut observe);
+                    // Together: those that wait are some of those in flight.
                     let mut state = self.state();
+                    state.in_flight -= 1;
                     state.untold -= 1;
                     let on_told = state.on_told.take();
                     drop(state);
@@ -211,6 +213,7 @@ impl<K: Send + Sync + 'static> Run<K> {
         match &self.told {
             Told::Observer { observer, entries } => entries.add(entry, |entry| {
                 self.tell(entry, |event| observer.on_event(event));
+                self.state().in_flight -= 1;
             }),
             Told::Relay(relay) => {
                 self.state().untold += 1;
@@ -219,6 +222,7 @@ impl<K: Send + Sync + 'static> Run<K> {
         }
     }
 
+    /// Tells the observer that a job is over, and puts its entry into the report.
     fn tell(&self, entry: Entry<K>, observe: impl FnOnce(&Event<'_, K>)) {
         self.catch(|| {
             observe(&Event::Finished {
@@ -229,7 +233,6 @@ impl<K: Send + Sync + 'static> Run<K> {
         let unkept = self.report.lock().as_mut().and_then(|all| all.add(entry));
         // The drop of its key is foreign code.
         unwind::discard(unkept);
-        self.state().in_flight -= 1;
     }
 
     /// Ends all jobs that are held back.
