@@ -132,15 +132,29 @@ impl<'a, I: Iterator, R> Chunks<'a, I, R> {
 
     /// Reads one item into the chunk, if the input has it. An input that cannot be
     /// read has ended.
+    #[inline]
     pub(super) fn read_item(&mut self) -> Read<()> {
-        match self.input.read() {
-            Ok(Read::Item(item)) => {
-                if self.read.is_empty() {
-                    self.read.reserve_exact(self.room);
-                }
-                self.read.push(item);
-                Read::Item(())
-            }
+        let Some(items) = self.input.here() else {
+            return self.read_from_background();
+        };
+        match items.next() {
+            Some(item) => self.add(item),
+            None => Read::End,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, item: I::Item) -> Read<()> {
+        if self.read.is_empty() {
+            self.read.reserve_exact(self.room);
+        }
+        self.read.push(item);
+        Read::Item(())
+    }
+
+    fn read_from_background(&mut self) -> Read<()> {
+        match self.input.read_from_background() {
+            Ok(Read::Item(item)) => self.add(item),
             Ok(Read::NotYet) => Read::NotYet,
             Ok(Read::End) => Read::End,
             Err(error) => {

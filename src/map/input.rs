@@ -42,20 +42,26 @@ impl<I: Iterator> Input<I> {
         self.background.get_or_insert_with(Background::new);
     }
 
-    /// Reads one item.
-    ///
-    /// Blocks for as long as the input does, but not for one in the background:
-    /// that is asked for the item, and sends an event when it has come.
+    /// The items, if they are not read in the background: each read blocks for as long as
+    /// the input does.
+    #[inline]
+    pub(super) fn here(&mut self) -> Option<&mut Fuse<I>> {
+        match &self.background {
+            Some(_) => None,
+            None => self.items.as_mut(),
+        }
+    }
+
+    /// Reads one item of an input in the background, without blocking: it is asked for
+    /// the item, and sends an event when it has come.
     ///
     /// # Errors
     ///
     /// If the thread cannot be started; the input is lost.
-    #[inline]
-    pub(super) fn read(&mut self) -> Result<Read<I::Item>, SpawnError> {
-        match (&mut self.background, &mut self.items) {
-            (Some(background), items) => background.read(items),
-            (None, Some(items)) => Ok(items.next().map_or(Read::End, Read::Item)),
-            (None, None) => Ok(Read::End),
+    pub(super) fn read_from_background(&mut self) -> Result<Read<I::Item>, SpawnError> {
+        match &mut self.background {
+            Some(background) => background.read(&mut self.items),
+            None => Ok(Read::End),
         }
     }
 

@@ -119,6 +119,7 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
     }
 
     /// Returns the next result, `None` at the end.
+    #[inline(never)]
     pub(super) fn next_within(
         &mut self,
         patience: Patience,
@@ -175,26 +176,19 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
                 return Filled::TooLate;
             }
             // What a full queue has left over comes first.
-            let read = if self.chunks.is_complete() {
-                Read::Item(())
-            } else {
-                self.chunks.read_item()
-            };
-            let is_wanted = match read {
-                Read::Item(()) => self.chunks.is_complete(),
-                Read::End => self.chunks.unsubmitted() > 0,
-                // A part of a chunk is better than nothing to wait for.
-                Read::NotYet => self.chunks.unsubmitted() > 0 && self.in_flight.len() == 0,
-            };
-            match read {
-                _ if is_wanted => {
-                    if !self.submit(patience) {
-                        return Filled::QueueFull;
-                    }
+            if !self.chunks.is_complete() {
+                match self.chunks.read_item() {
+                    Read::Item(()) if self.chunks.is_complete() => {}
+                    Read::Item(()) => continue,
+                    Read::End if self.chunks.unsubmitted() > 0 => {}
+                    Read::End => return Filled::ToTheBrim,
+                    // A part of a chunk is better than nothing to wait for.
+                    Read::NotYet if self.chunks.unsubmitted() > 0 && self.in_flight.len() == 0 => {}
+                    Read::NotYet => return Filled::NoItem,
                 }
-                Read::Item(()) => {}
-                Read::End => return Filled::ToTheBrim,
-                Read::NotYet => return Filled::NoItem,
+            }
+            if !self.submit(patience) {
+                return Filled::QueueFull;
             }
         }
     }
