@@ -59,7 +59,7 @@ impl Route for Local {
         let mut bytes = arguments.bytes(0..arguments.len());
         while let Some(argument) = take_value(&mut bytes) {
             match self.run(function, argument) {
-                Ok(result) => answer(Ok(&result)),
+                Ok(result) => answer(Ok(&mut std::iter::once(&result[..]))),
                 Err(error) => answer(Err(error)),
             }
         }

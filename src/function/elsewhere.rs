@@ -2,7 +2,7 @@
 
 use super::caller::Scope;
 use super::codec::{decode, encode_short};
-use super::marshal::{decoded, encode_each, encoded, panicked, result_error};
+use super::marshal::{decode_each, encode_each, encoded, panicked, result_error};
 use super::registry::Function;
 use super::route::Route;
 use crate::error::{JoinError, Panic};
@@ -112,8 +112,9 @@ pub(super) fn call_chunk<A: Serialize, R: DeserializeOwned>(
         return results;
     }
     let (arguments, unsent) = encode_each(name, chunk);
-    route.call_each(name, &arguments, &mut |answer| {
-        results.push(answer.and_then(|bytes| decoded(name, bytes)));
+    route.call_each(name, &arguments, &mut |answers| match answers {
+        Ok(values) => decode_each(name, values, &mut results),
+        Err(error) => results.push(Err(error)),
     });
     if unsent.is_empty() {
         return results;

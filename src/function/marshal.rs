@@ -9,11 +9,30 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Decodes a result, whose type may panic over it.
+#[cfg(feature = "cluster")]
 pub(super) fn decoded<R: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<R, JoinError> {
     match unwind::catch(|| decode(bytes)) {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(cause)) => Err(result_error(name, cause)),
         Err(payload) => Err(panicked(payload)),
+    }
+}
+
+/// Decodes results, whose type may panic over each of them.
+pub(super) fn decode_each<R: DeserializeOwned>(
+    name: &str,
+    values: &mut dyn Iterator<Item = &[u8]>,
+    results: &mut Vec<Result<R, JoinError>>,
+) {
+    loop {
+        // One guard for all: it costs as much as the decoding of a number.
+        let all = unwind::catch(|| {
+            for bytes in &mut *values {
+                results.push(decode(bytes).map_err(|cause| result_error(name, cause)));
+            }
+        });
+        let Err(payload) = all else { return };
+        results.push(Err(panicked(payload)));
     }
 }
 
@@ -33,7 +52,7 @@ pub(super) fn encode_each<A: Serialize>(
     // Kept here, so that the drop of one whose encoding panics is no second panic.
     let mut argument = None;
     loop {
-        // One for all: it costs as much as the encoding of a number.
+        // One guard for all: it costs as much as the encoding of a number.
         let all = unwind::catch(|| {
             for next in chunk.by_ref() {
                 let next = argument.insert(next);

@@ -5,8 +5,9 @@ use crate::error::JoinError;
 use crate::task::CancelToken;
 use std::sync::Arc;
 
-/// Takes the next answer.
-pub(crate) type OnAnswer<'a> = dyn FnMut(Result<&[u8], JoinError>) + 'a;
+/// Takes the next answers: results, all of which it reads, or the reason why there is
+/// none for the next call.
+pub(crate) type OnAnswer<'a> = dyn FnMut(Result<&mut dyn Iterator<Item = &[u8]>, JoinError>) + 'a;
 
 /// Blocks until the result of a call that was sent is here, or it is clear that there
 /// will be none.

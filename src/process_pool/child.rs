@@ -10,6 +10,7 @@ use crate::error::{CallError, JoinError, Panic};
 use crate::function::{OnAnswer, Values, current_caller, decode, encode, take_value};
 use crate::task::{CancelToken, OnCancel};
 use std::io;
+use std::iter;
 use std::net::Shutdown;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -265,14 +266,23 @@ impl Child {
                 }
                 is_running = careful;
                 let mut answers = &body[..];
-                while let Some(value) = take_value(&mut answers) {
-                    let (kind, value) = value.split_last().ok_or(io::ErrorKind::InvalidData)?;
+                while !answers.is_empty() && kind == frame::ANSWERS {
+                    let mut results = iter::from_fn(|| {
+                        let (value, rest) = split_result(answers)?;
+                        answers = rest;
+                        answered += 1;
+                        self.tasks += 1;
+                        Some(value)
+                    });
+                    answer(Ok(&mut results));
+                    // The end, or an answer that is no result.
+                    let Some(value) = take_value(&mut answers) else {
+                        break;
+                    };
+                    let (kind, text) = value.split_last().ok_or(io::ErrorKind::InvalidData)?;
                     answered += 1;
                     self.tasks += 1;
-                    answer(match *kind {
-                        frame::RETURNED => Ok(value),
-                        kind => Err(failure(function, kind, value)),
-                    });
+                    answer(Err(failure(function, *kind, text)));
                 }
                 if kind != frame::ANSWERS || !answers.is_empty() {
                     return Err(io::ErrorKind::InvalidData.into());
@@ -307,6 +317,13 @@ impl Drop for Child {
         self.dismiss();
         self.life.end_within(self.grace);
     }
+}
+
+/// Splits the first of many answers off, if it is a result.
+#[inline]
+fn split_result(mut answers: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (kind, result) = take_value(&mut answers)?.split_last()?;
+    (*kind == frame::RETURNED).then_some((result, answers))
 }
 
 /// What an answer says that is not a result.

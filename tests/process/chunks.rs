@@ -8,7 +8,8 @@ use crate::support::{alarm, expect_panics};
 use crate::worker::{builder, pool};
 use as_completed::function::Function;
 use as_completed::{CallError, JoinError};
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -184,6 +185,44 @@ fn an_argument_that_panics_twice_fails_one_call_of_its_chunk() {
                 assert!(panic.message().contains("encoded on purpose"));
             }
             (place, square) => assert_eq!(square.unwrap(), [0, 1, 4, 1, 9][place]),
+        }
+    }
+}
+
+/// Panics as it is decoded if it is 1, and cannot be if it is 9.
+#[derive(Debug, PartialEq, Serialize)]
+struct Brittle(u64);
+
+impl<'de> Deserialize<'de> for Brittle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let n = u64::deserialize(deserializer)?;
+        assert_ne!(n, 1, "decoded on purpose");
+        if n == 9 {
+            return Err(D::Error::custom("it is 9"));
+        }
+        Ok(Self(n))
+    }
+}
+
+#[test]
+fn a_result_whose_decoding_panics_or_fails_fails_one_call_of_its_chunk() {
+    // The child has it for numbers.
+    const SQUARE: Function<u64, Brittle> = Function::new("square", Brittle);
+    let _alarm = alarm();
+    expect_panics();
+    let pool = pool(1);
+    let numbers = [0, 1, 1, 2, 3, 4, 1];
+    let squares: Vec<_> = pool.call_map(SQUARE, numbers).chunk_size(7).collect();
+    assert_eq!(squares.len(), numbers.len());
+    for (n, square) in numbers.into_iter().zip(squares) {
+        match (n, square) {
+            (1, Err(JoinError::Panicked(panic))) => {
+                assert!(panic.message().contains("decoded on purpose"));
+            }
+            (3, Err(JoinError::Call(error))) => {
+                assert!(error.to_string().contains("it is 9"), "{error}");
+            }
+            (n, square) => assert_eq!(square.unwrap(), Brittle(n * n)),
         }
     }
 }
