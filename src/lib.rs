@@ -452,6 +452,10 @@ pub mod download;
 /// bytes, use a type that serializes as bytes, such as those of `serde_bytes`.
 #[cfg(all(feature = "process", unix))]
 pub mod process {
+    // For the models.
+    #[cfg(as_completed_loom)]
+    #[doc(hidden)]
+    pub use crate::process_pool::Log;
     #[doc(inline)]
     pub use crate::process_pool::{ProcessBuildError, ProcessPool, ProcessPoolBuilder};
 }

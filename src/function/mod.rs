@@ -53,9 +53,9 @@ pub(crate) use self::codec::{decode, encode};
 pub use self::executor::{FunctionExecutor, FunctionExecutorExt};
 pub(crate) use self::executor::{Place, Places, place_behind_pointers};
 pub(crate) use self::methods::call_without_import;
-pub(crate) use self::registry::{Calls, Failure};
+pub(crate) use self::registry::{Calls, Failure, Outcomes};
 pub use self::registry::{Function, Functions};
 #[cfg(feature = "cluster")]
 pub(crate) use self::remote::{Remote, Settle, handle};
 pub(crate) use self::route::{OnAnswer, Receive, Route};
-pub(crate) use self::values::{Values, append_value, take_value};
+pub(crate) use self::values::{Values, begin_value, end_value, take_value};

@@ -128,9 +128,14 @@ pub(crate) enum Failure {
     Result(String),
 }
 
-/// Takes what came of one of many calls, with its result behind what was in the buffer;
-/// says whether to go on.
-pub(crate) type OnOutcome<'a> = dyn FnMut(&mut Vec<u8>, Result<(), Failure>) -> bool + 'a;
+/// Takes what came of many calls, one after the other.
+pub(crate) trait Outcomes {
+    /// Where the next result is written, behind what is there.
+    fn buffer(&mut self) -> &mut Vec<u8>;
+
+    /// Takes what came of the call whose result has been written; says whether to go on.
+    fn add(&mut self, outcome: Result<(), Failure>) -> bool;
+}
 
 /// The calls of one message that have not been run.
 pub(crate) struct Calls<'a> {
@@ -149,7 +154,7 @@ pub(crate) trait OnBytes: Send + Sync {
     ///
     /// An argument is taken off before the function runs. So after a panic, which goes
     /// through this, the rest can be run by another call.
-    fn run_each(&self, calls: &mut Calls<'_>, result: &mut Vec<u8>, on_outcome: &mut OnOutcome<'_>);
+    fn run_each(&self, calls: &mut Calls<'_>, outcomes: &mut dyn Outcomes);
 
     /// Decodes the argument, which starts there in the buffer, and writes the result
     /// in the place of all that is in it.
@@ -165,16 +170,11 @@ impl<A: DeserializeOwned, R: Serialize> OnBytes for Plain<A, R> {
         write(self.0(argument), result)
     }
 
-    fn run_each(
-        &self,
-        calls: &mut Calls<'_>,
-        result: &mut Vec<u8>,
-        on_outcome: &mut OnOutcome<'_>,
-    ) {
+    fn run_each(&self, calls: &mut Calls<'_>, outcomes: &mut dyn Outcomes) {
         while let Some(argument) = take_value(&mut calls.arguments) {
-            let run = || self.run(argument, result);
+            let run = || self.run(argument, outcomes.buffer());
             let outcome = in_span(calls.name, calls.caller, None, run);
-            if !on_outcome(result, outcome) {
+            if !outcomes.add(outcome) {
                 break;
             }
         }

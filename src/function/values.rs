@@ -87,17 +87,28 @@ impl Values {
     }
 }
 
-/// Appends a value that is encoded already, behind its length.
+/// Makes room for the length of the value that is written next; returns where it is.
 #[inline]
-pub(crate) fn append_value(bytes: &mut Vec<u8>, value: &[u8]) {
-    match u8::try_from(value.len()) {
-        Ok(length) if length < LONG => bytes.push(length),
-        _ => {
-            bytes.push(LONG);
-            bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
-        }
+pub(crate) fn begin_value(bytes: &mut Vec<u8>) -> usize {
+    bytes.push(LONG);
+    bytes.len() - 1
+}
+
+/// Writes the length of the value that has been written behind that room.
+#[inline]
+pub(crate) fn end_value(bytes: &mut Vec<u8>, start: usize) {
+    let length = bytes.len() - start - 1;
+    match u8::try_from(length) {
+        Ok(length) if length < LONG => bytes[start] = length,
+        _ => lengthen(bytes, start, length),
     }
-    bytes.extend_from_slice(value);
+}
+
+/// Makes the room for a length that needs more than a byte, and writes it.
+#[cold]
+fn lengthen(bytes: &mut Vec<u8>, start: usize, length: usize) {
+    let value = start + 1;
+    bytes.splice(value..value, (length as u64).to_le_bytes());
 }
 
 /// Takes the first of the values in a row off their bytes; `None` where there
@@ -148,13 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn values_of_all_sizes_are_taken_as_they_were_pushed_or_appended() {
+    fn values_of_all_sizes_are_taken_as_they_were_pushed_or_written() {
         let sizes = [0, 1, 254, 255, 256, 3, 300, 70_000, 0, 254, 255];
         let all: Vec<_> = (0..).zip(sizes).map(|(n, size)| vec![n; size]).collect();
         let (mut values, mut appended) = (Values::with_capacity(3), Vec::new());
         for value in &all {
             push(&mut values, value);
-            append_value(&mut appended, value);
+            let start = begin_value(&mut appended);
+            appended.extend_from_slice(value);
+            end_value(&mut appended, start);
         }
         for mut bytes in [values.bytes(0..all.len()), &appended] {
             for value in &all {

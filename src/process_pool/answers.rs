@@ -11,9 +11,31 @@
 //! What calls have printed is flushed whenever their answers are sent, and before.
 //! So a process that dies takes along only the output of calls whose answers it has
 //! not sent, and those are made again.
+//!
+//! # Who does what
+//!
+//! Two threads are at this: the one that runs calls, and the ticking one. The first
+//! writes answers to a buffer of its own, from which it sends them, and copies short ones
+//! to the [`Log`], from which the ticking thread sends them while a call runs. To add to
+//! the log takes no lock, which would cost as much as a short call. An answer that is
+//! long, or that the log has no room for, is moved to the [`State`] under the lock, with
+//! those before.
+//!
+//! - The ticking thread closes the log in each tick: answers are due.
+//! - The end of a call adds its answer, unless the log is closed. Then the thread
+//!   flushes what was printed, sends all that is not sent, and clears the log, which
+//!   opens it.
+//! - A log that is closed still, a tick later, says that the same call has run all the
+//!   time. The ticking thread flushes then, and looks again, for the call may have
+//!   ended meanwhile. If the log is closed even then, all answers there are were there
+//!   before the flush. So they are sent, and this call told of. Its own end finds the
+//!   log closed.
+//!
+//! Whoever sends has the lock, and so has who closes or clears the log.
 
 use super::frame;
-use crate::function::append_value;
+use super::log::Log;
+use crate::function::{begin_value, end_value};
 use crate::sync::{Condvar, Mutex};
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
@@ -26,6 +48,12 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// The size from which they do not wait.
 const MOST: usize = 64 * 1024;
+
+/// The room of the log: for a thousand short answers.
+const ROOM: usize = 16 * 1024;
+
+/// The log takes answers up to this size: it is filled byte by byte.
+const SHORT: usize = 256;
 
 /// How many ticks without a message there are before the thread sleeps: to wake it for
 /// each of many short messages takes longer.
@@ -41,6 +69,11 @@ pub(super) fn flush() {
 /// calls.
 pub(super) struct Answers {
     shared: Arc<Shared>,
+    /// What is in the log, and the room for the length of the next answer. That is
+    /// written behind it.
+    bytes: Vec<u8>,
+    /// Where that room is: the end of what is in the log.
+    end: usize,
     is_ticking: bool,
     careful: bool,
 }
@@ -49,41 +82,37 @@ struct Shared {
     socket: Arc<UnixStream>,
     /// Called where answers cannot be sent any more.
     lost: fn(),
+    log: Log,
     state: Mutex<State>,
     wake: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Each behind its length, and ending with its kind.
+    /// What came before the log: each answer behind its length, and ending with its kind.
     unsent: Vec<u8>,
-    /// How many calls have ended, in all messages.
-    ended: u64,
+    /// How much of the log has been sent.
+    sent: usize,
     /// Whether a message is being answered.
     is_busy: bool,
-    /// Whether the answers are to be sent when the call that runs ends.
-    is_due: bool,
     /// Whether the ticking thread waits to be woken.
     is_asleep: bool,
 }
 
-impl State {
-    #[inline]
-    fn push(&mut self, answer: &[u8]) {
-        append_value(&mut self.unsent, answer);
-        self.ended += 1;
-    }
-}
-
 impl Answers {
     pub(super) fn new(socket: Arc<UnixStream>, lost: fn()) -> Self {
+        let mut bytes = Vec::new();
+        let end = begin_value(&mut bytes);
         Self {
             shared: Arc::new(Shared {
                 socket,
                 lost,
+                log: Log::new(ROOM),
                 state: Mutex::new(State::default()),
                 wake: Condvar::new(),
             }),
+            bytes,
+            end,
             is_ticking: false,
             careful: false,
         }
@@ -116,35 +145,76 @@ impl Answers {
         }
     }
 
-    /// Adds one answer: its text, and its kind.
+    /// Where the next answer is written, behind what is there.
     #[inline]
-    pub(super) fn push(&mut self, answer: &[u8]) -> io::Result<()> {
-        let mut state = self.shared.state.lock();
-        if self.careful || state.is_due || state.unsent.len() + answer.len() >= MOST {
-            drop(state);
-            return self.push_and_send(answer);
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Takes back what has been written of the next answer.
+    pub(super) fn unwrite(&mut self) {
+        self.bytes.truncate(self.end);
+        begin_value(&mut self.bytes);
+    }
+
+    /// Adds the answer that has been written, and its kind.
+    #[inline]
+    pub(super) fn push(&mut self, kind: u8) -> io::Result<()> {
+        self.bytes.push(kind);
+        end_value(&mut self.bytes, self.end);
+        let is_short = self.bytes.len() - self.end <= SHORT;
+        if self.careful || !is_short || !self.shared.log.add(&self.bytes, self.end) {
+            return self.push_locked();
         }
-        state.push(answer);
+        self.end = begin_value(&mut self.bytes);
         Ok(())
     }
 
     #[cold]
-    fn push_and_send(&self, answer: &[u8]) -> io::Result<()> {
-        // The call has not ended for others before that.
-        flush();
-        let mut state = self.shared.state.lock();
-        state.push(answer);
-        state.is_due = false;
-        self.shared.send(&mut state)
+    fn push_locked(&mut self) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.lock();
+        let is_due = self.careful || shared.log.is_closed();
+        if is_due || state.unsent.len() + self.bytes.len() >= MOST {
+            drop(state);
+            // The call has not ended for others before that.
+            flush();
+            state = shared.state.lock();
+            self.end = self.bytes.len();
+            return self.send(&mut state);
+        }
+        self.end = self.bytes.len();
+        self.move_to(&mut state);
+        Ok(())
     }
 
     /// Sends what is left.
     pub(super) fn end(&mut self) -> io::Result<()> {
         flush();
-        let mut state = self.shared.state.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.lock();
         state.is_busy = false;
-        state.is_due = false;
-        self.shared.send(&mut state)
+        self.send(&mut state)
+    }
+
+    /// Sends all answers, whose output has been flushed.
+    fn send(&mut self, state: &mut State) -> io::Result<()> {
+        self.move_to(state);
+        self.shared.send(state)
+    }
+
+    /// Moves what has not been sent out of the log.
+    fn move_to(&mut self, state: &mut State) {
+        state
+            .unsent
+            .extend_from_slice(&self.bytes[state.sent..self.end]);
+        state.sent = 0;
+        self.shared.log.clear();
+        if self.bytes.capacity() > frame::KEPT {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+        self.end = begin_value(&mut self.bytes);
     }
 }
 
@@ -160,8 +230,8 @@ impl Shared {
 
     fn tick(&self) {
         let mut state = self.state.lock();
-        // What had ended when the call that runs now was told of.
-        let mut told = None;
+        // Whether the call that runs has been told of.
+        let mut is_told = false;
         let mut idle = 0;
         loop {
             if idle >= IDLE_TICKS {
@@ -171,7 +241,6 @@ impl Shared {
                 }
                 idle = 0;
             }
-            let ended = state.ended;
             let deadline = Instant::now() + TICK;
             while Instant::now() < deadline {
                 self.wake.wait_until(&mut state, deadline);
@@ -181,8 +250,11 @@ impl Shared {
                 continue;
             }
             idle = 0;
-            let was_due = std::mem::replace(&mut state.is_due, true);
-            if state.ended != ended || !was_due || told == Some(ended) {
+            if self.log.close() {
+                is_told = false;
+                continue;
+            }
+            if is_told {
                 continue;
             }
             // The call has run for all of the tick. It may have the standard output
@@ -190,10 +262,13 @@ impl Shared {
             drop(state);
             flush();
             state = self.state.lock();
-            if state.ended != ended || !state.is_busy {
+            if !self.log.is_closed() {
                 continue;
             }
-            told = Some(ended);
+            is_told = true;
+            let unsent = self.log.read(state.sent);
+            state.sent += unsent.len();
+            state.unsent.extend(unsent);
             let sent = self
                 .send(&mut state)
                 .and_then(|()| frame::write(&mut &*self.socket, frame::RUNNING, &[], &[]));
@@ -221,7 +296,8 @@ mod tests {
     }
 
     fn push(answers: &mut Answers, answer: &[u8]) {
-        answers.push(&[answer, &[7]].concat()).unwrap();
+        answers.buffer().extend_from_slice(answer);
+        answers.push(7).unwrap();
     }
 
     /// The next answers, whatever is told of calls that run before them: as much as this
@@ -294,5 +370,69 @@ mod tests {
         push(&mut answers, &vec![1; MOST]);
         theirs.set_nonblocking(true).unwrap();
         assert_eq!(next_answers(&mut theirs)[0].len(), MOST + 1);
+    }
+
+    /// So many answers or more, in the order in which they come.
+    fn received(theirs: &mut UnixStream, count: usize) -> Vec<Vec<u8>> {
+        let mut received = Vec::new();
+        while received.len() < count {
+            received.extend(next_answers(theirs));
+        }
+        received
+    }
+
+    #[test]
+    fn answers_of_all_sizes_are_sent_once_and_in_their_order() {
+        let (mut answers, mut theirs) = pair();
+        let sizes = [0, 1, 252, 253, 254, 255, 256, 3, 5000, 20_000, 0, 70_000, 1];
+        let all: Vec<_> = (0..).zip(sizes).map(|(n, size)| vec![n; size]).collect();
+        let (few, many) = (all.clone(), vec![vec![9; 40]; 2000]);
+        let sender = thread::spawn(move || {
+            for message in [few, many] {
+                answers.begin(false);
+                for answer in message {
+                    push(&mut answers, &answer);
+                }
+                answers.end().unwrap();
+            }
+        });
+        let expected = all.into_iter().chain(vec![vec![9; 40]; 2000]);
+        let expected: Vec<_> = expected.map(|answer| [answer, vec![7]].concat()).collect();
+        assert!(received(&mut theirs, expected.len()) == expected);
+        sender.join().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        while let Ok((kind, _)) = frame::read(&mut theirs) {
+            assert_eq!(kind, frame::RUNNING);
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_log_is_sent_while_a_call_runs() {
+        let (mut answers, mut theirs) = pair();
+        answers.begin(false);
+        let all = [vec![1; 300], vec![2; 3], vec![3; ROOM], vec![4; 3]];
+        for answer in &all {
+            push(&mut answers, answer);
+        }
+        // The fifth call does not end.
+        let expected = all.map(|answer| [answer, vec![7]].concat());
+        assert!(received(&mut theirs, 4) == expected);
+        while next(&mut theirs) != (frame::RUNNING, Vec::new()) {}
+        push(&mut answers, b"slow");
+        theirs.set_nonblocking(true).unwrap();
+        assert_eq!(next_answers(&mut theirs), [b"slow\x07"]);
+    }
+
+    #[test]
+    fn what_is_taken_back_is_not_sent() {
+        let (mut answers, mut theirs) = pair();
+        answers.begin(false);
+        push(&mut answers, b"first");
+        answers.buffer().extend_from_slice(b"half a res");
+        answers.unwrite();
+        push(&mut answers, b"it panicked");
+        answers.end().unwrap();
+        let expected = [&b"first\x07"[..], b"it panicked\x07"];
+        assert_eq!(received(&mut theirs, 2), expected);
     }
 }

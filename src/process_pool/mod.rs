@@ -22,6 +22,8 @@ mod stderr;
 
 mod life;
 
+mod log;
+
 mod answers;
 
 mod serve;
@@ -34,6 +36,8 @@ mod idle;
 mod workers;
 
 pub use self::builder::{ProcessBuildError, ProcessPoolBuilder};
+#[cfg(as_completed_loom)]
+pub use self::log::Log;
 #[cfg(feature = "cluster")]
 pub(crate) use self::serve::check_known;
 

@@ -5,12 +5,15 @@ use super::answers::{Answers, flush};
 use super::frame;
 use super::stream::Stream;
 use crate::error::CallError;
-use crate::function::{Caller, Calls, Failure, Functions, decode, encode, in_span, take_value};
+use crate::function::{
+    Caller, Calls, Failure, Functions, Outcomes, decode, encode, in_span, take_value,
+};
 use crate::unwind;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
 use std::cell::RefCell;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::panic::PanicHookInfo;
@@ -118,7 +121,14 @@ impl Functions {
         let run = || in_span(name, caller, None, || function.run_in_place(start, value));
         let outcome = unwind::catch(run);
         flush();
-        kind_of(outcome, value)
+        let failed = match outcome {
+            Ok(Ok(())) => return frame::RETURNED,
+            Ok(Err(failure)) => Failed::Here(failure),
+            Err(payload) => Failed::Panicked(payload),
+        };
+        let (kind, text) = failed.answer();
+        *value = text;
+        kind
     }
 
     fn answer_unknown(&self, answer: &mut Vec<u8>) -> u8 {
@@ -133,20 +143,20 @@ impl Functions {
         body: &[u8],
         caller: Option<&Caller>,
         answers: &mut Answers,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         let Some((&careful, call)) = body.split_first() else {
-            return Err(std::io::ErrorKind::InvalidData.into());
+            return Err(io::ErrorKind::InvalidData.into());
         };
         let Some((name, mut arguments)) = frame::split_call(call) else {
-            return Err(std::io::ErrorKind::InvalidData.into());
+            return Err(io::ErrorKind::InvalidData.into());
         };
         answers.begin(careful != 0);
-        let mut answer = Vec::new();
         let Some((name, function)) = self.find(name) else {
-            let kind = self.answer_unknown(&mut answer);
-            answer.push(kind);
+            let mut unknown = Vec::new();
+            let kind = self.answer_unknown(&mut unknown);
             while take_value(&mut arguments).is_some() {
-                answers.push(&answer)?;
+                answers.buffer().extend_from_slice(&unknown);
+                answers.push(kind)?;
             }
             return answers.end();
         };
@@ -155,62 +165,82 @@ impl Functions {
             caller,
             arguments,
         };
-        let mut sent = Ok(());
-        let mut add = |answer: &mut Vec<u8>, kind| {
-            answer.push(kind);
-            sent = answers.push(answer);
-            answer.clear();
-            if answer.capacity() > frame::KEPT {
-                *answer = Vec::new();
-            }
-            sent.is_ok()
+        let mut answering = Answering {
+            answers,
+            sent: Ok(()),
         };
-        loop {
-            let run = unwind::catch(|| {
-                let on_outcome = &mut |answer: &mut Vec<u8>, outcome| match outcome {
-                    Ok(()) => add(answer, frame::RETURNED),
-                    failed => {
-                        let kind = kind_of(Ok(failed), answer);
-                        add(answer, kind)
-                    }
-                };
-                function.run_each(&mut calls, &mut answer, on_outcome);
-            });
-            // A panic ends one call; the others have not been run.
-            let Err(payload) = run else { break };
-            let kind = kind_of(Err(payload), &mut answer);
-            if !add(&mut answer, kind) {
+        // A panic ends one call; the others have not been run.
+        while let Err(payload) = unwind::catch(|| function.run_each(&mut calls, &mut answering)) {
+            if !answering.fail(Failed::Panicked(payload)) {
                 break;
             }
         }
-        sent?;
+        answering.sent?;
         answers.end()
     }
 }
 
-/// The kind of an answer; where it is no result, what it says takes the place of what
-/// there is.
-fn kind_of(outcome: Result<Result<(), Failure>, unwind::Payload>, answer: &mut Vec<u8>) -> u8 {
-    match outcome {
-        Ok(Ok(())) => frame::RETURNED,
-        Ok(Err(Failure::Argument(cause))) => {
-            *answer = cause.into_bytes();
-            frame::ARGUMENT
+/// Answers calls by what came of them, until an answer cannot be sent.
+struct Answering<'a> {
+    answers: &'a mut Answers,
+    sent: io::Result<()>,
+}
+
+impl Answering<'_> {
+    fn push(&mut self, kind: u8) -> bool {
+        match self.answers.push(kind) {
+            Ok(()) => true,
+            Err(error) => {
+                self.sent = Err(error);
+                false
+            }
         }
-        Ok(Err(Failure::Result(cause))) => {
-            *answer = cause.into_bytes();
-            frame::RESULT
+    }
+
+    #[cold]
+    fn fail(&mut self, failed: Failed) -> bool {
+        let (kind, text) = failed.answer();
+        self.answers.unwrite();
+        self.answers.buffer().extend_from_slice(&text);
+        self.push(kind)
+    }
+}
+
+impl Outcomes for Answering<'_> {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        self.answers.buffer()
+    }
+
+    fn add(&mut self, outcome: Result<(), Failure>) -> bool {
+        match outcome {
+            Ok(()) => self.push(frame::RETURNED),
+            Err(failure) => self.fail(Failed::Here(failure)),
         }
-        Err(payload) => {
-            let panic = crate::Panic::new(payload);
-            let texts: frame::Panicked = (
-                panic.message().to_owned(),
-                panic.thread_name().map(str::to_owned),
-                LOCATION.take(),
-            );
-            unwind::discard(panic);
-            *answer = encode(&texts).unwrap_or_default();
-            frame::PANICKED
+    }
+}
+
+/// Why a call has no result.
+enum Failed {
+    Here(Failure),
+    Panicked(unwind::Payload),
+}
+
+impl Failed {
+    /// The kind of the answer, and what it says.
+    fn answer(self) -> (u8, Vec<u8>) {
+        match self {
+            Self::Here(Failure::Argument(cause)) => (frame::ARGUMENT, cause.into_bytes()),
+            Self::Here(Failure::Result(cause)) => (frame::RESULT, cause.into_bytes()),
+            Self::Panicked(payload) => {
+                let panic = crate::Panic::new(payload);
+                let texts: frame::Panicked = (
+                    panic.message().to_owned(),
+                    panic.thread_name().map(str::to_owned),
+                    LOCATION.take(),
+                );
+                unwind::discard(panic);
+                (frame::PANICKED, encode(&texts).unwrap_or_default())
+            }
         }
     }
 }

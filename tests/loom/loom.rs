@@ -14,6 +14,7 @@
 
 mod handed_on;
 mod life;
+mod log;
 mod queue;
 mod reserve;
 
