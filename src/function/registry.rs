@@ -133,8 +133,9 @@ pub(crate) trait Outcomes {
     /// Where the next result is written, behind what is there.
     fn buffer(&mut self) -> &mut Vec<u8>;
 
-    /// Takes what came of the call whose result has been written; says whether to go on.
-    fn add(&mut self, outcome: Result<(), Failure>) -> bool;
+    /// Takes what came of the call whose result has been written, which may be the last;
+    /// says whether to go on.
+    fn add(&mut self, outcome: Result<(), Failure>, is_last: bool) -> bool;
 }
 
 /// The calls of one message that have not been run.
@@ -174,7 +175,7 @@ impl<A: DeserializeOwned, R: Serialize> OnBytes for Plain<A, R> {
         while let Some(argument) = take_value(&mut calls.arguments) {
             let run = || self.run(argument, outcomes.buffer());
             let outcome = in_span(calls.name, calls.caller, None, run);
-            if !outcomes.add(outcome) {
+            if !outcomes.add(outcome, calls.arguments.is_empty()) {
                 break;
             }
         }

@@ -30,6 +30,9 @@
 //!   ended meanwhile. If the log is closed even then, all answers there are were there
 //!   before the flush. So they are sent, and this call told of. Its own end finds the
 //!   log closed.
+//! - The last answer of a message is not added, but sent with the end of the message.
+//!   So nothing is told of a message that is answered: the parent would take it for the
+//!   answer to its next one.
 //!
 //! Whoever sends has the lock, and so has who closes or clears the log.
 
@@ -72,7 +75,8 @@ pub(super) struct Answers {
     /// What is in the log, and the room for the length of the next answer. That is
     /// written behind it.
     bytes: Vec<u8>,
-    /// Where that room is: the end of what is in the log.
+    /// Where that room is: the end of what is in the log. At the end of a message, that
+    /// of its last answer, which is not in the log.
     end: usize,
     is_ticking: bool,
     careful: bool,
@@ -157,11 +161,16 @@ impl Answers {
         begin_value(&mut self.bytes);
     }
 
-    /// Adds the answer that has been written, and its kind.
+    /// Adds the answer that has been written, and its kind. The last one waits for the
+    /// [`end`](Self::end) of the message.
     #[inline]
-    pub(super) fn push(&mut self, kind: u8) -> io::Result<()> {
+    pub(super) fn push(&mut self, kind: u8, is_last: bool) -> io::Result<()> {
         self.bytes.push(kind);
         end_value(&mut self.bytes, self.end);
+        if is_last {
+            self.end = self.bytes.len();
+            return Ok(());
+        }
         let is_short = self.bytes.len() - self.end <= SHORT;
         if self.careful || !is_short || !self.shared.log.add(&self.bytes, self.end) {
             return self.push_locked();
@@ -297,7 +306,7 @@ mod tests {
 
     fn push(answers: &mut Answers, answer: &[u8]) {
         answers.buffer().extend_from_slice(answer);
-        answers.push(7).unwrap();
+        answers.push(7, false).unwrap();
     }
 
     /// The next answers, whatever is told of calls that run before them: as much as this
@@ -421,6 +430,23 @@ mod tests {
         push(&mut answers, b"slow");
         theirs.set_nonblocking(true).unwrap();
         assert_eq!(next_answers(&mut theirs), [b"slow\x07"]);
+    }
+
+    #[test]
+    fn nothing_is_told_of_a_message_that_is_answered() {
+        let (mut answers, mut theirs) = pair();
+        answers.begin(false);
+        push(&mut answers, b"first");
+        answers.buffer().extend_from_slice(b"last");
+        answers.push(7, true).unwrap();
+        // However long it takes to flush what was printed.
+        assert_eq!(received(&mut theirs, 1), [b"first\x07"]);
+        while next(&mut theirs) != (frame::RUNNING, Vec::new()) {}
+        answers.end().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let last = vec![b"last\x07".to_vec()];
+        assert_eq!(next(&mut theirs), (frame::ANSWERS, last));
+        assert!(theirs.read(&mut [0]).is_err());
     }
 
     #[test]

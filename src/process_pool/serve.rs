@@ -156,7 +156,7 @@ impl Functions {
             let kind = self.answer_unknown(&mut unknown);
             while take_value(&mut arguments).is_some() {
                 answers.buffer().extend_from_slice(&unknown);
-                answers.push(kind)?;
+                answers.push(kind, arguments.is_empty())?;
             }
             return answers.end();
         };
@@ -171,7 +171,7 @@ impl Functions {
         };
         // A panic ends one call; the others have not been run.
         while let Err(payload) = unwind::catch(|| function.run_each(&mut calls, &mut answering)) {
-            if !answering.fail(Failed::Panicked(payload)) {
+            if !answering.fail(Failed::Panicked(payload), calls.arguments.is_empty()) {
                 break;
             }
         }
@@ -187,8 +187,8 @@ struct Answering<'a> {
 }
 
 impl Answering<'_> {
-    fn push(&mut self, kind: u8) -> bool {
-        match self.answers.push(kind) {
+    fn push(&mut self, kind: u8, is_last: bool) -> bool {
+        match self.answers.push(kind, is_last) {
             Ok(()) => true,
             Err(error) => {
                 self.sent = Err(error);
@@ -198,11 +198,11 @@ impl Answering<'_> {
     }
 
     #[cold]
-    fn fail(&mut self, failed: Failed) -> bool {
+    fn fail(&mut self, failed: Failed, is_last: bool) -> bool {
         let (kind, text) = failed.answer();
         self.answers.unwrite();
         self.answers.buffer().extend_from_slice(&text);
-        self.push(kind)
+        self.push(kind, is_last)
     }
 }
 
@@ -211,10 +211,10 @@ impl Outcomes for Answering<'_> {
         self.answers.buffer()
     }
 
-    fn add(&mut self, outcome: Result<(), Failure>) -> bool {
+    fn add(&mut self, outcome: Result<(), Failure>, is_last: bool) -> bool {
         match outcome {
-            Ok(()) => self.push(frame::RETURNED),
-            Err(failure) => self.fail(Failed::Here(failure)),
+            Ok(()) => self.push(frame::RETURNED, is_last),
+            Err(failure) => self.fail(Failed::Here(failure), is_last),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// What both threads do here is what they do in the crate, with an answer of one byte
 /// to each call.
 struct Child {
+    calls: u8,
     log: Log,
     state: Mutex<State>,
     /// How many calls have printed something: all that have ended, and perhaps the one
@@ -22,6 +23,8 @@ struct Child {
 
 #[derive(Default)]
 struct State {
+    /// Whether the message has been answered.
+    is_over: bool,
     /// How much of the log has been sent.
     sent: usize,
     /// The answers that have arrived, from both threads.
@@ -29,8 +32,9 @@ struct State {
 }
 
 impl Child {
-    fn new(room: usize) -> Arc<Self> {
+    fn new(calls: u8, room: usize) -> Arc<Self> {
         Arc::new(Self {
+            calls,
             log: Log::new(room),
             state: Mutex::new(State::default()),
             printed: AtomicUsize::new(0),
@@ -38,21 +42,22 @@ impl Child {
         })
     }
 
-    fn run(&self, calls: u8) {
+    fn run(&self) {
         let mut all = Vec::new();
-        for call in 0..calls {
+        let last = self.calls - 1;
+        for call in 0..self.calls {
             self.running.store(usize::from(call), Ordering::Relaxed);
             self.printed.store(usize::from(call) + 1, Ordering::Relaxed);
             all.push(call);
-            if !self.log.add(&all, all.len() - 1) {
-                self.send(&mut all);
+            if call == last || !self.log.add(&all, all.len() - 1) {
+                self.send(&mut all, call == last);
             }
         }
-        self.send(&mut all);
     }
 
-    fn send(&self, all: &mut Vec<u8>) {
+    fn send(&self, all: &mut Vec<u8>, is_over: bool) {
         let mut state = self.state.lock().unwrap();
+        state.is_over = is_over;
         let sent = state.sent;
         state.arrived.extend_from_slice(&all[sent..]);
         state.sent = 0;
@@ -62,7 +67,7 @@ impl Child {
 
     fn tick(&self) {
         let state = self.state.lock().unwrap();
-        if self.log.close() {
+        if state.is_over || self.log.close() {
             return;
         }
         drop(state);
@@ -76,6 +81,7 @@ impl Child {
         state.arrived.extend(unsent);
         // The one that is told of, and is to blame if the process dies.
         let told = state.arrived.len();
+        assert!(told < usize::from(self.calls));
         assert!(self.running.load(Ordering::Relaxed) <= told);
         assert!(told <= flushed);
     }
@@ -83,12 +89,12 @@ impl Child {
 
 fn each_answer_arrives_once(calls: u8, room: usize, ticks: usize) {
     explore(3, move || {
-        let child = Child::new(room);
+        let child = Child::new(calls, room);
         let ticking = {
             let child = Arc::clone(&child);
             thread::spawn(move || (0..ticks).for_each(|_| child.tick()))
         };
-        child.run(calls);
+        child.run();
         ticking.join().unwrap();
         let expected: Vec<_> = (0..calls).collect();
         assert_eq!(child.state.lock().unwrap().arrived, expected);
