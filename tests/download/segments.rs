@@ -17,8 +17,15 @@ const SUM: &str = "792608b67d8ac7d898fa3f844880f497de9f1c9a8a866445a8f41825327f1
 
 /// Bytes of which no two ranges are alike.
 pub(crate) fn body(length: usize) -> Arc<Vec<u8>> {
-    let words = (0_u64..).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7).to_le_bytes());
-    Arc::new(words.flatten().take(length).collect())
+    let mut bytes = Vec::with_capacity(length + 8);
+    let mut n = 0_u64;
+    while bytes.len() < length {
+        let word = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7;
+        bytes.extend_from_slice(&word.to_le_bytes());
+        n += 1;
+    }
+    bytes.truncate(length);
+    Arc::new(bytes)
 }
 
 fn segmented(folder: &Folder, connections: usize) -> DownloaderBuilder {
