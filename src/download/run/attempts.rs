@@ -83,9 +83,8 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
         location,
         tried,
     } = queued;
-    let (number, authority) = (*number, location.authority());
     if tried.started.is_none() {
-        run.observe(job, number, Happening::Started);
+        run.observe(job, *number, Happening::Started);
     }
     let settings = &run.shared.settings;
     let started = *tried.started.get_or_insert_with(Instant::now);
@@ -107,12 +106,24 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
         return Ok(Worked::Over(Fetched::Skipped));
     }
     let hosts = run.shared.hosts.as_ref();
-    let _slot = hosts.map(|hosts| hosts.enter(authority));
+    let _slot = hosts.map(|hosts| hosts.enter(location.authority()));
+    attempt_in_a_row(run, (&*job, *number), tried, &fetch, here)
+}
+
+/// Makes one attempt after the other, until the job is over or the next is to wait.
+fn attempt_in_a_row<K: Send + Sync + 'static>(
+    run: &Run<K>,
+    (job, number): (&Arc<Job<K>>, u64),
+    tried: &mut Tried,
+    fetch: &Fetch<'_>,
+    here: Here,
+) -> Result<Worked, DownloadErrorKind> {
+    let deadline = fetch.deadline;
     loop {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(DownloadErrorKind::Timeout(TimeoutKind::Total));
         }
-        let left = run.pauses.left(authority);
+        let left = run.pauses.left(fetch.location.authority());
         if !left.is_zero() {
             return Ok(Worked::Later(left));
         }
@@ -141,7 +152,7 @@ fn attempt_until_waiting<K: Send + Sync + 'static>(
             }
             Err(failure) => failure,
         };
-        if let Some(delay) = delay_after(run, (&*job, number), tried, failure, deadline)? {
+        if let Some(delay) = delay_after(run, (job, number), tried, failure, deadline)? {
             return Ok(Worked::Later(delay));
         }
     }
