@@ -99,16 +99,19 @@ impl DownloaderBuilder {
     /// Sets how many connections download one large file, each a segment of it; one
     /// by default, and at least one.
     ///
-    /// Each connection has a thread of its own, beside the workers of the executor.
-    /// Several are used for a file above
-    /// [`segments_above`](Self::segments_above) if the server says that it honours
-    /// ranges (`Accept-Ranges`) and identifies the version of the file (by a strong
-    /// `ETag` or a date); otherwise one connection downloads the file. A connection
-    /// that fails is retried alone, as the [retry policy](Self::retry) says, while
-    /// others take over its segment; one that the server refuses is given up while there
-    /// are others; one that is done takes a share of the slowest one's. All other settings hold for the job as a whole. While
-    /// [`max_in_flight_per_host`](Self::max_in_flight_per_host) is reached, no
-    /// connection is added to those of the jobs.
+    /// Each connection has a thread of its own, beside the workers of the executor. There
+    /// are at most as many as the file has pieces of 256 KiB, and one more to take over
+    /// from one that stalls.
+    ///
+    /// Several are used for a file above [`segments_above`](Self::segments_above) if the
+    /// server says that it honours ranges (`Accept-Ranges`) and identifies the version of
+    /// the file (by a strong `ETag` or a date); otherwise one connection downloads the
+    /// file. A connection that fails is retried alone, as the [retry policy](Self::retry)
+    /// says, while others take over its segment; one that the server refuses is given up
+    /// while there are others; one that is done takes a share of the slowest one's. All
+    /// other settings hold for the job as a whole. While
+    /// [`max_in_flight_per_host`](Self::max_in_flight_per_host) is reached, no connection is
+    /// added to those of the jobs.
     ///
     /// With [`resume`](Self::resume), the part has its full length from the start, and
     /// `NAME.part.from` lists what has been received of it.

@@ -17,6 +17,7 @@ pub(crate) struct Large<'a> {
     /// How the first answer was encoded, if it was.
     pub(crate) encoding: Option<String>,
     pub(crate) total: u64,
+    /// How many connections there may be.
     pub(crate) connections: usize,
 }
 

@@ -74,7 +74,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Divides what is not `written` among the connections.
+    /// Divides what is not `written` among so many connections, or fewer if a piece
+    /// would not be worth one.
     pub(super) fn new(total: u64, written: Ranges, connections: usize) -> Self {
         let missing = written.missing(total);
         let share = (total - written.count())
@@ -90,6 +91,8 @@ impl Plan {
             }
             open.push(start..gap.end);
         }
+        // One more takes over where one stalls.
+        let connections = connections.min(open.len() + 1);
         Self {
             total,
             open,
@@ -98,6 +101,11 @@ impl Plan {
             written,
             no_ranges: false,
         }
+    }
+
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> usize {
+        self.claims.len()
     }
 
     pub(super) fn written(&self) -> &Ranges {
@@ -305,6 +313,16 @@ mod tests {
     }
 
     #[test]
+    fn connections_are_no_more_than_there_are_pieces_and_one() {
+        for (wanted, connections) in [(1, 1), (4, 4), (1_000, 5), (usize::MAX, 5)] {
+            let plan = Plan::new(MB, Ranges::default(), wanted);
+            assert_eq!(plan.connections(), connections);
+        }
+        let written = Ranges::first(MB - 1);
+        assert_eq!(Plan::new(MB, written, 4).connections(), 2);
+    }
+
+    #[test]
     fn answer_is_read_on_where_that_is_open() {
         let now = Instant::now();
         let mut plan = Plan::new(4 * MB, Ranges::default(), 4);
@@ -405,6 +423,7 @@ mod tests {
             let connections = random.usize(1..6);
             let mut now = Instant::now();
             let mut plan = Plan::new(random.u64(1..9 * MB), Ranges::default(), connections);
+            let connections = plan.connections();
             let mut reserved: Vec<Option<Range<u64>>> = vec![None; connections];
             let mut steps = 0;
             while !plan.is_complete() {

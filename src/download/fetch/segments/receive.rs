@@ -71,14 +71,15 @@ impl Large<'_> {
             next_note: Instant::now() + TICK,
         };
         let plan = Plan::new(self.total, done, self.connections);
+        let connections = plan.connections();
         let minimum_speed = self.shared.settings.minimum_speed;
         let speed = minimum_speed.map(SharedSpeedometer::new);
-        let board = Board::new(plan, speed, self.connections);
+        let board = Board::new(plan, speed, connections);
         let stop = CancelToken::new();
         let watched = thread::scope(|scope| {
             let _stop = CancelOnDrop(&stop);
             let mut body = Some(body);
-            for who in 0..self.connections {
+            for who in 0..connections {
                 let mut connection = Connection::new(who, self, &board, draft, &stop);
                 if let Some(body) = body.take() {
                     connection = connection.with_answer(body, first..self.total);
