@@ -368,7 +368,7 @@ impl Api {
 
     /// Finds a message at the server that leads: any other may be behind, and have a
     /// message no more, or not yet.
-    async fn find_at_leader(
+    pub(super) async fn find_at_leader(
         &self,
         stream: &str,
         which: &Value,

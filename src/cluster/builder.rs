@@ -4,11 +4,10 @@ use super::Cluster;
 use super::connect::{self, Connection, Obstacle};
 use super::error::ClusterError;
 use super::event::{ClusterEvent, Observer};
-use super::large;
 use super::link::{Link, State};
 use super::names;
 use super::settings::{Login, Settings, Storage, connection_settings};
-use super::submitter::{self, Durable, Identity};
+use super::submitter::{self, Durable, Identity, Once};
 use crate::function::Functions;
 use crate::sync::{Condvar, Mutex, unbounded};
 use async_nats::Subscriber;
@@ -297,13 +296,23 @@ use as_completed::function::Functions;
                     let durable = connection.settings.durable.is_some();
                     let durable = durable.then(|| Durable::new(first));
                     let is_bounded = connection.settings.queue_capacity.is_some();
-                    let mut limit = large::limit(connection.client.server_info().max_payload);
+                    let mut limit = connection.limit;
                     if durable.is_some() {
                         // The record of a call has room for its result.
                         limit /= 2;
                     }
                     if report.send(Ok((is_bounded, limit))).is_ok() {
-                        let identity = Identity { id, grace, durable };
+                        let identity = Identity {
+                            id,
+                            grace,
+                            // The server works a third longer on an empty call with an id.
+                            once: if deliveries == 1 || durable.is_some() {
+                                Once::ById
+                            } else {
+                                Once::BySearch
+                            },
+                            durable,
+                        };
                         submitter::serve(connection, identity, subscriptions, to_obey, reports)
                             .await;
                     }

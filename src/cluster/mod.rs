@@ -86,8 +86,13 @@
 //   arrived, and repeats the answer until then: no restart of the server loses
 //   it. If the acknowledgement is lost, the call runs again, and its second
 //   answer is dropped.
-// - A receipt that is lost, as in a restart, is asked for again by the same
-//   message with the same id, which the server stores once.
+// - A call whose receipt is lost, as in a restart, is looked for in the stream, behind
+//   what was known to be there when it was sent, and sent again if it is not found. One
+//   that was still on its way is told of by a late receipt, and deleted. A call that
+//   must not run twice, for its limit of deliveries is one, or that has a record, has an
+//   id instead: the server stores the same message with the same id once, but works a
+//   third longer on an empty call.
+// - A worker sends the answers to one submitter that it has at one time in one message.
 // - The lease of all that a worker holds is renewed on the client's own thread,
 //   where no function runs. A worker that is dead or cut off does not renew, and
 //   the server delivers its calls to others.

@@ -1,11 +1,11 @@
 //! A server that is far away, or whose connections nobody answers.
 
 use crate::durable;
-use crate::functions::{self, GATE, SQUARE, notes, open_gate};
+use crate::functions::{self, GATE, RUN, SQUARE, noted, notes, open_gate};
 use crate::relay::Relay;
 use crate::server::{Server, eventually, queued};
 use crate::support::{PATIENCE, alarm};
-use crate::worker::{self, Here, LEASE, SHORT_LEASE};
+use crate::worker::{self, Here, LEASE, Process, SHORT_LEASE};
 use as_completed::CancelToken;
 use as_completed::cluster::{Cluster, Worker};
 use std::thread;
@@ -50,7 +50,7 @@ fn calls_that_were_picked_up_are_found_soon_though_the_server_is_far() {
     let (path, far) = (notes(), Relay::new(&server, FAR));
     durable::leave(&server, &path, CALLS);
     let cluster = durable::connect(&far.url);
-    let left = cluster.resume(functions::RUN).unwrap();
+    let left = cluster.resume(RUN).unwrap();
     assert_eq!(left.len() as u64, CALLS);
     // They leave the queue as soon as it is known where they are.
     assert_eq!(cluster.cancel_pending() as u64, CALLS);
@@ -58,6 +58,33 @@ fn calls_that_were_picked_up_are_found_soon_though_the_server_is_far() {
     eventually("their records are gone", || {
         queued(&server, "default_records") == 0
     });
+}
+
+#[test]
+fn calls_run_once_each_though_their_receipts_are_lost_or_they_are() {
+    const HALF: u64 = 300;
+
+    let _alarm = alarm();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (path, relay) = (notes(), Relay::new(&server, Duration::ZERO));
+    let cluster = Cluster::builder(&relay.url, functions::all()).lease(LEASE);
+    let cluster = cluster.connect_timeout(PATIENCE).connect().unwrap();
+    let call = |n| cluster.call(RUN, (path.clone(), n));
+    relay.lose_answers();
+    let mut calls: Vec<_> = (0..HALF).map(call).collect();
+    eventually("they are queued", || queued(&server, "default") == HALF);
+    relay.lose_requests();
+    let before = relay.losses();
+    calls.extend((HALF..2 * HALF).map(call));
+    eventually("some are lost", || relay.losses() > before);
+    relay.cut(false);
+    let _worker = Process::threads(&server, 2);
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.join().unwrap(), n as u64);
+    }
+    assert_eq!(noted(&path).len() as u64, 2 * HALF);
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! What stands between clients and a server: it delays what passes, or takes connections
-//! and says nothing.
+//! What stands between clients and a server: it delays what passes, loses it, or takes
+//! connections and says nothing.
 
 use crate::server::Server;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -19,6 +20,17 @@ pub(crate) struct Relay {
 struct Connections {
     is_silent: bool,
     open: Vec<TcpStream>,
+    /// Of the connections since the last cut.
+    loss: Arc<Loss>,
+}
+
+/// What does not pass any more.
+#[derive(Default)]
+struct Loss {
+    requests: AtomicBool,
+    answers: AtomicBool,
+    /// How often something did not.
+    count: AtomicUsize,
 }
 
 impl Relay {
@@ -36,13 +48,15 @@ impl Relay {
                 if connections.is_silent {
                     continue;
                 }
+                let loss = Arc::clone(&connections.loss);
+                drop(connections);
                 let Ok(server) = TcpStream::connect(to.trim_start_matches("nats://")) else {
                     // The server is down.
                     let _ = client.shutdown(Shutdown::Both);
                     continue;
                 };
-                pass(&client, &server, delay);
-                pass(&server, &client, delay);
+                pass(&client, &server, delay, &loss, |loss| &loss.requests);
+                pass(&server, &client, delay, &loss, |loss| &loss.answers);
             }
         });
         Self { url, connections }
@@ -56,6 +70,7 @@ impl Relay {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         connections.is_silent = is_silent;
+        connections.loss = Arc::default();
         for connection in connections.open.drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -69,6 +84,27 @@ impl Relay {
             .is_silent = false;
     }
 
+    /// Loses what the server says, until these connections are cut off.
+    pub(crate) fn lose_answers(&self) {
+        self.loss().answers.store(true, Ordering::SeqCst);
+    }
+
+    /// Loses what the clients say, until these connections are cut off.
+    pub(crate) fn lose_requests(&self) {
+        self.loss().requests.store(true, Ordering::SeqCst);
+    }
+
+    /// How often something was lost since the last cut.
+    pub(crate) fn losses(&self) -> usize {
+        self.loss().count.load(Ordering::SeqCst)
+    }
+
+    fn loss(&self) -> Arc<Loss> {
+        let connections = self.connections.lock();
+        let connections = connections.unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&connections.loss)
+    }
+
     /// How many connections were taken since the last cut.
     pub(crate) fn connections(&self) -> usize {
         let connections = self.connections.lock();
@@ -80,12 +116,23 @@ impl Relay {
 }
 
 /// Passes on what one says to the other, until one of them is gone.
-fn pass(from: &TcpStream, to: &TcpStream, delay: Duration) {
+fn pass(
+    from: &TcpStream,
+    to: &TcpStream,
+    delay: Duration,
+    loss: &Arc<Loss>,
+    is_lost: fn(&Loss) -> &AtomicBool,
+) {
+    let loss = Arc::clone(loss);
     let (mut from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
     let (sender, parts) = channel();
     thread::spawn(move || {
         let mut part = vec![0; 65536];
         while let Ok(length @ 1..) = from.read(&mut part) {
+            if is_lost(&loss).load(Ordering::SeqCst) {
+                loss.count.fetch_add(1, Ordering::SeqCst);
+                continue;
+            }
             let due = Instant::now() + delay;
             if sender.send((due, part[..length].to_vec())).is_err() {
                 break;

@@ -5,6 +5,7 @@ use super::Submitter;
 use super::command::Claim;
 use super::found::Found;
 use super::pending::{Pending, Stage};
+use super::places;
 use crate::cluster::api::Api;
 use crate::cluster::error::ClusterError;
 use crate::cluster::large::{self, Large, PAUSE};
@@ -103,25 +104,6 @@ async fn list(api: Api, id: String, function: &str) -> Result<Vec<(Left, Bytes)>
         left.push((Left { found, large }, argument));
     }
     Ok(left)
-}
-
-/// Finds the calls of a submitter in the queue: their numbers, and those in the
-/// stream. Tries until it can.
-async fn search(api: Api, id: String) -> HashMap<u64, u64> {
-    let read = |_, place, message: Bytes| async move {
-        let call = unpack::<Call>(&message);
-        Ok(call.ok().map(|(call, _)| (call.number, place)))
-    };
-    loop {
-        match api.each_call(&id, None, read).await {
-            Ok(mut found) => {
-                // A call that was given back meanwhile may be found twice: it is behind.
-                found.sort_by_key(|call| call.map(|(_, place)| place));
-                return found.into_iter().flatten().collect();
-            }
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
-    }
 }
 
 /// A call with the number of its record.
@@ -376,6 +358,7 @@ impl Submitter {
                 place: None,
                 stage: Stage::Searched,
                 attempt,
+                after: 0,
                 record: Some(found.sequence),
             };
             self.calls.insert(number, pending);
@@ -395,7 +378,7 @@ impl Submitter {
         let (api, id) = (self.connection.api.clone(), self.id.clone());
         let finds = self.finds.clone();
         tokio::spawn(async move {
-            let _ = finds.send(Found::Places(search(api, id).await));
+            let _ = finds.send(Found::Places(places::find(&api, &id, None).await));
         });
     }
 

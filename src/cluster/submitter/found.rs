@@ -2,6 +2,7 @@
 
 use super::Submitter;
 use super::durable::Listing;
+use super::places::Sought;
 use super::watch::Consumer;
 use crate::cluster::error::ClusterError;
 use crate::cluster::refusal::Refusal;
@@ -50,6 +51,8 @@ pub(super) enum Found {
     Listing(Listing),
     /// The calls of this name in the queue, and their numbers in the stream.
     Places(HashMap<u64, u64>),
+    /// The calls whose receipts were lost, and where those of this submitter are.
+    Sent(Sought, HashMap<u64, u64>),
 }
 
 impl Submitter {
@@ -106,6 +109,7 @@ impl Submitter {
             } => self.found_record(number, record, is_gone),
             Found::Listing(listing) => self.listed(listing),
             Found::Places(places) => self.found_places(&places),
+            Found::Sent(sought, places) => self.found_sent(&sought, &places),
         }
     }
 }

@@ -6,12 +6,13 @@ mod command;
 mod pending;
 mod removals;
 
-// One machine: answers, bodies, check, durable, found, sending, watch, workers.
+// One machine: answers, bodies, check, durable, found, places, sending, watch, workers.
 mod answers;
 mod bodies;
 mod check;
 mod durable;
 mod found;
+mod places;
 mod sending;
 mod watch;
 mod workers;
@@ -32,7 +33,7 @@ use super::message::{Announcement, ToWorker, pack};
 use super::status::ClusterStatus;
 use crate::error::{JoinError, Rejected};
 use crate::sync::Sender;
-use async_nats::Subscriber;
+use async_nats::{Subject, Subscriber};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -47,7 +48,10 @@ const CANCELLED: usize = 10_000;
 pub(super) struct Submitter {
     connection: Connection,
     id: String,
+    /// Of its calls.
+    subject: Subject,
     grace: Duration,
+    once: Once,
     /// What the workers have announced, and when.
     workers: HashMap<String, (Announcement, Instant)>,
     /// Since when none is there, that anyone could have heard of.
@@ -60,6 +64,8 @@ pub(super) struct Submitter {
     waiting: VecDeque<u64>,
     /// How many calls are [`Stage::Sent`].
     sent: usize,
+    /// How many searches for calls without a receipt go on: nothing is sent meanwhile.
+    searches: usize,
     /// The last place of a call in the stream.
     highest: u64,
     /// A server that was killed may have left calls that have ended.
@@ -82,10 +88,20 @@ pub(super) struct Submitter {
     removals: Removals,
 }
 
+/// How a call whose receipt was lost comes to be in the stream once.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Once {
+    /// The server stores the messages with one id once.
+    ById,
+    /// It is sent again only if it is not found.
+    BySearch,
+}
+
 /// Who a submitter is, and how long it waits for a worker with a function.
 pub(super) struct Identity {
     pub(super) id: String,
     pub(super) grace: Duration,
+    pub(super) once: Once,
     pub(super) durable: Option<Durable>,
 }
 
@@ -173,9 +189,11 @@ impl Submitter {
         reports: Sender<Report>,
     ) -> Self {
         Self {
+            subject: connection.names.calls_of(&identity.id).into(),
             connection,
             id: identity.id,
             grace: identity.grace,
+            once: identity.once,
             workers: HashMap::new(),
             alone: Instant::now(),
             is_alone_told: false,
@@ -183,6 +201,7 @@ impl Submitter {
             calls: HashMap::new(),
             waiting: VecDeque::new(),
             sent: 0,
+            searches: 0,
             highest: 0,
             has_leftovers: false,
             reports,
@@ -283,6 +302,7 @@ impl Submitter {
             place: call.place,
             stage: Stage::Waiting,
             attempt: self.durable.as_ref().map_or(0, Durable::first_attempt),
+            after: 0,
             record: None,
         };
         self.calls.insert(number, pending);

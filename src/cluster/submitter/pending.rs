@@ -24,6 +24,8 @@ pub(super) struct Pending {
     /// Grows when a message was lost, for the server drops a second one with
     /// the same id.
     pub(super) attempt: u32,
+    /// The last number in the stream that was known when it was sent: it is behind.
+    pub(super) after: u64,
     /// Its record, if this submitter has a durable name, by the number in the
     /// stream of records.
     pub(super) record: Option<u64>,
@@ -37,6 +39,7 @@ pub(super) enum Stage {
     Sent(Instant),
     /// In the stream, under this number.
     Stored(u64),
-    /// Claimed; where it is in the stream, if it is there, is being looked for.
+    /// Claimed, or its receipt was lost; where it is in the stream, if it is there, is
+    /// being looked for.
     Searched,
 }

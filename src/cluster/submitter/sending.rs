@@ -1,10 +1,10 @@
 //! From the caller into the stream: sending calls, and the server's receipts.
 
-use super::Submitter;
 use super::command::Place;
 use super::found::Found;
 use super::pending::{Pending, Stage};
 use super::removals::Removal;
+use super::{Once, Submitter};
 use crate::cluster::api;
 use crate::cluster::queue;
 use crate::cluster::record::Record;
@@ -28,7 +28,8 @@ pub(super) enum Sent {
 
 impl Submitter {
     pub(super) async fn send_waiting(&mut self) {
-        while self.connected && self.pause.is_none() && self.sent < WINDOW {
+        let may_send = self.connected && self.pause.is_none() && self.searches == 0;
+        while may_send && self.sent < WINDOW {
             let Some(number) = self.waiting.pop_front() else {
                 return;
             };
@@ -39,6 +40,7 @@ impl Submitter {
                 continue;
             }
             pending.stage = Stage::Sent(Instant::now());
+            pending.after = self.highest;
             self.sent += 1;
             let (mut payload, attempt) = (pending.payload.clone(), pending.attempt);
             let names = &self.connection.names;
@@ -48,20 +50,27 @@ impl Submitter {
                 // It was written by this library, and is no longer than a call may be.
                 payload = Record::write(&payload, &[]).unwrap_or_default();
                 (
-                    names.record(&self.id, number),
+                    names.record(&self.id, number).into(),
                     names.recorded(&self.id, number, attempt),
                 )
             } else {
-                headers.insert("Nats-Msg-Id", format!("{}.{number}.{attempt}", self.id));
+                if self.once == Once::ById {
+                    headers.insert("Nats-Msg-Id", format!("{}.{number}.{attempt}", self.id));
+                }
                 (
-                    names.calls_of(&self.id),
+                    self.subject.clone(),
                     names.stored(&self.id, number, attempt),
                 )
             };
             let client = &self.connection.client;
-            let _ = client
-                .publish_with_reply_and_headers(subject, reply, headers, payload)
-                .await;
+            // Fails only once the client is closed.
+            let _ = if headers.is_empty() {
+                client.publish_with_reply(subject, reply, payload).await
+            } else {
+                client
+                    .publish_with_reply_and_headers(subject, reply, headers, payload)
+                    .await
+            };
         }
     }
 
@@ -87,10 +96,19 @@ impl Submitter {
             }
             return;
         };
-        if pending.attempt != attempt || !matches!(pending.stage, Stage::Sent(_)) {
+        if pending.attempt != attempt {
+            // It was not found and sent again, and has been on its way all the time.
+            if let (Once::BySearch, Ok(sequence)) = (self.once, answer) {
+                self.delete(sequence);
+            }
             return;
         }
-        self.sent -= 1;
+        match (pending.stage, &answer) {
+            (Stage::Sent(_), _) => self.sent -= 1,
+            // Late.
+            (Stage::Searched, Ok(_)) if self.once == Once::BySearch => {}
+            _ => return,
+        }
         match answer {
             Ok(sequence) if sent == Sent::Record => {
                 pending.stage = Stage::Waiting;
@@ -105,13 +123,7 @@ impl Submitter {
                 pending.stage = Stage::Waiting;
                 self.read_record(number, true);
             }
-            Ok(sequence) => {
-                pending.stage = Stage::Stored(sequence);
-                self.highest = self.highest.max(sequence);
-                if let Some(place) = pending.place.take() {
-                    let _ = place.tell.send(Ok(()));
-                }
-            }
+            Ok(sequence) => self.is_stored(number, sequence),
             Err(refusal) => {
                 pending.stage = Stage::Waiting;
                 self.waiting.push_front(number);
@@ -130,11 +142,22 @@ impl Submitter {
         }
     }
 
+    /// A call is in the stream, under this number.
+    pub(super) fn is_stored(&mut self, number: u64, sequence: u64) {
+        self.highest = self.highest.max(sequence);
+        if let Some(pending) = self.calls.get_mut(&number) {
+            pending.stage = Stage::Stored(sequence);
+            if let Some(place) = pending.place.take() {
+                let _ = place.tell.send(Ok(()));
+            }
+        }
+    }
+
     /// Without a server nobody knows which of the sent calls are stored: those
     /// that may not wait are taken, and sent until they are.
     pub(super) fn accept_sent(&mut self) {
         for pending in self.calls.values_mut() {
-            let is_sent = matches!(pending.stage, Stage::Sent(_));
+            let is_sent = matches!(pending.stage, Stage::Sent(_) | Stage::Searched);
             let may_not_wait = |place: &mut Place| is_sent && !place.may_wait;
             if let Some(place) = pending.place.take_if(may_not_wait) {
                 let _ = place.tell.send(Ok(()));
@@ -158,22 +181,32 @@ impl Submitter {
         }
     }
 
-    /// Sends again what has been without a receipt for so long. The server
-    /// drops it if the first has arrived.
+    /// Sends again what has been without a receipt for so long. With an id, the server
+    /// drops it if the first has arrived; without one it is looked for before.
     pub(super) fn send_again(&mut self, age: Duration) {
         // Very many calls may be stored.
         if self.sent == 0 {
             return;
         }
+        let mut sought = Vec::new();
         for (number, pending) in &mut self.calls {
             if let Stage::Sent(at) = pending.stage {
                 if at.elapsed() >= age {
-                    pending.stage = Stage::Waiting;
                     self.sent -= 1;
-                    self.waiting.push_back(*number);
+                    match self.once {
+                        Once::ById => {
+                            pending.stage = Stage::Waiting;
+                            self.waiting.push_back(*number);
+                        }
+                        Once::BySearch => {
+                            pending.stage = Stage::Searched;
+                            sought.push((*number, pending.attempt));
+                        }
+                    }
                 }
             }
         }
+        self.search(sought);
     }
 
     /// Makes the queue again, if a restart of the server has lost it.
