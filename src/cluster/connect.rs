@@ -3,6 +3,7 @@
 use super::api::Api;
 use super::error::ClusterError;
 use super::inbox;
+use super::large;
 use super::line::{self, Line, Replacement, Turned};
 use super::message::{ToSubmitter, pack};
 use super::names::{self, Names};
@@ -26,6 +27,8 @@ pub(super) struct Connection {
     pub(super) settings: Settings,
     /// When the stream was made, as the server says it.
     pub(super) created: String,
+    /// The longest body that travels in its message.
+    pub(super) limit: usize,
     line: Line,
     /// To what this client listens.
     subjects: Vec<String>,
@@ -126,6 +129,7 @@ impl Connection {
         queue.compare(settings)?;
         let found = queue.settings(settings);
         Ok(Self {
+            limit: limit(&client),
             client,
             api: api.with_replicas(found.replicas.unwrap_or(1)),
             names,
@@ -155,7 +159,10 @@ impl Connection {
     pub(super) async fn turned(&mut self) -> bool {
         match self.line.turned(&self.settings, &self.subjects).await {
             Turned::Lost => false,
-            Turned::Back => true,
+            Turned::Back => {
+                self.limit = limit(&self.client);
+                true
+            }
             Turned::Replaced(replacement) => {
                 let Replacement {
                     client,
@@ -163,6 +170,7 @@ impl Connection {
                     subscriptions,
                 } = *replacement;
                 self.api.replace_client(client.clone());
+                self.limit = limit(&client);
                 self.client = client;
                 self.line = line;
                 self.fresh = subscriptions;
@@ -229,6 +237,11 @@ pub(super) async fn is_in_use(connection: &Connection, name: &str, obstacle: &Ob
     let answer = connection.client.send_request(subject, request).await;
     obstacle.clear();
     answer.is_ok_and(|answer| answer.status.is_none())
+}
+
+/// The longest body that travels in its message, to the server that is there now.
+fn limit(client: &Client) -> usize {
+    large::limit(client.server_info().max_payload)
 }
 
 /// A name that no other client has.

@@ -13,27 +13,35 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 /// The head of a call.
+///
+/// Its names are short, as those of an answer: each call has them twice on its way, and
+/// the server stores them.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Call {
     /// Counts the calls of its submitter.
+    #[serde(rename = "n")]
     pub(super) number: u64,
+    #[serde(rename = "f")]
     pub(super) function: String,
-    #[serde(default)]
+    #[serde(rename = "v", default)]
     pub(super) version: u32,
     /// How many workers may die with it.
+    #[serde(rename = "d")]
     pub(super) deliveries: u32,
     /// How many have, before this message was made.
+    #[serde(rename = "x")]
     pub(super) lost: u32,
     /// Where the argument is, if it is not the body.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
     pub(super) large: Option<Large>,
     /// The span in which it was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub(super) caller: Option<Caller>,
     /// How long it may run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub(super) timeout: Option<Duration>,
     /// The record of a durable call, by its number in the stream of records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub(super) record: Option<u64>,
 }
 
@@ -41,15 +49,23 @@ pub(super) struct Call {
 #[derive(Serialize, Deserialize)]
 pub(super) enum ToSubmitter {
     /// A call has ended.
+    #[serde(rename = "A")]
     Answer {
+        #[serde(rename = "n")]
         number: u64,
         /// Who is told that the answer has arrived, and by which number.
+        #[serde(rename = "w")]
         worker: String,
+        #[serde(rename = "s")]
         sequence: u64,
+        #[serde(rename = "a")]
         answer: Answer,
         /// Where the result is, if it is not the body.
+        #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
         large: Option<Large>,
     },
+    /// The body is the messages of several answers; these are their lengths.
+    Answers(Vec<usize>),
     /// A call was given back, and has another number in the stream.
     Moved { number: u64, from: u64, to: u64 },
     /// Its calls were removed from the queue, since it seemed to be dead.
@@ -113,6 +129,7 @@ impl fmt::Display for Served {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Answer {
     /// The result is the body.
+    #[serde(rename = "R")]
     Returned,
     /// Message, name of the thread, location.
     Panicked(String, Option<String>, Option<String>),

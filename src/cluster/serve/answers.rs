@@ -4,7 +4,7 @@ use super::Serving;
 use super::held::{Held, Stage};
 use super::slots::{Done, Overdue};
 use crate::cluster::api;
-use crate::cluster::large::{self, LONGEST, Large};
+use crate::cluster::large::{LONGEST, Large};
 use crate::cluster::message::{Answer, Call, ToSubmitter, pack, unpack};
 use crate::cluster::names::is_durable;
 use crate::cluster::record::Record;
@@ -45,7 +45,7 @@ impl Serving<'_> {
         }
     }
 
-    /// Sends the answer to a call to its submitter, or to its record if that is
+    /// Sends the answer to a call to its submitter, at the end of this turn, or to its record if that is
     /// away and will be back.
     pub(super) async fn answer(&self, sequence: u64, held: &Held, answer: Bytes) {
         let lease = self.connection.lease;
@@ -54,8 +54,16 @@ impl Serving<'_> {
         {
             return;
         }
-        let subject = self.connection.names.to_submitter(&held.submitter);
-        self.publish(subject, answer).await;
+        self.outbox.borrow_mut().push(&held.submitter, answer);
+    }
+
+    /// Sends the answers of this turn.
+    pub(super) async fn send_answers(&self) {
+        let messages = self.outbox.borrow_mut().take(self.connection.limit);
+        for (submitter, message) in messages {
+            let subject = self.connection.names.to_submitter(&submitter);
+            self.publish(subject, message).await;
+        }
     }
 
     /// Writes the answer to a durable call into its record, if that is as the call
@@ -155,7 +163,7 @@ impl Serving<'_> {
             };
             (answer, body) = Answer::of(Err(JoinError::call(error)));
         }
-        let mut limit = large::limit(self.connection.client.server_info().max_payload);
+        let mut limit = self.connection.limit;
         if is_durable(&submitter) {
             // Its record has both.
             limit = limit.saturating_sub(held.message.len());

@@ -3,6 +3,7 @@
 
 // One machine: held, slots.
 mod held;
+mod outbox;
 mod slots;
 mod submitters;
 mod supply;
@@ -17,6 +18,7 @@ mod suspects;
 pub(super) use self::slots::Slots;
 
 use self::held::{Held, Stage, Step};
+use self::outbox::Outbox;
 use self::slots::Request;
 use self::submitters::Submitters;
 use self::supply::Supply;
@@ -30,6 +32,7 @@ use super::names::Names;
 use super::queue;
 use async_nats::{Message, Subject};
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,6 +50,7 @@ struct Serving<'a> {
     held: HashMap<u64, Held>,
     supply: Supply,
     submitters: Submitters,
+    outbox: RefCell<Outbox>,
     suspects: Suspects,
     /// Tells what has been done beside the loop.
     steps: UnboundedSender<Step>,
@@ -78,6 +82,7 @@ pub(super) async fn serve(
         held: HashMap::new(),
         supply,
         submitters: Submitters::default(),
+        outbox: RefCell::default(),
         suspects: Suspects::new(),
         steps,
         requests: JoinSet::new(),
@@ -148,6 +153,7 @@ pub(super) async fn serve(
                 serving.renew(period).await;
             }
         }
+        serving.send_answers().await;
         if serving.is_stopping && serving.held.is_empty() {
             break;
         }
@@ -437,6 +443,7 @@ impl Serving<'_> {
 
     /// Gives back what has not ended by now.
     async fn end(mut self) {
+        self.send_answers().await;
         for (sequence, held) in std::mem::take(&mut self.held) {
             if matches!(held.stage, Stage::InPool { .. } | Stage::Fetching { .. }) {
                 self.stop_run(&held);

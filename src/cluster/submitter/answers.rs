@@ -19,33 +19,15 @@ impl Submitter {
             return self.stored(number, attempt, message, Sent::Record);
         }
         match unpack(&message.payload) {
-            Ok((
-                ToSubmitter::Answer {
-                    number,
-                    worker,
-                    sequence,
-                    answer,
-                    large,
-                },
-                body,
-            )) => {
-                self.highest = self.highest.max(sequence);
-                if self.is_of_another(number) {
-                    // For whoever claims it; one that nobody can run is kept by
-                    // the worker until then.
-                    if answer != Answer::Unserved {
-                        self.unclaimed.entry(worker).or_default().push(sequence);
+            Ok((head @ ToSubmitter::Answer { .. }, body)) => self.receive_answer(head, body),
+            Ok((ToSubmitter::Answers(lengths), mut body)) => {
+                for length in lengths {
+                    if length > body.len() {
+                        return;
                     }
-                    return;
-                }
-                let worker = Some((worker, sequence));
-                if answer == Answer::Unserved {
-                    self.arrived(worker);
-                    return self.unserved(number);
-                }
-                match large {
-                    Some(large) => self.get(number, worker, large),
-                    None => self.answered(number, worker, answer.into_result(body)),
+                    if let Ok((head, body)) = unpack(&body.split_to(length)) {
+                        self.receive_answer(head, body);
+                    }
                 }
             }
             Ok((ToSubmitter::Moved { number, from, to }, _)) => self.moved(number, from, to),
@@ -54,6 +36,37 @@ impl Submitter {
             Ok((ToSubmitter::Present, _)) => self.is_present(message),
             // Of another version.
             Err(_) => {}
+        }
+    }
+
+    fn receive_answer(&mut self, head: ToSubmitter, body: Bytes) {
+        let ToSubmitter::Answer {
+            number,
+            worker,
+            sequence,
+            answer,
+            large,
+        } = head
+        else {
+            return;
+        };
+        self.highest = self.highest.max(sequence);
+        if self.is_of_another(number) {
+            // For whoever claims it; one that nobody can run is kept by the worker
+            // until then.
+            if answer != Answer::Unserved {
+                self.unclaimed.entry(worker).or_default().push(sequence);
+            }
+            return;
+        }
+        let worker = Some((worker, sequence));
+        if answer == Answer::Unserved {
+            self.arrived(worker);
+            return self.unserved(number);
+        }
+        match large {
+            Some(large) => self.get(number, worker, large),
+            None => self.answered(number, worker, answer.into_result(body)),
         }
     }
 
