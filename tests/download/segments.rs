@@ -323,6 +323,32 @@ fn file_that_changes_meanwhile_is_never_mixed() {
     }
 }
 
+/// As mirrors are, to which one address redirects in turn.
+#[test]
+fn file_whose_pieces_always_have_another_tag_comes_in_one_stream() {
+    let (folder, whole) = (Folder::new(), body(4 * MB));
+    let theirs = Arc::clone(&whole);
+    let wholes = AtomicUsize::new(0);
+    let server = Server::start(move |exchange| {
+        if range(exchange, theirs.len()).is_some() {
+            let other = "ETag: \"of another mirror\"\r\nAccept-Ranges: bytes\r\n";
+            return exchange.answer("200 OK", other, &theirs);
+        }
+        if wholes.fetch_add(1, Ordering::SeqCst) >= 2 {
+            return exchange.answer("200 OK", HEADERS, &theirs);
+        }
+        let total = theirs.len();
+        exchange.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n{HEADERS}\r\n"
+        ));
+        exchange.send(&theirs[..MB / 2]);
+        exchange.stall()
+    });
+    let report = download_one(&segmented(&folder, 4).build().unwrap(), server.url("/"));
+    assert_saved(&folder, &report, &whole);
+    assert_eq!(report.retries(), 1);
+}
+
 #[test]
 fn one_request_in_ten_that_is_dropped_is_made_again() {
     let (folder, whole) = (Folder::new(), body(8 * MB));

@@ -108,8 +108,10 @@ impl DownloaderBuilder {
     /// the file (by a strong `ETag` or a date); otherwise one connection downloads the
     /// file. A connection that fails is retried alone, as the [retry policy](Self::retry)
     /// says, while others take over its segment; one that the server refuses is given up
-    /// while there are others; one that is done takes a share of the slowest one's. All
-    /// other settings hold for the job as a whole. While
+    /// while there are others; one that is done takes a share of the slowest one's. If a
+    /// segment is of another version of the file, the download starts over, and where that
+    /// happens again, as where an address leads to different mirrors, its retries are made
+    /// over one connection. All other settings hold for the job as a whole. While
     /// [`max_in_flight_per_host`](Self::max_in_flight_per_host) is reached, no connection is
     /// added to those of the jobs.
     ///

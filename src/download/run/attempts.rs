@@ -181,6 +181,11 @@ fn delay_after<K: Send + Sync + 'static>(
         }
         _ => {}
     }
+    if matches!(failure.kind, DownloadErrorKind::Changed) {
+        // Twice: perhaps redirects lead to mirrors that tell its versions apart by
+        // different tags, and one mirror has to send all of it.
+        tried.in_one_stream = true;
+    }
     let policy = &run.shared.settings.retry;
     let outcome = &mut tried.outcome;
     if !policy.allows(&failure.kind, outcome.retries) {
