@@ -11,11 +11,12 @@ impl Delivery {
     /// Reads `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.…`, where
     /// newer servers have two words more before the stream.
     pub(super) fn read(subject: &str) -> Option<Self> {
-        let words: Vec<_> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
-        let skip = if words.len() >= 9 { 4 } else { 2 };
+        let words = subject.strip_prefix("$JS.ACK.")?.split('.');
+        let skip = if words.clone().count() >= 9 { 4 } else { 2 };
+        let mut words = words.skip(skip);
         Some(Self {
-            deliveries: words.get(skip)?.parse().ok()?,
-            sequence: words.get(skip + 1)?.parse().ok()?,
+            deliveries: words.next()?.parse().ok()?,
+            sequence: words.next()?.parse().ok()?,
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use super::large::Large;
 use crate::error::{CallError, Died, JoinError, Panic, TimedOut};
-use crate::function::{Caller, decode, encode};
+use crate::function::{Caller, decode, encode_onto};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -262,13 +262,18 @@ fn name_of(part: &str) -> &'static str {
 
 const LENGTH: usize = 4;
 
+/// Room for most heads.
+const SHORT: usize = 64;
+
 /// Makes one message of a head and a body.
 pub(super) fn pack(head: &impl Serialize, body: &[u8]) -> Result<Bytes, String> {
-    let head = encode(head)?;
-    let length = u32::try_from(head.len()).map_err(|error| error.to_string())?;
-    let mut message = Vec::with_capacity(LENGTH + head.len() + body.len());
-    message.extend_from_slice(&length.to_le_bytes());
-    message.extend_from_slice(&head);
+    let mut message = Vec::with_capacity(LENGTH + SHORT + body.len());
+    message.extend_from_slice(&[0; LENGTH]);
+    encode_onto(head, &mut message)?;
+    let length = u32::try_from(message.len() - LENGTH).map_err(|error| error.to_string())?;
+    if let Some(place) = message.first_chunk_mut() {
+        *place = length.to_le_bytes();
+    }
     message.extend_from_slice(body);
     Ok(message.into())
 }

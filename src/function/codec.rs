@@ -14,7 +14,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
 }
 
 /// Writes the value behind what is there; a failure leaves a part of it.
-pub(super) fn encode_onto<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<(), String> {
+pub(crate) fn encode_onto<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<(), String> {
     rmp_serde::encode::write_named(bytes, value).map_err(|error| encode_failure(value, &error))
 }
 

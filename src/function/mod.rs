@@ -49,6 +49,8 @@ mod executor;
 mod methods;
 
 pub(crate) use self::caller::{Caller, current_caller, in_span};
+#[cfg(feature = "cluster")]
+pub(crate) use self::codec::encode_onto;
 pub(crate) use self::codec::{decode, encode};
 pub use self::executor::{FunctionExecutor, FunctionExecutorExt};
 pub(crate) use self::executor::{Place, Places, place_behind_pointers};
