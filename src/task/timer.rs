@@ -8,7 +8,8 @@
 //!
 //! - While there is a [`TimerUser`], the thread runs, or is about to.
 //! - An alarm is in `alarms` until it is taken back or rings: whoever removes it
-//!   decides which, so a task knows for sure whether its time was over.
+//!   decides which. A task that takes it back looks at the time itself, so it knows for
+//!   sure whether its time was over, however late the thread is.
 //! - The thread sleeps until `wakes_at` at most. Whoever sets an earlier alarm, or
 //!   is the last user while it sleeps without an end, wakes it.
 
@@ -154,19 +155,29 @@ pub(super) struct Alarm<'a> {
 }
 
 impl Alarm<'_> {
-    /// Takes the alarm back; says whether it has rung.
+    /// Takes the alarm back; says whether its time is over. If the thread is late, which
+    /// foreign code holds up, the token is set here.
     pub(super) fn stop(mut self) -> bool {
-        self.take_back()
-    }
-
-    fn take_back(&mut self) -> bool {
-        let Some(key) = self.key.take() else {
+        let Some((time, _)) = self.key else {
             return false;
         };
-        let mut state = self.timer.state.lock();
-        let token = state.alarms.remove(&key);
-        drop(state);
-        token.is_none()
+        let is_over = Instant::now() >= time;
+        match self.take_back() {
+            // It has rung.
+            None => true,
+            Some(token) => {
+                if is_over {
+                    token.cancel();
+                }
+                is_over
+            }
+        }
+    }
+
+    /// The token, unless the alarm has rung or does not ring.
+    fn take_back(&mut self) -> Option<CancelToken> {
+        let key = self.key.take()?;
+        self.timer.state.lock().alarms.remove(&key)
     }
 }
 

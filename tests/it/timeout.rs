@@ -1,11 +1,12 @@
 //! `submit_with_timeout`: tasks that may run for so long.
 
-use crate::support::{ON_PURPOSE, PATIENCE, SHORT, alarm, expect_panics, occupy};
+use crate::support::{Gate, ON_PURPOSE, PATIENCE, SHORT, alarm, expect_panics, occupy};
 use as_completed::{
     CancelToken, Executor, ExecutorExt, Inline, JoinError, JoinHandle, RejectedTask, ReturnWhen,
     Task, ThreadPool, wait,
 };
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 fn timed_out<T>(outcome: &Result<T, JoinError>, timeout: Duration) -> bool {
@@ -90,6 +91,38 @@ fn callback_of_the_token_ends_what_cannot_look_at_it() {
         killed.recv_timeout(PATIENCE).unwrap();
     });
     assert!(timed_out(&handle.join(), SHORT));
+}
+
+/// All timeouts share the thread that sets the tokens, and here another task's callback
+/// holds it up.
+#[test]
+fn what_a_task_returns_after_its_time_is_dropped_though_its_token_is_late() {
+    let _alarm = alarm();
+    let (pool, gate) = (ThreadPool::new(2), Gate::new());
+    let (turnstile, passed) = (gate.turnstile(), Gate::new());
+    let (held, is_held) = mpsc::channel();
+    let last = passed.turnstile();
+    let holds_up = pool.submit_with_timeout(SHORT, move |token| {
+        let held_up = move || {
+            held.send(()).unwrap();
+            turnstile.pass();
+        };
+        token.on_cancel(held_up).detach();
+        last.pass();
+    });
+    is_held.recv_timeout(PATIENCE).unwrap();
+    let (tell, told) = mpsc::channel();
+    let late = pool.submit_with_timeout(SHORT, move |token| {
+        token.on_cancel(move || tell.send(()).unwrap()).detach();
+        thread::sleep(SHORT);
+        42
+    });
+    assert!(timed_out(&late.join(), SHORT));
+    told.try_recv()
+        .expect("the token is set before the task ends");
+    gate.open();
+    passed.open();
+    assert!(timed_out(&holds_up.join(), SHORT));
 }
 
 #[test]
