@@ -243,12 +243,13 @@ impl<'a, I: Iterator, R: 'a, Q: InFlight<'a, R>> Pipeline<'a, I, R, Q> {
             self.skip -= 1;
             return;
         }
-        if patience.is_over() {
-            return;
-        }
         let may_block = self.chunks.input.background().is_none();
         let start = may_block.then(Instant::now);
-        while !self.chunks.is_complete() && matches!(self.chunks.read_item(), Read::Item(())) {}
+        // Before each item, since the input may be slow.
+        while !self.chunks.is_complete()
+            && !patience.is_over()
+            && matches!(self.chunks.read_item(), Read::Item(()))
+        {}
         if start.is_some_and(|start| start.elapsed() > SLOW) {
             self.skip = TRY_AGAIN;
         }

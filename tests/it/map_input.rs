@@ -13,9 +13,9 @@ use as_completed::{
     RejectedTask, Task, ThreadPool,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn bounded(max_workers: usize) -> ThreadPool {
     ThreadPool::builder()
@@ -355,6 +355,40 @@ fn an_input_that_was_slow_stands_before_no_finished_result() {
         assert_eq!(read_after(), 5);
         assert_eq!(read_after(), 5);
     }
+}
+
+#[test]
+fn no_item_of_a_chunk_is_read_after_the_timeout() {
+    let _alarm = alarm();
+    let pool = ThreadPool::new(1);
+    let (both_read, end) = (Gate::new(), Gate::new());
+    let (first, second) = (both_read.turnstile(), end.turnstile());
+    let timeout = 10 * SHORT;
+    // Not before that of the map.
+    let deadline = OnceLock::new();
+    let is_over = || Instant::now() >= *deadline.get().expect("the map is lazy");
+    let late = AtomicUsize::new(0);
+    let items = (0..400).inspect(|&number| {
+        late.fetch_add(usize::from(is_over()), Ordering::SeqCst);
+        match number {
+            199 => both_read.open(),
+            // In the chunk that is read in the place of the first.
+            250 => eventually(is_over),
+            _ => {}
+        }
+    });
+    let work = move |number| match number {
+        0..100 => first.pass(),
+        _ => second.pass(),
+    };
+    let map = pool.map(items, work).chunk_size(100).buffer(2);
+    let mut results = map.timeout(timeout);
+    deadline.set(Instant::now() + timeout).unwrap();
+    assert!(results.any(|result| result.is_err()));
+    // One that was about to be read at that moment.
+    let late = late.load(Ordering::SeqCst);
+    assert!(late <= 1, "{late}");
+    end.open();
 }
 
 /// A channel whose next item comes when the result of the last is there.
