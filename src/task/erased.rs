@@ -39,6 +39,20 @@ impl<'scope> ErasedTask<'scope> {
         self.there().join_pool(pool)
     }
 
+    /// Makes the task one that a worker of that pool runs at once, in no queue. If its
+    /// guard keeps it, workers of the pool may claim it.
+    pub(crate) fn bypass_queue(&self, pool: u32) -> Member {
+        let cell = self.there();
+        let member = cell.join_pool(0);
+        if let Some(guard) = cell.guard() {
+            guard.join_pool(pool);
+            if member.may_be_awaited {
+                cell.nudge_waiters();
+            }
+        }
+        member
+    }
+
     /// Has all who wait for the task look again at whether they may run it.
     pub(crate) fn nudge_waiters(&self) {
         self.there().nudge_waiters();

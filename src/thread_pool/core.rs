@@ -224,7 +224,7 @@ impl<'scope> Core<'scope> {
             return self.enqueue(task);
         }
         if let Some(_inside) = Inside::enter() {
-            let member = task.join_pool(0);
+            let member = task.bypass_queue(self.id);
             if member.listens {
                 self.state.lock().watch_for_stop(&task);
             }

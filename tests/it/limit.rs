@@ -525,6 +525,31 @@ fn of_two_that_wait_for_a_claimed_place_one_has_it_and_the_other_holds_no_worker
     outer.join().unwrap();
 }
 
+/// The task is in no queue: the worker that submitted it to its own full pool was to run
+/// it at once, and found the limit reached.
+#[test]
+fn a_task_lends_its_place_to_one_that_a_worker_submitted_to_its_own_full_pool() {
+    let _alarm = alarm();
+    let pool = ThreadPool::builder().max_workers(2).queue_capacity(1);
+    let pool = Arc::new(pool.build().unwrap());
+    let limited = Limit::new(Arc::clone(&pool), 1);
+    let (give, given) = mpsc::channel::<JoinHandle<i32>>();
+    let (start, started) = mpsc::channel();
+    let waits = limited.submit(move || {
+        start.send(()).unwrap();
+        given.recv().unwrap().join().unwrap()
+    });
+    started.recv().unwrap();
+    let inner = Arc::clone(&pool);
+    let submits = pool.submit(move || {
+        let fills = inner.submit(|| ());
+        give.send(limited.submit(|| 42)).unwrap();
+        fills
+    });
+    assert_eq!(waits.join().unwrap(), 42);
+    submits.join().unwrap().join().unwrap();
+}
+
 #[test]
 fn nested_waits_end_in_a_limit_of_a_limit() {
     let _alarm = alarm();
