@@ -151,7 +151,7 @@ impl<R: Send + 'static> Gathered<R> {
 }
 
 /// Makes one call for each argument; the handle has all their results. Gives the
-/// arguments back if there is no room for the first.
+/// arguments back if there is no room for the first that can be sent.
 pub(super) fn call_each<A, R>(
     remote: &Arc<dyn Remote>,
     function: Function<A, R>,
@@ -196,7 +196,8 @@ where
             Box::new(move |answer| on_answer(answer.and_then(|bytes| decoded(name, bytes))));
         match remote.send(number, name, bytes, on_answer, may_wait) {
             Ok(()) => {}
-            Err(reason) if place == 0 && !may_wait => {
+            // None has been sent: those before it, if any, could not be encoded.
+            Err(reason) if !may_wait => {
                 return Err((arguments, reason));
             }
             Err(reason) => settle(Err(JoinError::Rejected(reason))),
@@ -208,4 +209,66 @@ where
         unwind::discard(argument);
     }
     Ok(handle)
+}
+
+#[cfg(all(test, not(as_completed_loom)))]
+mod tests {
+    use super::*;
+    use serde::Serializer;
+
+    /// Has no room for those who do not wait.
+    struct Full;
+
+    impl Remote for Full {
+        fn number(&self) -> u64 {
+            0
+        }
+
+        fn send(
+            &self,
+            _: u64,
+            _: &'static str,
+            argument: Vec<u8>,
+            settle: Settle,
+            may_wait: bool,
+        ) -> Result<(), Rejected> {
+            if !may_wait {
+                return Err(Rejected::QueueFull);
+            }
+            settle(Ok(&argument));
+            Ok(())
+        }
+
+        fn cancel(&self, _: u64) {}
+    }
+
+    /// Cannot be encoded if it is 0.
+    #[derive(Debug, PartialEq)]
+    struct NotZero(u8);
+
+    impl Serialize for NotZero {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self.0 {
+                0 => Err(serde::ser::Error::custom("zero")),
+                number => serializer.serialize_u8(number),
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_given_back_whole_if_there_is_no_room_for_the_first_that_can_be_sent() {
+        let remote: Arc<dyn Remote> = Arc::new(Full);
+        let function = Function::new("same", |number: NotZero| number.0);
+        let chunk = || vec![NotZero(0), NotZero(0), NotZero(7), NotZero(8)];
+        let Err((given_back, Rejected::QueueFull)) = call_each(&remote, function, chunk(), false)
+        else {
+            panic!("the chunk is not given back");
+        };
+        assert_eq!(given_back, chunk());
+        let results = call_each(&remote, function, chunk(), true).ok();
+        let results = results.expect("it may wait").join().unwrap();
+        assert!(results[..2].iter().all(Result::is_err));
+        let sent = results.into_iter().flatten();
+        assert_eq!(sent.collect::<Vec<_>>(), [7, 8]);
+    }
 }
