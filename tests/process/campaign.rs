@@ -2,7 +2,7 @@
 //! `AS_COMPLETED_CAMPAIGN` says how many rounds there are, 1 by default; 100 are
 //! the whole campaign, of some minutes.
 
-use crate::functions::{ABORT, EXIT, GORGE, OVERFLOW, PID, SIGNAL, SQUARE};
+use crate::functions::{ABORT, EXIT, GORGE, LAST, OVERFLOW, PID, SIGNAL, SQUARE};
 use crate::paths::lives;
 use crate::worker::builder;
 use as_completed::function::Function;
@@ -138,6 +138,34 @@ fn kills_at_random_leave_every_call_with_one_answer() {
         println!("{kills} kills: {returned} calls returned, {died} died");
     });
     assert_eq!(pool.call(SQUARE, 3).join().unwrap(), 9);
+}
+
+#[test]
+fn deaths_in_chunks_of_short_and_long_calls_fail_one_call_each() {
+    let pool = builder(2).build().unwrap();
+    for _ in 0..10 * rounds() {
+        // Of all lengths around that at which a call that runs is told of.
+        let calls: Vec<_> = (0..300)
+            .map(|_| match fastrand::u32(..100) {
+                0 => (0, true),
+                1..10 => (fastrand::u64(..4_000), fastrand::u8(..10) == 0),
+                _ => (0, false),
+            })
+            .collect();
+        let size = fastrand::usize(1..=200);
+        let results: Vec<_> = pool
+            .call_map(LAST, calls.clone())
+            .chunk_size(size)
+            .collect();
+        assert_eq!(results.len(), calls.len());
+        for (place, (&(micros, is_fatal), result)) in calls.iter().zip(results).enumerate() {
+            match result {
+                Ok(same) => assert!(same == micros && !is_fatal, "{place}, chunks of {size}"),
+                Err(JoinError::Died(_)) => assert!(is_fatal, "{place}, chunks of {size}"),
+                Err(other) => unreachable!("{other:?}"),
+            }
+        }
+    }
 }
 
 #[test]

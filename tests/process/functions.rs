@@ -14,6 +14,16 @@ pub(crate) const PANIC: Function<String, u64> =
     Function::new("panic", |message| panic!("{message}"));
 pub(crate) const RECORD: Function<Record, Record> = Function::new("record", |record| record);
 pub(crate) const ABORT: Function<(), u64> = Function::new("abort", |()| std::process::abort());
+/// Takes so many microseconds, and then ends its process if it is to.
+pub(crate) const LAST: Function<(u64, bool), u64> = Function::new("last", |(micros, is_fatal)| {
+    if micros > 0 {
+        std::thread::sleep(std::time::Duration::from_micros(micros));
+    }
+    if is_fatal {
+        std::process::abort();
+    }
+    micros
+});
 pub(crate) const EXIT: Function<i32, u64> = Function::new("exit", |code| std::process::exit(code));
 pub(crate) const OVERFLOW: Function<u64, u64> = Function::new("overflow", overflow);
 pub(crate) const EAT: Function<usize, usize> = Function::new("eat", eat);
@@ -254,6 +264,7 @@ pub(crate) fn all() -> Functions {
         .with(PANIC)
         .with(RECORD)
         .with(ABORT)
+        .with(LAST)
         .with(EXIT)
         .with(OVERFLOW)
         .with(EAT)
