@@ -45,8 +45,8 @@ impl Serving<'_> {
         }
     }
 
-    /// Sends the answer to a call to its submitter, at the end of this turn, or to its record if that is
-    /// away and will be back.
+    /// Sends the answer to a call to its submitter, at the end of this turn; or to its
+    /// record, if the submitter is away and will be back.
     pub(super) async fn answer(&self, sequence: u64, held: &Held, answer: Bytes) {
         let lease = self.connection.lease;
         if self.submitters.is_away(&held.submitter, lease)
