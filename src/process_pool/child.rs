@@ -221,9 +221,13 @@ impl Child {
                 self.is_dismissed = true;
                 return Unanswered::NotStarted;
             }
-            // The socket is at its end, and a child without it is of no use;
-            // most often it is dead already, and this does nothing.
-            _ => drop(self.socket.shutdown(Shutdown::Both)),
+            // The socket is at its end, and a child without it is of no use: nobody
+            // else can cancel what it runs, or end it in time. Most often it is dead
+            // already, and this does nothing.
+            _ => {
+                let _ = self.socket.shutdown(Shutdown::Both);
+                self.life.end_within(self.grace);
+            }
         }
         Unanswered::Ended(self.life.end())
     }

@@ -1,10 +1,10 @@
 //! What only processes can promise: death, kill, cancel, and nothing left over.
 
 use crate::functions::{
-    ABORT, EAT, EXIT, GRANDCHILD, HANG, LENGTH, OVERFLOW, PANIC, PID, SQUARE, STDIN,
+    ABORT, BECOME, EAT, EXIT, GRANDCHILD, HANG, LENGTH, OVERFLOW, PANIC, PID, SQUARE, STDIN,
 };
 use crate::paths::{kill, lives, path, pids_in};
-use crate::support::{ON_PURPOSE, alarm, eventually};
+use crate::support::{ON_PURPOSE, SHORT, alarm, eventually};
 use crate::worker::{builder, pool};
 use as_completed::function::Function;
 use as_completed::process::{ProcessBuildError, ProcessPool};
@@ -132,6 +132,27 @@ fn a_call_past_its_timeout_is_killed_and_says_so() {
         other => unreachable!("{other:?}"),
     });
     let _ = std::fs::remove_file(path);
+}
+
+/// It lives on, but nothing reaches it any more.
+#[test]
+fn a_child_that_becomes_another_program_fails_its_call_and_is_killed() {
+    let _alarm = alarm();
+    let pool = builder(1).stop_grace(SHORT).build().unwrap();
+    for chunk_size in [0, 1, 2] {
+        let died = if chunk_size == 0 {
+            died(pool.call(BECOME, "sleep".to_owned()))
+        } else {
+            let programs = ["sleep".to_owned(), "sleep".to_owned()];
+            let mut results = pool.call_map(BECOME, programs).chunk_size(chunk_size);
+            match results.next() {
+                Some(Err(JoinError::Died(died))) => died,
+                other => panic!("not a death: {other:?}"),
+            }
+        };
+        assert_eq!(died.signal(), Some(SIGKILL));
+        assert_eq!(pool.call(SQUARE, 3).join().unwrap(), 9);
+    }
 }
 
 #[test]

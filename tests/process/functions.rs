@@ -3,6 +3,7 @@
 use as_completed::function::{Function, Functions};
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
@@ -34,6 +35,11 @@ pub(crate) const HANG: Function<String, ()> = Function::new("hang", |path| {
     loop {
         thread::sleep(Duration::from_secs(60));
     }
+});
+/// Becomes another program, which serves no calls.
+pub(crate) const BECOME: Function<String, ()> = Function::new("become", |program| {
+    let error = Command::new(program).arg("1000").exec();
+    unreachable!("this process is still itself: {error}");
 });
 /// Starts a shell that starts a program, and writes the ids of all three to the
 /// path.
@@ -271,6 +277,7 @@ pub(crate) fn all() -> Functions {
         .with(GORGE)
         .with(PID)
         .with(HANG)
+        .with(BECOME)
         .with(GRANDCHILD)
         .with(LENGTH)
         .with(STDIN)
