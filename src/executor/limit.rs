@@ -14,7 +14,9 @@ use std::sync::Arc;
 ///
 /// Tasks are queued, cancelled and shut down as on the executor itself. A worker
 /// that finds the limit reached goes on with other tasks, and the limited one runs
-/// when one of its limit ends.
+/// when one of its limit ends. There is one exception: while a worker runs a limited
+/// task because it waits for that very task, another worker that finds the limit
+/// reached waits for its place, because the first runs no other task when it has ended.
 ///
 /// A limit of a limit keeps to both: eight connections in all, two to a host. What waits
 /// for a place at its host takes up none of the eight.
