@@ -55,8 +55,9 @@ use std::time::Duration;
 /// [`JoinError::Died`](crate::JoinError::Died), and is replaced. Cancelling a call that runs kills its
 /// child, with all that the child has started, and resolves it as cancelled. A
 /// panic fails its call, and the child goes on. Children start when there are
-/// calls for them; they die with this process, however it ends. Their standard
-/// output and error are this process's, their standard input is empty.
+/// calls for them; they die with this process, however it ends, unless a function has
+/// replaced its child's program (`exec`). Their standard output and error are this
+/// process's, their standard input is empty.
 ///
 /// With the feature `tracing`, a child runs each call in a span `call` with the field
 /// `function`; `caller.span` and `caller.id` are the name and the id of the span in
