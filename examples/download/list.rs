@@ -178,9 +178,10 @@ impl Iterator for Jobs {
                     }
                     Source::Url(url) => match parse(&url) {
                         Some(job) => return Some(job),
-                        None => self
-                            .screen
-                            .wrong_list(&format!("the URL has no file name at its end, and a line of a list can give one: {url}")),
+                        None => self.screen.wrong_list(&format!(
+                            "the URL has no file name at its end, and a line of a list can give \
+                             one: {url}"
+                        )),
                     },
                 }
                 continue;
